@@ -1,0 +1,126 @@
+//! The 64 bits that the kernel hands to the program at each hit: what the
+//! probed instruction stands for, whose it is, and one figure the site needs.
+
+/// What a hit at a site means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum SiteKind {
+    /// `newproc1` was entered: one goroutine is created.
+    GoroutineCreated = 1,
+    /// `gdestroy` (1.22+) or `goexit0`: one goroutine has ended.
+    GoroutineExited = 2,
+    /// `newproc1` adds one to `sched.ngsys`: the goroutine is the runtime's own.
+    SystemGoroutineCreated = 3,
+    /// `gdestroy`/`goexit0` takes one from `sched.ngsys`.
+    SystemGoroutineExited = 4,
+    /// `newproc1` takes a batch of 16 goroutine ids from `sched.goidgen`.
+    GoidRefill = 5,
+    /// `gcStart`, behind its stack check: RAX the trigger's kind, R14 the goroutine.
+    GcStart = 6,
+    /// `gcBgMarkStartWorkers`, behind its stack check: the cycle asked for by
+    /// the goroutine in R14 really begins.
+    GcCycle = 7,
+    /// `stopTheWorldWithSema`: a stop begins. RAX the reason where [`Abi`] says so.
+    StopTheWorld = 8,
+    /// `stopTheWorld` (1.17–1.20), behind its stack check: RAX, RBX the reason's string.
+    StopReason = 9,
+    /// 1.22: the call that records the stopping time inside
+    /// `stopTheWorldWithSema`; RBX nanoseconds.
+    Stopped = 10,
+    /// `startTheWorldWithSema` (1.22+): RAX now or 0, BL reason, RCX when
+    /// stopping started, RDI when it finished (1.23+).
+    StartTheWorld = 11,
+    /// The RET of `startTheWorldWithSema`: RAX when the world ran again.
+    StartTheWorldReturn = 12,
+    /// Up to 1.21: the call of `startTheWorldWithSema` in `gcStart`;
+    /// [`Cookie::aux`] is the distance from the call to `work.pauseStart`.
+    StartAfterSweepTermination = 13,
+    /// Up to 1.21: the call in `gcMarkTermination`; `aux` as above.
+    StartAfterMarkTermination = 14,
+    /// Up to 1.21: the call in `gcMarkDone`, when mark termination must be
+    /// done again; `aux` as above.
+    StartBeforeMarkRestart = 15,
+    /// Up to 1.21: any other call: the stop was not the collector's.
+    StartAfterOther = 16,
+}
+
+impl SiteKind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 16] = [
+        Self::GoroutineCreated,
+        Self::GoroutineExited,
+        Self::SystemGoroutineCreated,
+        Self::SystemGoroutineExited,
+        Self::GoidRefill,
+        Self::GcStart,
+        Self::GcCycle,
+        Self::StopTheWorld,
+        Self::StopReason,
+        Self::Stopped,
+        Self::StartTheWorld,
+        Self::StartTheWorldReturn,
+        Self::StartAfterSweepTermination,
+        Self::StartAfterMarkTermination,
+        Self::StartBeforeMarkRestart,
+        Self::StartAfterOther,
+    ];
+
+    /// The kind with this number.
+    #[inline(always)]
+    pub const fn from_u8(kind: u8) -> Option<Self> {
+        if kind >= 1 && (kind as usize) <= Self::ALL.len() {
+            Some(Self::ALL[kind as usize - 1])
+        } else {
+            None
+        }
+    }
+}
+
+/// How the registers are to be read at [`SiteKind::StopTheWorld`] and
+/// [`SiteKind::StartTheWorld`]; carried in [`Cookie::aux`] there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Abi {
+    /// Up to 1.20: `stopTheWorldWithSema` has no argument.
+    NoReason = 0,
+    /// 1.21: the reason is in AL; `startTheWorldWithSema` has no argument.
+    Reason = 1,
+    /// 1.22: `worldStop` is {reason, start}.
+    WorldStopStart = 2,
+    /// 1.23 and newer: `worldStop` is {reason, startedStopping,
+    /// finishedStopping, stoppingCPUTime}.
+    WorldStopFinished = 3,
+}
+
+/// A probe's cookie: kind in bits 0–7, target in 8–31, aux in 32–63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie(pub u64);
+
+impl Cookie {
+    /// Targets are numbered from 1 to this; 0 means none.
+    pub const MAX_TARGET: u32 = (1 << 24) - 1;
+
+    /// Packs the three parts; `target` must not be above [`Self::MAX_TARGET`].
+    pub const fn new(kind: SiteKind, target: u32, aux: i32) -> Self {
+        assert!(target <= Self::MAX_TARGET);
+        Self(kind as u64 | (target as u64) << 8 | (aux as u32 as u64) << 32)
+    }
+
+    /// The number of the [`SiteKind`].
+    #[inline(always)]
+    pub const fn kind(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// The probe target that the site belongs to.
+    #[inline(always)]
+    pub const fn target(self) -> u32 {
+        (self.0 as u32) >> 8
+    }
+
+    /// A distance or an [`Abi`], by kind.
+    #[inline(always)]
+    pub const fn aux(self) -> i32 {
+        (self.0 >> 32) as u32 as i32
+    }
+}

@@ -1,0 +1,59 @@
+//! What the ring buffer carries: only what is rare.
+
+/// Length of a task's name in the kernel.
+pub const COMM_LEN: usize = 16;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// A process runs a new program. `epoch` is its new life, `old_epoch` the
+    /// one that ended (0 where nothing had been counted for it).
+    Exec = 1,
+    /// A registered process forked; `tgid` is the child, `parent` its parent.
+    Fork = 2,
+    /// The last thread of a registered process ends; `epoch`, `target` as registered.
+    Exit = 3,
+    /// A process got its first hit and was registered by the kernel side.
+    FirstHit = 4,
+    /// A collection ended; its parts are in the GC map ([`crate::GcFigures::last`]).
+    GcEnd = 5,
+}
+
+impl EventKind {
+    /// The kind with this number.
+    pub const fn from_u32(kind: u32) -> Option<Self> {
+        match kind {
+            1 => Some(Self::Exec),
+            2 => Some(Self::Fork),
+            3 => Some(Self::Exit),
+            4 => Some(Self::FirstHit),
+            5 => Some(Self::GcEnd),
+            _ => None,
+        }
+    }
+}
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Event {
+    /// Number of the [`EventKind`].
+    pub kind: u32,
+    /// The process, in the initial pid namespace.
+    pub tgid: u32,
+    /// Its life, see [`crate::ProcessKey`].
+    pub epoch: u32,
+    /// The life that ended by an exec, else 0.
+    pub old_epoch: u32,
+    /// The target that counts for it, 0 for none.
+    pub target: u32,
+    /// Parent at a fork, else 0.
+    pub parent: u32,
+    /// When (CLOCK_MONOTONIC, nanoseconds).
+    pub at: u64,
+    /// The task's cgroup in the unified hierarchy.
+    pub cgroup: u64,
+    /// The task's name.
+    pub comm: [u8; COMM_LEN],
+}

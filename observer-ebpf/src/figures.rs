@@ -1,0 +1,224 @@
+//! What the maps hold.
+
+use crate::TimeHistogram;
+
+/// Key of a process's figures. The epoch changes at every exec, so that a
+/// program that replaces itself, or a pid that is used again, starts at zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct ProcessKey {
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// Which life of that id, by [`Registration::epoch`].
+    pub epoch: u32,
+}
+
+/// Which probes count for a process. Two targets may turn out to be one file
+/// (overlayfs shows each container its own inode): only the owner's hits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Registration {
+    /// Changes at exec; 0 never occurs.
+    pub epoch: u32,
+    /// The target whose hits count; 0 until the first hit or registration.
+    pub target: u32,
+}
+
+/// Goroutine counts of one process on one CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct GoroutineFigures {
+    /// Goroutines created, the runtime's own included.
+    pub created: u64,
+    /// Goroutines ended, the runtime's own included.
+    pub exited: u64,
+    /// Of those created, the runtime's own (`isSystemGoroutine`).
+    pub system_created: u64,
+    /// Of those ended, the runtime's own.
+    pub system_exited: u64,
+    /// Batches of 16 goroutine ids taken.
+    pub goid_refills: u64,
+    /// Probe hits in all, for the cost estimate.
+    pub hits: u64,
+}
+
+/// Why the world was stopped; numbers as the runtime's `stwReason` (1.21+).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum StwReason {
+    /// `stwUnknown`.
+    Unknown = 0,
+    /// `stwGCMarkTerm`.
+    GcMarkTermination = 1,
+    /// `stwGCSweepTerm`.
+    GcSweepTermination = 2,
+    /// `stwWriteHeapDump`.
+    WriteHeapDump = 3,
+    /// `stwGoroutineProfile`.
+    GoroutineProfile = 4,
+    /// `stwGoroutineProfileCleanup`.
+    GoroutineProfileCleanup = 5,
+    /// `stwAllGoroutinesStack`.
+    AllGoroutinesStack = 6,
+    /// `stwReadMemStats`.
+    ReadMemStats = 7,
+    /// `stwAllThreadsSyscall`.
+    AllThreadsSyscall = 8,
+    /// `stwGOMAXPROCS`.
+    Gomaxprocs = 9,
+    /// `stwStartTrace`.
+    StartTrace = 10,
+    /// `stwStopTrace`.
+    StopTrace = 11,
+}
+
+/// How many values [`StwReason`] has. Higher numbers (the runtime's own
+/// tests) count as unknown.
+pub const STW_REASONS: usize = 12;
+
+/// Stops of the world for one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct StopFigures {
+    /// Stops that ended.
+    pub count: u64,
+    /// Nanoseconds from the start of stopping until the world ran again.
+    pub total_ns: u64,
+    /// Nanoseconds of those until every P had stopped (1.22+).
+    pub stopping_ns: u64,
+}
+
+/// Kinds of `gcTrigger`, plus one for a cycle whose trigger was not seen:
+/// 0 heap, 1 time, 2 cycle (forced), 3 not seen.
+pub const GC_TRIGGERS: usize = 4;
+
+/// How many goroutines may stand between `gcStart`'s entry and the start of
+/// the cycle before the oldest is forgotten.
+pub const PENDING_TRIGGERS: usize = 4;
+
+/// A goroutine that called `gcStart`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PendingTrigger {
+    /// Address of its `g`; 0 for a free place.
+    pub goroutine: u64,
+    /// The trigger's kind.
+    pub kind: u64,
+}
+
+/// What is known of a process's collector and of its stops. Stops exclude
+/// each other (the runtime's `worldsema`), so one copy, not one per CPU.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct GcFigures {
+    /// Cycles begun, by trigger.
+    pub started: [u64; GC_TRIGGERS],
+    /// Cycles whose mark termination ended, by trigger.
+    pub completed: [u64; GC_TRIGGERS],
+    /// Sum of the pauses of cycles seen whole, as `MemStats.PauseTotalNs` adds them.
+    pub pause_total_ns: u64,
+    /// Sum of the durations of concurrent mark, of cycles seen whole.
+    pub mark_ns: u64,
+    /// Cycles in `pause_total_ns` and `mark_ns`.
+    pub whole_cycles: u64,
+    /// The last cycle seen whole.
+    pub last: GcCycleFigures,
+    /// Stops of the world by [`StwReason`].
+    pub stops: [StopFigures; STW_REASONS],
+    /// `/sched/pauses/total/gc:seconds`.
+    pub total_gc: TimeHistogram,
+    /// `/sched/pauses/total/other:seconds`.
+    pub total_other: TimeHistogram,
+    /// `/sched/pauses/stopping/gc:seconds` (1.22+).
+    pub stopping_gc: TimeHistogram,
+    /// `/sched/pauses/stopping/other:seconds` (1.22+).
+    pub stopping_other: TimeHistogram,
+    /// Probe hits at the sites that write here.
+    pub hits: u64,
+
+    // What the programs remember between one site and the next.
+    /// Goroutines on their way through `gcStart`.
+    pub pending: [PendingTrigger; PENDING_TRIGGERS],
+    /// Which of `pending` is overwritten next.
+    pub pending_next: u32,
+    /// Trigger of the cycle that runs.
+    pub trigger: u32,
+    /// Whether the cycle that runs was seen from its sweep termination on.
+    pub cycle_seen: u32,
+    /// Reason of the stop that goes on, as [`StwReason`].
+    pub reason: u32,
+    /// When that stop began (CLOCK_MONOTONIC); 0 for none.
+    pub stop_began: u64,
+    /// Its stopping time, where a site told it (1.22).
+    pub stopping_ns: u64,
+    /// Where the stop is known to be the collector's up to 1.21, the
+    /// [`SiteKind`](crate::SiteKind) that told; else 0.
+    pub start_kind: u32,
+    /// Named padding.
+    pub _pad: u32,
+    /// Pauses so far of the cycle that runs.
+    pub cycle: GcCycleFigures,
+}
+
+/// The parts of one cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct GcCycleFigures {
+    /// When sweep termination began (CLOCK_MONOTONIC).
+    pub began: u64,
+    /// The sweep termination pause.
+    pub sweep_termination_ns: u64,
+    /// When the world ran again after it: concurrent mark begins.
+    pub mark_began: u64,
+    /// Concurrent mark, until the stop for mark termination.
+    pub mark_ns: u64,
+    /// The mark termination pauses, restarts included.
+    pub mark_termination_ns: u64,
+}
+
+/// What user space tells the programs about a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Target {
+    /// Distance from `work.pauseStart` to `memstats.last_gc_nanotime` (up to
+    /// 1.21; 0 where not known).
+    pub last_gc_from_pause_start: i64,
+}
+
+/// The programs' own state, one copy per CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Health {
+    /// Insertions the PROCESSES map refused.
+    pub refused_processes: u64,
+    /// Insertions the GOROUTINES map refused.
+    pub refused_goroutines: u64,
+    /// Insertions the GC map refused.
+    pub refused_gc: u64,
+    /// Events for which the ring buffer had no room.
+    pub lost_events: u64,
+    /// Hits left out because another target owns the process.
+    pub alias_hits: u64,
+    /// Reads of a target's memory that failed.
+    pub failed_reads: u64,
+    /// Exec, fork and exit tracepoints seen.
+    pub process_events: u64,
+}
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
+
+    // SAFETY (all of them): `repr(C)`, only integers, every padding byte named.
+    unsafe impl aya::Pod for ProcessKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Registration {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for GoroutineFigures {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for GcFigures {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Target {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Health {}
+}

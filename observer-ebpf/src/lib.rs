@@ -1,0 +1,41 @@
+//! The types that the eBPF programs and user space share: what a probe's
+//! cookie says, what the maps hold and what the ring buffer carries.
+//!
+//! Everything here is `repr(C)` and has every byte of padding named, so that
+//! both sides agree on each offset and no uninitialised byte crosses over.
+#![no_std]
+
+mod cookie;
+mod event;
+mod figures;
+mod histogram;
+
+pub use cookie::{Abi, Cookie, SiteKind};
+pub use event::{COMM_LEN, Event, EventKind};
+pub use figures::{
+    GC_TRIGGERS, GcCycleFigures, GcFigures, GoroutineFigures, Health, PENDING_TRIGGERS, PendingTrigger, ProcessKey,
+    Registration, STW_REASONS, StopFigures, StwReason, Target,
+};
+pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
+
+/// Names of maps, programs and globals, as both sides spell them.
+pub mod names {
+    /// `HashMap<u32 tgid, Registration>`: which target's probes count for a process.
+    pub const PROCESSES: &str = "PROCESSES";
+    /// `PerCpuHashMap<ProcessKey, GoroutineFigures>`.
+    pub const GOROUTINES: &str = "GOROUTINES";
+    /// `HashMap<ProcessKey, GcFigures>`.
+    pub const GC: &str = "GC";
+    /// `HashMap<u32 target, Target>`.
+    pub const TARGETS: &str = "TARGETS";
+    /// `HashMap<u64 (loser << 32 | owner), u64 first seen>`: targets found to be one file.
+    pub const ALIASES: &str = "ALIASES";
+    /// `PerCpuArray<Health>` of one entry.
+    pub const HEALTH: &str = "HEALTH";
+    /// `RingBuf` of [`crate::Event`].
+    pub const EVENTS: &str = "EVENTS";
+    /// The uprobe program for a `uprobe_multi` link (kernel 6.6 and newer).
+    pub const SITE_MULTI: &str = "site_multi";
+    /// The same program for perf-event links (kernels before 6.6).
+    pub const SITE_SINGLE: &str = "site_single";
+}

@@ -1,0 +1,242 @@
+//! What an executable tells without running: whether Go built it, which Go,
+//! where the function table lies, and where probes may stand.
+//!
+//! A file is data from a stranger: every read is bounded, every count and
+//! offset checked, and whatever is wrong is a typed error, never a panic.
+
+mod version;
+
+pub use observer_ebpf::{Abi, SiteKind};
+use serde::Serialize;
+pub use version::GoVersion;
+
+/// An executable that Go built.
+#[derive(Clone, Debug, Serialize)]
+pub struct Binary {
+    /// As `runtime.Version()` says it, for example `go1.26.8` or
+    /// `go1.27.4 X:nodwarf5`.
+    pub version: String,
+    /// The release in it; `None` for development builds.
+    pub release: Option<GoVersion>,
+    /// Main package's path, for example `example.com/shop/cmd/server`.
+    pub path: Option<String>,
+    /// Main module, as path and version.
+    pub module: Option<Module>,
+    /// How it was linked.
+    pub build_mode: BuildMode,
+    /// Instruction set.
+    pub arch: Arch,
+    /// Whether it has no symbol table.
+    pub stripped: bool,
+    /// GNU build id, else Go build id, where one is there.
+    pub build_id: Option<String>,
+    /// Size of the file.
+    pub size: u64,
+    /// The function table, where it was found.
+    pub pclntab: Option<FunctionTable>,
+    /// Where probes may stand, and what cannot be seen and why.
+    pub plan: SitePlan,
+}
+
+/// A module's path and version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Module {
+    /// For example `example.com/shop`.
+    pub path: String,
+    /// For example `v1.4.2` or `(devel)`.
+    pub version: String,
+}
+
+/// How the executable was linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildMode {
+    /// Fixed address.
+    Exe,
+    /// Position independent.
+    Pie,
+    /// A Go shared library for C (`-buildmode=c-shared`).
+    CShared,
+    /// A Go plugin.
+    Plugin,
+}
+
+/// Instruction set of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// x86-64.
+    Amd64,
+    /// 64-bit ARM; recognised, its instructions are not decoded yet.
+    Arm64,
+}
+
+/// Where the function table (pclntab) is and how it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FunctionTable {
+    /// Virtual address of its header.
+    pub address: u64,
+    /// The header's magic, for example `0xfffffff1`.
+    pub magic: u32,
+    /// `section .gopclntab`, `scan of .data.rel.ro`, `scan of a segment`.
+    pub found_by: String,
+    /// Address that function offsets count from.
+    pub text_start: u64,
+    /// How many functions it has.
+    pub functions: u32,
+}
+
+/// An instruction that a probe may stand on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Site {
+    /// What a hit means.
+    #[serde(serialize_with = "serialize_debug")]
+    pub kind: SiteKind,
+    /// The function it is in, for example `runtime.newproc1`.
+    pub function: String,
+    /// Virtual address in the file.
+    pub address: u64,
+    /// Offset in the file, which is what the kernel asks for.
+    pub offset: u64,
+    /// The instruction, for people.
+    pub instruction: String,
+    /// Whether the kernel emulates it (one trap) or single-steps it (two).
+    pub emulated: bool,
+    /// What one hit counts for: 16 at the goid-refill site, else 1.
+    pub weight: u32,
+    /// The cookie's third part: a distance or an [`Abi`], by kind.
+    pub aux: i32,
+}
+
+/// The sites chosen for a binary.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SitePlan {
+    /// Everything a probe is set on.
+    pub sites: Vec<Site>,
+    /// Distance from `work.pauseStart` to `memstats.last_gc_nanotime` (up to 1.21).
+    pub last_gc_from_pause_start: Option<i64>,
+    /// Figures this binary cannot give, and why.
+    pub gaps: Vec<Gap>,
+}
+
+/// A figure that is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Which.
+    pub figure: Figure,
+    /// Why, as one bounded word for a metric's label.
+    pub reason: Reason,
+    /// Why, for people; names the function, version or section.
+    pub detail: String,
+}
+
+/// Groups of figures that are covered or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Goroutines created.
+    GoroutinesCreated,
+    /// Goroutines ended.
+    GoroutinesExited,
+    /// Live goroutines as `runtime.NumGoroutine` counts them.
+    Goroutines,
+    /// Collections by trigger.
+    GcCycles,
+    /// Pauses of the collector.
+    GcPauses,
+    /// Other stops of the world.
+    OtherStops,
+}
+
+impl Figure {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::GoroutinesCreated,
+        Self::GoroutinesExited,
+        Self::Goroutines,
+        Self::GcCycles,
+        Self::GcPauses,
+        Self::OtherStops,
+    ];
+
+    /// Its label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::GoroutinesCreated => "goroutines_created",
+            Self::GoroutinesExited => "goroutines_exited",
+            Self::Goroutines => "goroutines",
+            Self::GcCycles => "gc_cycles",
+            Self::GcPauses => "gc_pauses",
+            Self::OtherStops => "other_stops",
+        }
+    }
+}
+
+/// Why a figure is left out, bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Go older than 1.17 or newer than the newest verified, or a development build.
+    UnsupportedVersion,
+    /// Not decoded yet for this instruction set.
+    UnsupportedArch,
+    /// A c-shared library or plugin inside another program.
+    UnsupportedBuildMode,
+    /// No function table was found.
+    NoFunctionTable,
+    /// The function is not in the table.
+    NoFunction,
+    /// The function's instructions have no place that would count exactly.
+    NoSite,
+    /// The process ran before its probes were attached, so what came before is not known.
+    StartedBefore,
+    /// The kernel refused the probe.
+    ProbeRefused,
+    /// The file or the process could not be read.
+    PermissionDenied,
+    /// The probes are not attached yet.
+    Attaching,
+    /// The kernel's table for this process had no room.
+    MapFull,
+    /// The observer lacks eBPF.
+    NoEbpf,
+}
+
+impl Reason {
+    /// Its label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::UnsupportedArch => "unsupported_arch",
+            Self::UnsupportedBuildMode => "unsupported_build_mode",
+            Self::NoFunctionTable => "no_function_table",
+            Self::NoFunction => "no_function",
+            Self::NoSite => "no_site",
+            Self::StartedBefore => "started_before",
+            Self::ProbeRefused => "probe_refused",
+            Self::PermissionDenied => "permission_denied",
+            Self::Attaching => "attaching",
+            Self::MapFull => "map_full",
+            Self::NoEbpf => "no_ebpf",
+        }
+    }
+}
+
+fn serialize_debug<T: std::fmt::Debug, S: serde::Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{value:?}"))
+}
+
+/// A function's machine code, as the function table delimits it.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// For example `runtime.newproc1`. Names are not unique: an ABIInternal
+    /// function and its ABI0 wrapper have the same one.
+    pub name: String,
+    /// Virtual address of the first instruction.
+    pub address: u64,
+    /// Its instructions, padding up to the next function included.
+    pub code: Vec<u8>,
+}

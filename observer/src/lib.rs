@@ -1,0 +1,14 @@
+//! go-observer: the Go runtime of every process on a node, seen from the kernel.
+//!
+//! Data goes one way, each room a step: [`discover`] → [`gobinary`] →
+//! [`probe`] → [`node`] → [`export`] → [`serve`] / [`terminal`].
+
+pub mod discover;
+pub mod export;
+pub mod gobinary;
+pub mod inspect;
+pub mod node;
+pub mod probe;
+pub mod serve;
+pub mod settings;
+pub mod terminal;

@@ -1,0 +1,107 @@
+//! What is known at one instant.
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use observer_ebpf::{GcCycleFigures, GcFigures, GoroutineFigures, STW_REASONS, StopFigures};
+use serde::Serialize;
+
+use crate::{
+    discover::Process,
+    gobinary::{Binary, Figure, Reason},
+};
+
+/// Everything known of the node at one instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: SystemTime,
+    /// Go processes, those that ended lately included, ordered by pid.
+    pub processes: Vec<Arc<Observation>>,
+    /// The observer's own state.
+    pub health: Health,
+}
+
+/// What is known of one Go process.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The process.
+    pub process: Process,
+    /// What it runs.
+    pub binary: Arc<Binary>,
+    /// What is observed and what is not.
+    pub coverage: Coverage,
+    /// Its figures.
+    pub figures: Figures,
+    /// When it ended, for one that has.
+    pub ended: Option<SystemTime>,
+}
+
+/// For each group of figures, why it is left out; `None` when it is exact.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Coverage(pub BTreeMap<Figure, Option<Missing>>);
+
+/// Why a group of figures is left out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Missing {
+    /// Bounded, for a label.
+    pub reason: Reason,
+    /// For people.
+    pub detail: String,
+}
+
+/// Figures by where they come from.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// From probes.
+    pub events: EventFigures,
+}
+
+/// Figures counted by probes since they were attached, or since the process
+/// began where [`Self::from_start`] says so.
+#[derive(Clone, Debug, Default)]
+pub struct EventFigures {
+    /// Whether nothing came before the probes.
+    pub from_start: bool,
+    /// Summed over CPUs.
+    pub goroutines: GoroutineFigures,
+    /// Collector and stops; `None` until the first.
+    pub gc: Option<Box<GcFigures>>,
+}
+
+impl EventFigures {
+    /// Live goroutines as `runtime.NumGoroutine` counts them: the runtime's
+    /// own left out. Known only where nothing came before the probes.
+    pub fn live(&self) -> Option<u64> {
+        let g = &self.goroutines;
+        let users = g.created.checked_sub(g.system_created)?;
+        let users_gone = g.exited.checked_sub(g.system_exited)?;
+        // Per-CPU copies are not read at one instant, so an exit may be seen
+        // before its creation; a count below zero is no count.
+        if self.from_start { users.checked_sub(users_gone) } else { None }
+    }
+}
+
+/// Stops of the world by reason.
+pub type Stops = [StopFigures; STW_REASONS];
+
+/// The last whole cycle.
+pub type LastCycle = GcCycleFigures;
+
+/// The observer's own state.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// The programs' own counters, summed over CPUs.
+    pub kernel: observer_ebpf::Health,
+    /// Probe targets attached now.
+    pub targets: u64,
+    /// Sites probed now.
+    pub sites: u64,
+    /// Files that were inspected, by result (`go`, `not_go`, `error`).
+    pub inspected: BTreeMap<&'static str, u64>,
+    /// Attachments the kernel refused.
+    pub refused_attachments: u64,
+    /// Entries in the per-process maps (PROCESSES, GOROUTINES, GC).
+    pub map_entries: BTreeMap<&'static str, u64>,
+    /// What the observer lacks, named, with what is lost by it.
+    pub missing: Vec<String>,
+}
