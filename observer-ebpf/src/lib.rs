@@ -13,8 +13,8 @@ mod histogram;
 pub use cookie::{Abi, Cookie, SiteKind};
 pub use event::{COMM_LEN, Event, EventKind};
 pub use figures::{
-    GC_TRIGGERS, GcCycleFigures, GcFigures, GoroutineFigures, Health, PENDING_TRIGGERS, PendingTrigger, ProcessKey,
-    Registration, STW_REASONS, StopFigures, StwReason, Target,
+    GC_TRIGGERS, GcCycleFigures, GcFigures, GoroutineFigures, Health, PENDING_TRIGGERS,
+    PendingTrigger, ProcessKey, Registration, STW_REASONS, StopFigures, StwReason, Target,
 };
 pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
 

@@ -31,7 +31,11 @@ pub fn run(settings: &InspectSettings) -> Result<()> {
         Inspected::Go(binary) => binary,
         Inspected::NotGo(reason) => bail!("{name} is not a Go executable: {reason}"),
     };
-    let report = Report { file: name, process: process.as_ref(), binary: &binary };
+    let report = Report {
+        file: name,
+        process: process.as_ref(),
+        binary: &binary,
+    };
     let mut out = io::stdout().lock();
     let printed = if settings.json {
         serde_json::to_writer_pretty(&mut out, &report)
@@ -79,7 +83,11 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
         writeln!(out, "module      {} {}", module.path, module.version)?;
     }
     let stripped = if binary.stripped { ", stripped" } else { "" };
-    writeln!(out, "build       {:?}, {:?}{stripped}", binary.build_mode, binary.arch)?;
+    writeln!(
+        out,
+        "build       {:?}, {:?}{stripped}",
+        binary.build_mode, binary.arch
+    )?;
     if let Some(id) = &binary.build_id {
         writeln!(out, "build id    {id}")?;
     }
@@ -92,7 +100,11 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
     }
     writeln!(out, "\nsites")?;
     for site in &binary.plan.sites {
-        let cost = if site.emulated { "emulated" } else { "single-stepped" };
+        let cost = if site.emulated {
+            "emulated"
+        } else {
+            "single-stepped"
+        };
         writeln!(
             out,
             "  {:<27} {:#x}  {}  [{}] {cost}",
@@ -107,7 +119,13 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
         match binary.plan.gaps.iter().find(|gap| gap.figure == figure) {
             None => writeln!(out, "  {:<20} yes", figure.label())?,
             Some(gap) => {
-                writeln!(out, "  {:<20} no: {} ({})", figure.label(), gap.reason.label(), gap.detail)?;
+                writeln!(
+                    out,
+                    "  {:<20} no: {} ({})",
+                    figure.label(),
+                    gap.reason.label(),
+                    gap.detail
+                )?;
             }
         }
     }

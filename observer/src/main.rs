@@ -51,7 +51,10 @@ fn node(settings: &NodeSettings) -> Result<()> {
         start_log(settings.log_format);
     }
     let listener = StdListener::bind(settings.listen).with_context(|| {
-        format!("cannot listen on {}; choose another address with --listen", settings.listen)
+        format!(
+            "cannot listen on {}; choose another address with --listen",
+            settings.listen
+        )
     })?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -67,7 +70,10 @@ fn node(settings: &NodeSettings) -> Result<()> {
         .context("cannot start the async runtime")?;
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
-        let info = TerminalInfo { address, interval: settings.interval };
+        let info = TerminalInfo {
+            address,
+            interval: settings.interval,
+        };
         Some(terminal::start(snapshots.clone(), info, table_quit)?)
     } else {
         // Never quits by itself: the sender must outlive the server.
@@ -127,7 +133,9 @@ async fn ended(quit: oneshot::Receiver<()>) {
 fn start_log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),

@@ -26,7 +26,12 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct NodeSettings {
     /// Address to serve /metrics, /api/v1/processes, /healthz and /readyz on.
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9920", env = "OBSERVER_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "0.0.0.0:9920",
+        env = "OBSERVER_LISTEN"
+    )]
     pub listen: SocketAddr,
 
     /// How often figures are read, for example 1s or 250ms (10ms to 1h).
@@ -34,16 +39,31 @@ pub struct NodeSettings {
     pub interval: Duration,
 
     /// Whether to show the live table: auto shows it when standard output is a terminal.
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "OBSERVER_TABLE")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "OBSERVER_TABLE"
+    )]
     pub table: When,
 
     /// How log lines are written to standard error.
-    #[arg(long, value_name = "FORMAT", default_value = "text", env = "OBSERVER_LOG_FORMAT")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "OBSERVER_LOG_FORMAT"
+    )]
     pub log_format: LogFormat,
 
     /// Which kernel interface holds the probes: auto takes uprobe_multi where
     /// the kernel has it (6.6) and perf events elsewhere.
-    #[arg(long, value_name = "LINK", default_value = "auto", env = "OBSERVER_LINK")]
+    #[arg(
+        long,
+        value_name = "LINK",
+        default_value = "auto",
+        env = "OBSERVER_LINK"
+    )]
     pub link: Link,
 }
 

@@ -86,9 +86,7 @@ fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {
 
 /// Which figures need sites of this kind.
 fn figures_of(kind: SiteKind) -> &'static [Figure] {
-    use Figure::{
-        GcCycles, GcPauses, Goroutines, GoroutinesCreated, GoroutinesExited, OtherStops,
-    };
+    use Figure::{GcCycles, GcPauses, Goroutines, GoroutinesCreated, GoroutinesExited, OtherStops};
     match kind {
         SiteKind::GoroutineCreated => &[GoroutinesCreated, Goroutines],
         SiteKind::GoroutineExited => &[GoroutinesExited, Goroutines],

@@ -67,7 +67,10 @@ impl Node {
         let (sender, receiver) = watch::channel(None);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(std::io::Error::from)?;
-        let stop = Arc::new(Stop { flag: AtomicBool::new(false), wake });
+        let stop = Arc::new(Stop {
+            flag: AtomicBool::new(false),
+            wake,
+        });
         let engine = Engine {
             interval,
             probes,
@@ -213,7 +216,11 @@ impl Engine {
                     && gc.as_ref().map(|gc| gc.hits) == before.gc.as_ref().map(|gc| gc.hits);
                 // An idle process keeps its observation: nothing to copy.
                 if !unchanged {
-                    let events = EventFigures { from_start: before.from_start, goroutines, gc };
+                    let events = EventFigures {
+                        from_start: before.from_start,
+                        goroutines,
+                        gc,
+                    };
                     let mut observation = Observation::clone(&tracked.observation);
                     observation.figures.events = events;
                     tracked.observation = Arc::new(observation);
@@ -263,11 +270,18 @@ impl Engine {
     fn take_strays(&mut self) {
         let Some(probes) = &self.probes else { return };
         let known: HashSet<ProcessKey> = self.processes.keys().collect();
-        let strays: HashSet<ProcessKey> =
-            probes.keys().into_iter().filter(|key| !known.contains(key)).collect();
+        let strays: HashSet<ProcessKey> = probes
+            .keys()
+            .into_iter()
+            .filter(|key| !known.contains(key))
+            .collect();
         for key in strays.intersection(&self.strays) {
-            let lives = probes.registration(key.tgid).is_some_and(|r| r.epoch == key.epoch)
-                && std::path::Path::new("/proc").join(key.tgid.to_string()).exists();
+            let lives = probes
+                .registration(key.tgid)
+                .is_some_and(|r| r.epoch == key.epoch)
+                && std::path::Path::new("/proc")
+                    .join(key.tgid.to_string())
+                    .exists();
             if !lives {
                 probes.forget(*key);
             }

@@ -84,7 +84,10 @@ impl Processes {
             self.learn(cgroup, process.container.as_ref());
         }
         let pid = process.pid;
-        let events = EventFigures { from_start, ..EventFigures::default() };
+        let events = EventFigures {
+            from_start,
+            ..EventFigures::default()
+        };
         let observation = Arc::new(Observation {
             process,
             binary,
@@ -92,7 +95,14 @@ impl Processes {
             figures: Figures { events },
             ended: None,
         });
-        self.tracked.insert(pid, Tracked { target, key, observation });
+        self.tracked.insert(
+            pid,
+            Tracked {
+                target,
+                key,
+                observation,
+            },
+        );
     }
 
     pub(super) fn remove(&mut self, pid: u32) -> Option<Tracked> {
@@ -114,7 +124,11 @@ impl Processes {
 
     /// Everything to be shown, ordered by pid.
     pub(super) fn shown(&mut self) -> Vec<Arc<Observation>> {
-        while self.ended.front().is_some_and(|(at, _)| at.elapsed() > SHOWN) {
+        while self
+            .ended
+            .front()
+            .is_some_and(|(at, _)| at.elapsed() > SHOWN)
+        {
             self.ended.pop_front();
         }
         let alive = self.tracked.values().map(|tracked| &tracked.observation);
@@ -130,7 +144,10 @@ impl Processes {
     }
 
     fn learn(&mut self, cgroup: u64, container: Option<&Container>) {
-        let known = self.cgroups.get(&cgroup).map(|known| known.as_ref() == container);
+        let known = self
+            .cgroups
+            .get(&cgroup)
+            .map(|known| known.as_ref() == container);
         let learned = match known {
             Some(false) => None,
             Some(true) | None => container.cloned(),

@@ -132,15 +132,17 @@ impl Targets {
     /// A target that is the same file underneath: alike in all but the device,
     /// and its breakpoint stands in the memory of `pid` already.
     fn same_file(&self, pid: u32, id: FileId) -> Option<u32> {
-        let (number, target) = self.targets.iter().find(|(_, target)| {
-            target.files.iter().any(|file| build(*file) == build(id))
-        })?;
+        let (number, target) = self
+            .targets
+            .iter()
+            .find(|(_, target)| target.files.iter().any(|file| build(*file) == build(id)))?;
         let Attachment::Live(attached) = &target.attachment else {
             return None;
         };
         let site = target.binary.plan.sites.iter().find(|site| {
             let refused = |(refused, _): &(_, _)| refused == *site;
-            site.kind != observer_ebpf::SiteKind::GoidRefill && !attached.refused.iter().any(refused)
+            site.kind != observer_ebpf::SiteKind::GoidRefill
+                && !attached.refused.iter().any(refused)
         })?;
         has_breakpoint(pid, id.inode, site.offset).then_some(*number)
     }
@@ -202,7 +204,11 @@ impl Targets {
 
     /// Takes the probes off files that nothing has run for a while.
     pub(super) fn retire(&mut self, mut probes: Option<&mut Probes>) {
-        let idle = |target: &Target| target.idle_since.is_some_and(|since| since.elapsed() > IDLE);
+        let idle = |target: &Target| {
+            target
+                .idle_since
+                .is_some_and(|since| since.elapsed() > IDLE)
+        };
         self.targets.retain(|number, target| {
             let retired = idle(target);
             if retired {

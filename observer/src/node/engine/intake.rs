@@ -67,7 +67,11 @@ impl Engine {
                 };
                 if let Known::Inspected(binary) = known {
                     let result = Ok(Inspected::Go(Box::new(binary.as_ref().clone())));
-                    self.inspected(Done { id: executable.id, file, result });
+                    self.inspected(Done {
+                        id: executable.id,
+                        file,
+                        result,
+                    });
                 } else {
                     self.inspector.submit(executable.id, file);
                 }
@@ -136,7 +140,10 @@ impl Engine {
     fn register(&self, pid: u32, target: u32) -> Option<ProcessKey> {
         let probes = self.probes.as_ref()?;
         match probes.register(pid, target) {
-            Ok(registration) => Some(ProcessKey { tgid: pid, epoch: registration.epoch }),
+            Ok(registration) => Some(ProcessKey {
+                tgid: pid,
+                epoch: registration.epoch,
+            }),
             Err(error) => {
                 tracing::warn!(pid, %error, "process cannot be registered with the probes");
                 None
@@ -144,7 +151,13 @@ impl Engine {
         }
     }
 
-    fn insert(&mut self, process: Process, target: u32, key: Option<ProcessKey>, exec: Option<u64>) {
+    fn insert(
+        &mut self,
+        process: Process,
+        target: u32,
+        key: Option<ProcessKey>,
+        exec: Option<u64>,
+    ) {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
@@ -153,10 +166,14 @@ impl Engine {
             _ => false,
         };
         let registered = key.is_some() || self.probes.is_none();
-        let standing = Standing { registered, from_start };
+        let standing = Standing {
+            registered,
+            from_start,
+        };
         let coverage = coverage(&entry.binary, &entry.attachment, standing);
         let binary = Arc::clone(&entry.binary);
-        self.processes.insert(process, binary, target, key, from_start, coverage);
+        self.processes
+            .insert(process, binary, target, key, from_start, coverage);
     }
 
     /// A process is over: its last figures are kept, its entries go.
@@ -175,7 +192,10 @@ impl Engine {
     /// A process that came and went between two looks at /proc, yet was
     /// counted by the probes.
     pub(super) fn short_lived(&mut self, event: &Event) {
-        let key = ProcessKey { tgid: event.tgid, epoch: event.epoch };
+        let key = ProcessKey {
+            tgid: event.tgid,
+            epoch: event.epoch,
+        };
         let exec = self.execs.pop(&event.tgid);
         let Some(target) = self.targets.get(event.target) else {
             if let Some(probes) = &self.probes {
@@ -184,7 +204,11 @@ impl Engine {
             return;
         };
         let Some(id) = target.file() else { return };
-        let comm = event.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let comm = event
+            .comm
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
         let process = Process {
             pid: event.tgid,
             inner_pid: event.tgid,
