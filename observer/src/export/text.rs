@@ -149,7 +149,9 @@ fn canonical(number: &str) -> Cow<'_, str> {
         return Cow::Borrowed(number);
     };
     let scientific = format!("{value:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return Cow::Borrowed(number) };
+    let Some((mantissa, exponent)) = scientific.split_once('e') else {
+        return Cow::Borrowed(number);
+    };
     Cow::Owned(match exponent.parse::<i32>() {
         Ok(power) if !(-4..21).contains(&power) => format!("{mantissa}e{power:+03}"),
         _ => value.to_string(),
