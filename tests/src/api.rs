@@ -126,6 +126,10 @@ impl Figures {
 
     /// How often the world was stopped for other reasons than collection.
     pub fn other_stops(&self) -> u64 {
-        self.stops.iter().filter(|(reason, _)| !reason.starts_with("gc_")).map(|(_, s)| s.count).sum()
+        self.stops
+            .iter()
+            .filter(|(reason, _)| !reason.starts_with("gc_"))
+            .map(|(_, s)| s.count)
+            .sum()
     }
 }

@@ -46,9 +46,8 @@ impl Containerd {
             .spawn()
             .expect("containerd; run cargo xtask test, which installs it");
         let this = Self { dir, child };
-        if !wait::comes_true(Duration::from_secs(30), || this.try_ctr(&["version"])) {
-            panic!("containerd does not answer:\n{}", this.log());
-        }
+        let answers = wait::comes_true(Duration::from_secs(30), || this.try_ctr(&["version"]));
+        assert!(answers, "containerd does not answer:\n{}", this.log());
         this
     }
 
@@ -60,7 +59,12 @@ impl Containerd {
         fs::create_dir_all(&layer).expect("the layer's directory");
         fs::copy(app, layer.join("app")).unwrap_or_else(|e| panic!("{}: {e}", app.display()));
         fs::write(layer.join("name"), name).expect("the layer's other file");
-        run(Command::new("tar").arg("-C").arg(&layer).args(["-cf"]).arg(work.join("layer.tar")).arg("."));
+        run(Command::new("tar")
+            .arg("-C")
+            .arg(&layer)
+            .args(["-cf"])
+            .arg(work.join("layer.tar"))
+            .arg("."));
         let sum = run(Command::new("sha256sum").arg(work.join("layer.tar")));
         let digest = sum.split_whitespace().next().expect("a checksum");
         let reference = format!("docker.io/observer-test/{name}:1");
@@ -79,7 +83,10 @@ impl Containerd {
             .arg("-cf")
             .arg(&tar)
             .args(["config.json", "manifest.json", "layer.tar"]));
-        run(self.ctr().args(["images", "import", "--snapshotter", "overlayfs"]).arg(&tar));
+        run(self
+            .ctr()
+            .args(["images", "import", "--snapshotter", "overlayfs"])
+            .arg(&tar));
         reference
     }
 
@@ -88,9 +95,23 @@ impl Containerd {
     pub fn run(&self, image: &str, id: &str, pod_uid: &str) -> Command {
         let mut command = self.ctr();
         command.args(["run", "--rm", "--snapshotter", "overlayfs", "--cgroup"]);
-        command.arg(format!("/kubepods/besteffort/pod{pod_uid}/{id}"));
+        command.arg(format!(
+            "/{}/kubepods/besteffort/pod{pod_uid}/{id}",
+            self.cgroup()
+        ));
         command.args([image, id]);
         command
+    }
+
+    /// A cgroup of our own above the kubelet's, as a cluster inside a
+    /// container has one.
+    fn cgroup(&self) -> String {
+        self.dir
+            .path()
+            .file_name()
+            .expect("its name")
+            .to_string_lossy()
+            .into_owned()
     }
 
     fn ctr(&self) -> Command {
@@ -104,7 +125,10 @@ impl Containerd {
     }
 
     fn try_ctr(&self, args: &[&str]) -> bool {
-        self.ctr().args(args).output().is_ok_and(|o| o.status.success())
+        self.ctr()
+            .args(args)
+            .output()
+            .is_ok_and(|o| o.status.success())
     }
 
     fn log(&self) -> String {
@@ -113,7 +137,9 @@ impl Containerd {
 
     fn containers(&self) -> Vec<String> {
         let list = self.ctr().args(["containers", "list", "--quiet"]).output();
-        let text = list.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+        let text = list
+            .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+            .unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 }
@@ -132,11 +158,37 @@ impl Drop for Containerd {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // runc takes away a container's cgroup, not those above it.
+        let hierarchies = fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten();
+        for top in hierarchies
+            .map(|h| h.path())
+            .chain([PathBuf::from("/sys/fs/cgroup")])
+        {
+            remove_cgroups(&top.join(self.cgroup()));
+        }
     }
 }
 
+fn remove_cgroups(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            remove_cgroups(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(dir);
+}
+
 fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -18,14 +18,18 @@ pub fn parse(text: &str) -> Vec<Sample> {
         .map(|line| {
             let (series, value) = match line.rfind("} ") {
                 Some(at) => line.split_at(at + 1),
-                None => line.split_once(' ').unwrap_or_else(|| panic!("no value: {line}")),
+                None => line
+                    .split_once(' ')
+                    .unwrap_or_else(|| panic!("no value: {line}")),
             };
             let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
             let value = value.split_whitespace().next().unwrap_or_default();
             Sample {
                 name: name.to_owned(),
                 labels: labels.trim_end_matches('}').to_owned(),
-                value: value.parse().unwrap_or_else(|_| panic!("value {value:?}: {line}")),
+                value: value
+                    .parse()
+                    .unwrap_or_else(|_| panic!("value {value:?}: {line}")),
             }
         })
         .collect()

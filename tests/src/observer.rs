@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     net::TcpListener,
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -48,9 +49,20 @@ impl Observer {
     pub fn spawn(mut command: Command) -> Self {
         let address = free_address();
         let log = NamedTempFile::new().expect("a file for the observer's log");
-        let out = File::options().append(true).open(log.path()).expect("the observer's log");
+        let out = File::options()
+            .append(true)
+            .open(log.path())
+            .expect("the observer's log");
         let child = command
-            .args(["node", "--listen", &address, "--interval", "200ms", "--kube", "off"])
+            .args([
+                "node",
+                "--listen",
+                &address,
+                "--interval",
+                "200ms",
+                "--kube",
+                "off",
+            ])
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("the observer's log"))
             .stderr(out)
@@ -61,17 +73,29 @@ impl Observer {
             .http_status_as_error(false)
             .build()
             .new_agent();
-        Self { child, address, log, agent }
+        Self {
+            child,
+            address,
+            log,
+            agent,
+        }
     }
 
     /// Waits until it says that it is ready.
     pub fn await_ready(&mut self) {
         let end = Instant::now() + Duration::from_secs(30);
-        while self.try_get("/readyz").is_none_or(|(status, _)| status != 200) {
+        while self
+            .try_get("/readyz")
+            .is_none_or(|(status, _)| status != 200)
+        {
             if let Some(status) = self.child.try_wait().expect("the observer's status") {
                 panic!("the observer ended with {status}:\n{}", self.log());
             }
-            assert!(Instant::now() < end, "the observer is not ready after 30 s:\n{}", self.log());
+            assert!(
+                Instant::now() < end,
+                "the observer is not ready after 30 s:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -88,9 +112,18 @@ impl Observer {
 
     /// One answer, with its status, where there is one.
     pub fn try_get(&self, path: &str) -> Option<(u16, String)> {
-        let mut response = self.agent.get(format!("http://{}{path}", self.address)).call().ok()?;
+        let mut response = self
+            .agent
+            .get(format!("http://{}{path}", self.address))
+            .call()
+            .ok()?;
         let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(256 << 20).read_to_string().ok()?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(256 << 20)
+            .read_to_string()
+            .ok()?;
         Some((status, body))
     }
 
@@ -110,7 +143,11 @@ impl Observer {
     /// One process, where it is known.
     pub fn process(&self, pid: u32) -> Option<Process> {
         // The latest life of the pid, should an ended one still be listed.
-        let mut all: Vec<_> = self.processes().into_iter().filter(|p| p.pid == pid).collect();
+        let mut all: Vec<_> = self
+            .processes()
+            .into_iter()
+            .filter(|p| p.pid == pid)
+            .collect();
         all.sort_by_key(|p| !p.ended);
         all.pop()
     }
@@ -125,7 +162,8 @@ impl Observer {
     /// A process once all that had happened before is counted.
     pub fn settled(&self, pid: u32) -> Process {
         std::thread::sleep(SETTLED);
-        self.process(pid).unwrap_or_else(|| panic!("pid {pid} is not listed; log:\n{}", self.log()))
+        self.process(pid)
+            .unwrap_or_else(|| panic!("pid {pid} is not listed; log:\n{}", self.log()))
     }
 
     /// All series.
@@ -146,6 +184,14 @@ impl Observer {
     /// kill -9.
     pub fn kill(mut self) {
         self.end();
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("the observer's status")
+            .is_none()
     }
 
     /// Waits until it ends by itself.
@@ -177,8 +223,45 @@ impl Drop for Observer {
 /// Runs the observer to its end, for commands that have one.
 pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Output {
     let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", "20"]).arg(paths::observer()).args(args);
-    command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+    command
+        .args(["--signal=KILL", "20"])
+        .arg(paths::observer())
+        .args(args);
+    command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"))
+}
+
+/// An instruction that a probe stands on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Site {
+    /// The function it is in.
+    pub function: String,
+    /// Virtual address in the file.
+    pub address: u64,
+    /// Offset in the file.
+    pub offset: u64,
+}
+
+/// The sites of a file, as `observer inspect --json` gives them.
+pub fn sites(file: &Path) -> Vec<Site> {
+    let output = run([
+        OsStr::new("inspect"),
+        OsStr::new("--json"),
+        file.as_os_str(),
+    ]);
+    assert!(
+        output.status.success(),
+        "inspect {}: {output:?}",
+        file.display()
+    );
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("inspect's JSON");
+    let plan = json
+        .pointer("/plan/sites")
+        .or_else(|| json.pointer("/binary/plan/sites"));
+    let sites = plan.unwrap_or_else(|| panic!("no sites: {json}")).clone();
+    serde_json::from_value(sites).expect("inspect's sites")
 }
 
 fn free_address() -> String {

@@ -9,7 +9,14 @@ pub const VERSIONS: [&str; 11] = [
 ];
 
 /// All ways of building of the matrix.
-pub const VARIANTS: [&str; 6] = ["default", "stripped", "pie", "piestripped", "cgo", "cgopiestripped"];
+pub const VARIANTS: [&str; 6] = [
+    "default",
+    "stripped",
+    "pie",
+    "piestripped",
+    "cgo",
+    "cgopiestripped",
+];
 
 /// The Go version of tests that need just one.
 pub const GO: &str = "1.26.8";
@@ -22,7 +29,11 @@ pub fn observer() -> PathBuf {
 /// A Go program built for the tests.
 pub fn fixture(name: &str, version: &str, variant: &str) -> PathBuf {
     let path = from_env("OBSERVER_FIXTURES").join(format!("{name}-{version}-{variant}"));
-    assert!(path.is_file(), "{} is not there; run cargo xtask test", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not there; run cargo xtask test",
+        path.display()
+    );
     path
 }
 
@@ -42,6 +53,10 @@ fn from_env(name: &str) -> PathBuf {
     let path = PathBuf::from(
         env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; run cargo xtask test")),
     );
-    assert!(path.exists(), "{name}={} is not there; run cargo xtask test", path.display());
+    assert!(
+        path.exists(),
+        "{name}={} is not there; run cargo xtask test",
+        path.display()
+    );
     path
 }

@@ -69,9 +69,16 @@ impl Conversation {
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         let (sender, lines) = channel();
         thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
         });
-        Self { child, input, lines }
+        Self {
+            child,
+            input,
+            lines,
+        }
     }
 
     /// Sends a line.
@@ -81,9 +88,9 @@ impl Conversation {
 
     /// Waits for the next line.
     pub fn hear(&mut self) -> String {
-        self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|e| {
-            panic!("no answer ({e}); the program: {:?}", self.child.try_wait())
-        })
+        self.lines
+            .recv_timeout(Duration::from_secs(60))
+            .unwrap_or_else(|e| panic!("no answer ({e}); the program: {:?}", self.child.try_wait()))
     }
 
     /// Sends a line and waits for the answer.
@@ -99,7 +106,10 @@ impl Conversation {
 
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("the program's status").is_none()
+        self.child
+            .try_wait()
+            .expect("the program's status")
+            .is_none()
     }
 }
 
@@ -136,7 +146,11 @@ impl Workload {
     /// Has it do something, and waits until that is done.
     pub fn run(&mut self, command: &str) {
         let answer: Answer = read(&self.talk.ask(command));
-        assert!(answer.error.is_none(), "{} {command}: {answer:?}", self.version);
+        assert!(
+            answer.error.is_none(),
+            "{} {command}: {answer:?}",
+            self.version
+        );
     }
 
     /// Replaces the program by another, which must be a workload too.
@@ -149,17 +163,28 @@ impl Workload {
     /// What it knows of itself. Nothing goes on in it until the next command.
     pub fn report(&mut self) -> Report {
         let answer: Answer = read(&self.talk.ask("report"));
-        let report = answer.report.unwrap_or_else(|| panic!("no report: {:?}", answer.error));
+        let report = answer
+            .report
+            .unwrap_or_else(|| panic!("no report: {:?}", answer.error));
         if let Some(runtime) = report.runtime_created {
-            assert_eq!(report.created, runtime, "{}'s two counts of itself", self.version);
+            assert_eq!(
+                report.created, runtime,
+                "{}'s two counts of itself",
+                self.version
+            );
         }
         report
     }
 
     /// 22 for go1.22.12.
     pub fn minor(&self) -> u32 {
-        let minor = self.version.strip_prefix("go1.").and_then(|v| v.split('.').next());
-        minor.and_then(|m| m.parse().ok()).unwrap_or_else(|| panic!("version {}", self.version))
+        let minor = self
+            .version
+            .strip_prefix("go1.")
+            .and_then(|v| v.split('.').next());
+        minor
+            .and_then(|m| m.parse().ok())
+            .unwrap_or_else(|| panic!("version {}", self.version))
     }
 
     /// Whether it still runs.

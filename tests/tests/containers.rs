@@ -21,14 +21,20 @@ fn pod(n: u8) -> String {
 
 fn find(observer: &Observer, n: u8) -> Option<Process> {
     let id = id(n);
-    observer.processes().into_iter().find(|p| p.container.as_ref().is_some_and(|c| c.id == id))
+    observer
+        .processes()
+        .into_iter()
+        .find(|p| p.container.as_ref().is_some_and(|c| c.id == id))
 }
 
 #[test]
 fn containers_that_share_a_file_count_apart() {
     let containerd = Containerd::start();
     let app = fixture("workload", GO, "stripped");
-    let (one, other) = (containerd.image("one", &app), containerd.image("other", &app));
+    let (one, other) = (
+        containerd.image("one", &app),
+        containerd.image("other", &app),
+    );
     let observer = Observer::start();
 
     let start = |image: &str, n: u8| Workload::start_as(containerd.run(image, &id(n), &pod(n)));
@@ -42,7 +48,11 @@ fn containers_that_share_a_file_count_apart() {
     for (_, n) in &known {
         attached(*n);
     }
-    let mut fresh = [(start(&one, 3), 3), (start(&one, 4), 4), (start(&other, 5), 5)];
+    let mut fresh = [
+        (start(&one, 3), 3),
+        (start(&one, 4), 4),
+        (start(&other, 5), 5),
+    ];
     for (w, n) in &mut fresh {
         w.run(&format!("burst {} 10", 100 * u32::from(*n)));
         w.run(&format!("gc {n}"));
@@ -55,8 +65,20 @@ fn containers_that_share_a_file_count_apart() {
         let f = &seen.figures;
         assert!(f.from_start, "container {n}: {:?}", seen.coverage);
         assert_eq!(
-            (f.created, f.exited, f.goroutines, f.cycles(), f.pause_total_ns),
-            (said.created, said.exited, Some(said.goroutines), said.num_gc, said.pause_total_ns),
+            (
+                f.created,
+                f.exited,
+                f.goroutines,
+                f.cycles(),
+                f.pause_total_ns
+            ),
+            (
+                said.created,
+                said.exited,
+                Some(said.goroutines),
+                said.num_gc,
+                said.pause_total_ns
+            ),
             "container {n}: created, exited, live, cycles, pauses"
         );
         let container = seen.container.expect("it is in a container");

@@ -37,11 +37,22 @@ fn said(report: &Report, minor: u32) -> Figures {
         f.extend(report.stops.iter().map(|(reason, n)| (reason.clone(), *n)));
     }
     if minor >= 22 {
-        assert_eq!(report.histograms["total_other"], others, "the program's two counts of stops");
-        f.push(("pauses_stopping_gc histogram".into(), report.histograms["stopping_gc"]));
-        f.push(("pauses_stopping_other histogram".into(), report.histograms["stopping_other"]));
+        assert_eq!(
+            report.histograms["total_other"], others,
+            "the program's two counts of stops"
+        );
+        f.push((
+            "pauses_stopping_gc histogram".into(),
+            report.histograms["stopping_gc"],
+        ));
+        f.push((
+            "pauses_stopping_other histogram".into(),
+            report.histograms["stopping_other"],
+        ));
     }
-    f.into_iter().map(|(name, n)| (name, i128::from(n))).collect()
+    f.into_iter()
+        .map(|(name, n)| (name, i128::from(n)))
+        .collect()
 }
 
 /// The same figures, as the observer has them.
@@ -69,25 +80,44 @@ fn seen(process: &Process, samples: &[metrics::Sample], names: &Figures) -> Figu
 }
 
 fn minus(later: &Figures, earlier: &Figures) -> Figures {
-    later.iter().map(|(k, n)| (k.clone(), n - earlier.get(k).copied().unwrap_or(0))).collect()
+    later
+        .iter()
+        .map(|(k, n)| (k.clone(), n - earlier.get(k).copied().unwrap_or(0)))
+        .collect()
 }
 
 fn compare(who: &str, said: &Figures, seen: &Figures, wrong: &mut Vec<String>) {
     for (name, want) in said {
         if seen[name] != *want {
-            wrong.push(format!("{who}: {name}: the program {want}, the observer {}", seen[name]));
+            wrong.push(format!(
+                "{who}: {name}: the program {want}, the observer {}",
+                seen[name]
+            ));
         }
     }
 }
 
 fn exercise(w: &mut Workload) {
-    for command in ["burst 1000 20", "deep 50", "goexit 10", "locked 5", "hold 25"] {
+    for command in [
+        "burst 1000 20",
+        "deep 50",
+        "goexit 10",
+        "locked 5",
+        "hold 25",
+    ] {
         w.run(command);
     }
     if w.minor() >= 23 {
         w.run("pull 100");
     }
-    for command in ["gc 3", "alloc 96", "readmem 4", "stacks 2", "profile 3", "heapdump 1"] {
+    for command in [
+        "gc 3",
+        "alloc 96",
+        "readmem 4",
+        "stacks 2",
+        "profile 3",
+        "heapdump 1",
+    ] {
         w.run(command);
     }
     for command in ["gomaxprocs 1", "burst 200 0", "gomaxprocs 3", "alloc 32"] {
@@ -106,12 +136,20 @@ struct Cell {
 }
 
 fn of(processes: &[Process], pid: u32) -> &Process {
-    processes.iter().find(|p| p.pid == pid && !p.ended).unwrap_or_else(|| panic!("pid {pid} is not listed"))
+    processes
+        .iter()
+        .find(|p| p.pid == pid && !p.ended)
+        .unwrap_or_else(|| panic!("pid {pid} is not listed"))
 }
 
 fn try_version(observer: &Observer, version: &str) -> Vec<(&'static str, Vec<String>)> {
     let running: Vec<_> = VARIANTS
-        .map(|variant| (variant, Workload::start(&fixture("workload", version, variant))))
+        .map(|variant| {
+            (
+                variant,
+                Workload::start(&fixture("workload", version, variant)),
+            )
+        })
         .into();
     for (_, w) in &running {
         observer.attached(w.pid);
@@ -143,9 +181,15 @@ fn try_version(observer: &Observer, version: &str) -> Vec<(&'static str, Vec<Str
     for (cell, report) in cells.iter_mut().zip(reports) {
         let fresh = of(&processes, cell.fresh.pid);
         let truth = said(&report, cell.fresh.minor());
-        compare("from its start", &truth, &seen(fresh, &samples, &truth), &mut cell.wrong);
+        compare(
+            "from its start",
+            &truth,
+            &seen(fresh, &samples, &truth),
+            &mut cell.wrong,
+        );
         if !fresh.figures.from_start {
-            cell.wrong.push("from its start: from_start is false".into());
+            cell.wrong
+                .push("from its start: from_start is false".into());
         }
         if fresh.figures.goroutines != Some(report.goroutines) {
             cell.wrong.push(format!(
@@ -154,15 +198,22 @@ fn try_version(observer: &Observer, version: &str) -> Vec<(&'static str, Vec<Str
             ));
         }
         for (figure, c) in fresh.coverage.iter().filter(|(_, c)| !c.covered) {
-            cell.wrong.push(format!("from its start: {figure} is not covered: {c:?}"));
+            cell.wrong
+                .push(format!("from its start: {figure} is not covered: {c:?}"));
         }
         if fresh.binary.version != cell.fresh.version {
-            cell.wrong.push(format!("version {:?}", fresh.binary.version));
+            cell.wrong
+                .push(format!("version {:?}", fresh.binary.version));
         }
 
         let running = of(&processes, cell.running.pid);
         let now = seen(running, &samples, &cell.before);
-        compare("found running", &cell.before, &minus(&now, &cell.seen_before), &mut cell.wrong);
+        compare(
+            "found running",
+            &cell.before,
+            &minus(&now, &cell.seen_before),
+            &mut cell.wrong,
+        );
     }
     cells.into_iter().map(|c| (c.variant, c.wrong)).collect()
 }
@@ -170,13 +221,20 @@ fn try_version(observer: &Observer, version: &str) -> Vec<(&'static str, Vec<Str
 #[test]
 fn every_version_and_way_of_linking_is_exact() {
     let observer = Observer::start();
-    let mut table = format!("| Go | {} |\n|{}\n", VARIANTS.join(" | "), " --- |".repeat(7));
+    let mut table = format!(
+        "| Go | {} |\n|{}\n",
+        VARIANTS.join(" | "),
+        " --- |".repeat(7)
+    );
     let mut details = String::new();
     for version in VERSIONS {
         let _ = write!(table, "| {version} |");
         for (variant, wrong) in try_version(&observer, version) {
-            let verdict =
-                if wrong.is_empty() { "exact".into() } else { format!("{} wrong", wrong.len()) };
+            let verdict = if wrong.is_empty() {
+                "exact".into()
+            } else {
+                format!("{} wrong", wrong.len())
+            };
             let _ = write!(table, " {verdict} |");
             for w in wrong {
                 let _ = writeln!(details, "{version} {variant}: {w}");
