@@ -1,1 +1,14 @@
-//! What the tests share.
+//! What the tests share: the observer and the programs it observes, as
+//! processes, and the observer's answers, as types.
+//!
+//! Everything here panics where a test cannot go on.
+
+pub mod api;
+pub mod containers;
+pub mod metrics;
+pub mod observer;
+pub mod paths;
+pub mod wait;
+pub mod workload;
+
+pub use self::{api::Process, observer::Observer, workload::Workload};

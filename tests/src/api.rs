@@ -1,0 +1,135 @@
+//! `/api/v1/processes`, as the tests read it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// One Go process.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Process {
+    /// Process id in the observer's pid namespace.
+    pub pid: u32,
+    /// The executable's base name.
+    pub process: String,
+    /// The executable's path.
+    pub exe: String,
+    /// The container it runs in.
+    pub container: Option<Container>,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// What it runs.
+    pub binary: Binary,
+    /// What is observed, by group of figures.
+    pub coverage: BTreeMap<String, Coverage>,
+    /// What was counted.
+    pub figures: Figures,
+}
+
+/// The container a process runs in.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Container {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Who made it.
+    pub runtime: String,
+    /// The Kubernetes pod.
+    pub pod_uid: Option<String>,
+}
+
+/// What a process runs.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Binary {
+    /// As `runtime.Version()` says it.
+    pub version: String,
+    /// How it was linked.
+    pub build_mode: String,
+    /// Whether it has no symbol table.
+    pub stripped: bool,
+}
+
+/// Whether a group of figures is observed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Coverage {
+    /// Whether it is.
+    pub covered: bool,
+    /// Why not, as a label.
+    pub reason: Option<String>,
+    /// Why not, for people.
+    pub detail: Option<String>,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Figures {
+    /// Whether nothing came before the probes.
+    pub from_start: bool,
+    /// Live goroutines.
+    pub goroutines: Option<u64>,
+    /// All that ever were, the runtime's own included.
+    pub created: u64,
+    /// All that ended.
+    pub exited: u64,
+    /// Of `created`, the runtime's own.
+    pub system_created: u64,
+    /// Of `exited`, the runtime's own.
+    pub system_exited: u64,
+    /// Collections by trigger: heap, time, forced, unknown.
+    pub gc_cycles: BTreeMap<String, u64>,
+    /// As `MemStats.PauseTotalNs`.
+    pub pause_total_ns: u64,
+    /// Collections seen whole.
+    pub whole_cycles: u64,
+    /// Stops of the world by reason.
+    pub stops: BTreeMap<String, Stop>,
+}
+
+/// Stops of the world for one reason.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Stop {
+    /// How many.
+    pub count: u64,
+    /// From the start of stopping until the world ran again.
+    pub total_ns: u64,
+    /// Of that, until every P had stopped.
+    pub stopping_ns: u64,
+}
+
+impl Process {
+    /// Reads the whole answer: a list, or an object that holds it.
+    pub fn parse_list(json: &str) -> Vec<Self> {
+        let mut value: serde_json::Value =
+            serde_json::from_str(json).unwrap_or_else(|e| panic!("not JSON: {e}: {json}"));
+        if let Some(list) = value.get_mut("processes") {
+            value = list.take();
+        }
+        serde_json::from_value(value).unwrap_or_else(|e| panic!("processes: {e}: {json}"))
+    }
+
+    /// Whether its probes are attached, so that what comes now is counted.
+    pub fn attached(&self) -> bool {
+        self.coverage
+            .get("goroutines_created")
+            .is_some_and(|c| c.covered || c.reason.as_deref() == Some("started_before"))
+    }
+}
+
+impl Figures {
+    /// Collections, whatever triggered them.
+    pub fn cycles(&self) -> u64 {
+        self.gc_cycles.values().sum()
+    }
+
+    /// How often the world was stopped for a reason.
+    pub fn stops_for(&self, reason: &str) -> u64 {
+        self.stops.get(reason).map_or(0, |s| s.count)
+    }
+
+    /// How often the world was stopped for other reasons than collection.
+    pub fn other_stops(&self) -> u64 {
+        self.stops
+            .iter()
+            .filter(|(reason, _)| !reason.starts_with("gc_"))
+            .map(|(_, s)| s.count)
+            .sum()
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the programs are that the tests run.
+
+use std::{env, fs, path::PathBuf};
+
+/// All Go versions of the matrix.
+pub const VERSIONS: [&str; 11] = [
+    "1.17.13", "1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.9",
+    "1.25.5", "1.26.8", "1.27.4",
+];
+
+/// All ways of building of the matrix.
+pub const VARIANTS: [&str; 6] = [
+    "default",
+    "stripped",
+    "pie",
+    "piestripped",
+    "cgo",
+    "cgopiestripped",
+];
+
+/// The Go version of tests that need just one.
+pub const GO: &str = "1.26.8";
+
+/// The observer's release binary.
+pub fn observer() -> PathBuf {
+    from_env("OBSERVER_BIN")
+}
+
+/// A Go program built for the tests.
+pub fn fixture(name: &str, version: &str, variant: &str) -> PathBuf {
+    let path = from_env("OBSERVER_FIXTURES").join(format!("{name}-{version}-{variant}"));
+    assert!(
+        path.is_file(),
+        "{} is not there; run cargo xtask test",
+        path.display()
+    );
+    path
+}
+
+/// Every executable built for the tests.
+pub fn fixtures() -> Vec<PathBuf> {
+    let dir = from_env("OBSERVER_FIXTURES");
+    let mut all: Vec<_> = fs::read_dir(&dir)
+        .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
+        .map(|entry| entry.expect("directory entry").path())
+        .filter(|path| path.extension().is_none_or(|e| e != "h") && path.is_file())
+        .collect();
+    all.sort();
+    all
+}
+
+fn from_env(name: &str) -> PathBuf {
+    let path = PathBuf::from(
+        env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; run cargo xtask test")),
+    );
+    assert!(
+        path.exists(),
+        "{name}={} is not there; run cargo xtask test",
+        path.display()
+    );
+    path
+}

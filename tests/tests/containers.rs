@@ -1,0 +1,105 @@
+//! Containers that share a file, or hold copies of it: each counts its own.
+
+use std::{thread, time::Duration};
+
+use observer_tests::{
+    Observer, Process, Workload,
+    containers::Containerd,
+    observer::{ATTACH, SETTLED},
+    paths::{GO, fixture},
+    wait,
+};
+
+/// A container's id, as Kubernetes' runtimes make them.
+fn id(n: u8) -> String {
+    format!("{n:02x}").repeat(32)
+}
+
+fn pod(n: u8) -> String {
+    format!("{n:08x}-1111-2222-3333-444444444444")
+}
+
+fn find(observer: &Observer, n: u8) -> Option<Process> {
+    let id = id(n);
+    observer
+        .processes()
+        .into_iter()
+        .find(|p| p.container.as_ref().is_some_and(|c| c.id == id))
+}
+
+#[test]
+fn containers_that_share_a_file_count_apart() {
+    let containerd = Containerd::start();
+    let app = fixture("workload", GO, "stripped");
+    let (one, other) = (
+        containerd.image("one", &app),
+        containerd.image("other", &app),
+    );
+    let observer = Observer::start();
+
+    let start = |image: &str, n: u8| Workload::start_as(containerd.run(image, &id(n), &pod(n)));
+    let attached = |n: u8| {
+        wait::until(&format!("container {n} attached"), ATTACH, || {
+            find(&observer, n).filter(Process::attached)
+        })
+    };
+    // One of each image, so that what comes later is counted from its start.
+    let known = [(start(&one, 1), 1), (start(&other, 2), 2)];
+    for (_, n) in &known {
+        attached(*n);
+    }
+    let mut fresh = [
+        (start(&one, 3), 3),
+        (start(&one, 4), 4),
+        (start(&other, 5), 5),
+    ];
+    for (w, n) in &mut fresh {
+        w.run(&format!("burst {} 10", 100 * u32::from(*n)));
+        w.run(&format!("gc {n}"));
+        w.run(&format!("hold {n}"));
+    }
+    let reports: Vec<_> = fresh.iter_mut().map(|(w, n)| (*n, w.report())).collect();
+    thread::sleep(SETTLED);
+    for (n, said) in reports {
+        let seen = attached(n);
+        let f = &seen.figures;
+        assert!(f.from_start, "container {n}: {:?}", seen.coverage);
+        assert_eq!(
+            (
+                f.created,
+                f.exited,
+                f.goroutines,
+                f.cycles(),
+                f.pause_total_ns
+            ),
+            (
+                said.created,
+                said.exited,
+                Some(said.goroutines),
+                said.num_gc,
+                said.pause_total_ns
+            ),
+            "container {n}: created, exited, live, cycles, pauses"
+        );
+        let container = seen.container.expect("it is in a container");
+        assert_eq!(container.pod_uid, Some(pod(n)), "container {n}");
+        assert_eq!(seen.exe, "/app", "container {n}");
+    }
+    // Nothing was counted for those that did nothing: their own report makes
+    // no goroutine.
+    for (mut w, n) in known {
+        let before = attached(n).figures.exited;
+        w.report();
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(attached(n).figures.exited, before, "container {n}");
+    }
+}
+
+#[test]
+fn containers_start_and_answer_without_an_observer() {
+    let containerd = Containerd::start();
+    let image = containerd.image("alone", &fixture("workload", GO, "stripped"));
+    let mut w = Workload::start_as(containerd.run(&image, &id(9), &pod(9)));
+    w.run("burst 10 0");
+    assert_eq!(w.report().exited, 11);
+}

@@ -1,0 +1,239 @@
+//! Whatever happens to the observer, its targets go on, and nothing is left behind.
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use observer_tests::{
+    Observer, Workload, metrics,
+    observer::{Site, sites},
+    paths::{GO, VERSIONS, fixture},
+    wait,
+    workload::Conversation,
+};
+use serde::Deserialize;
+
+/// How many of the sites differ, in a process's memory, from its file.
+/// For executables that are not position-independent.
+fn changed(pid: u32, file: &Path, sites: &[Site]) -> usize {
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("the process's memory");
+    let file = File::open(file).expect("the executable");
+    let differs = |site: &&Site| {
+        let (mut there, mut here) = ([0; 5], [0; 5]);
+        memory
+            .read_exact_at(&mut there, site.address)
+            .expect("the site in memory");
+        file.read_exact_at(&mut here, site.offset)
+            .expect("the site in the file");
+        there != here
+    };
+    sites.iter().filter(differs).count()
+}
+
+fn assert_nothing_left(pid: u32, file: &Path, sites: &[Site]) {
+    let gone = wait::comes_true(Duration::from_secs(5), || changed(pid, file, sites) == 0);
+    assert!(
+        gone,
+        "{} of {} sites still changed",
+        changed(pid, file, sites),
+        sites.len()
+    );
+}
+
+struct Spin(Conversation);
+
+impl Spin {
+    fn start() -> Self {
+        let mut talk = Conversation::start(Command::new(fixture("spin", GO, "default")));
+        talk.hear();
+        Self(talk)
+    }
+
+    /// Nanoseconds per goroutine, the best of some rounds.
+    fn best(&mut self) -> f64 {
+        #[derive(Deserialize)]
+        struct Round {
+            goroutines: f64,
+            ns: f64,
+        }
+        let round = |_| {
+            let r: Round = serde_json::from_str(&self.0.ask("200")).expect("spin's round");
+            r.ns / r.goroutines
+        };
+        (0..8).map(round).fold(f64::INFINITY, f64::min)
+    }
+}
+
+#[test]
+fn kill_9_under_load_leaves_nothing_behind() {
+    let (workload, spinner) = (
+        fixture("workload", GO, "default"),
+        fixture("spin", GO, "default"),
+    );
+    let (workload_sites, spin_sites) = (sites(&workload), sites(&spinner));
+    let mut w = Workload::start(&workload);
+    let mut spin = Spin::start();
+    let before = spin.best();
+
+    for _ in 0..3 {
+        let observer = Observer::start();
+        observer.attached(w.pid);
+        observer.attached(spin.0.pid());
+        assert!(
+            changed(w.pid, &workload, &workload_sites) > 0,
+            "the probes can be seen"
+        );
+        spin.0.say("1000");
+        w.run("burst 1000 0");
+        observer.kill();
+        w.run("burst 1000 0");
+        w.run("gc 3");
+        spin.0.hear();
+        w.report();
+        assert_nothing_left(w.pid, &workload, &workload_sites);
+        assert_nothing_left(spin.0.pid(), &spinner, &spin_sites);
+    }
+    let after = spin.best();
+    println!("ns per goroutine: {before:.0} before, {after:.0} after");
+    assert!(
+        after < 1.4 * before,
+        "ns per goroutine: {before:.0} before, {after:.0} after"
+    );
+    assert!(w.runs());
+}
+
+#[test]
+fn a_second_instance_takes_over() {
+    let path = fixture("workload", GO, "default");
+    let sites = sites(&path);
+    let mut w = Workload::start(&path);
+    let old = Observer::start();
+    old.attached(w.pid);
+    let new = Observer::start();
+    new.attached(w.pid);
+
+    let said = w.report();
+    let (by_old, by_new) = (old.settled(w.pid).figures, new.settled(w.pid).figures);
+    w.run("burst 300 0");
+    w.run("gc 2");
+    let later = w.report();
+    for (who, before, observer) in [("old", by_old, &old), ("new", by_new.clone(), &new)] {
+        let now = observer.settled(w.pid).figures;
+        assert_eq!(
+            now.exited - before.exited,
+            later.exited - said.exited,
+            "the {who} one"
+        );
+        assert_eq!(
+            now.cycles() - before.cycles(),
+            later.num_gc - said.num_gc,
+            "the {who} one"
+        );
+    }
+
+    let (status, took) = old.stop();
+    assert!(status.success(), "{status}");
+    assert!(
+        took < Duration::from_secs(1),
+        "the old one took {took:?} to end"
+    );
+    w.run("burst 300 0");
+    let last = w.report();
+    let now = new.settled(w.pid).figures;
+    assert_eq!(
+        now.exited - by_new.exited,
+        last.exited - said.exited,
+        "after the old one is gone"
+    );
+    assert_eq!(
+        now.pause_total_ns - by_new.pause_total_ns,
+        last.pause_total_ns - said.pause_total_ns,
+        "after the old one is gone"
+    );
+
+    let (_, took) = new.stop();
+    assert!(
+        took < Duration::from_secs(1),
+        "the new one took {took:?} to end"
+    );
+    assert_nothing_left(w.pid, &path, &sites);
+}
+
+struct Idle(Child);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn it_ends_within_a_second_however_much_is_attached() {
+    let files: Vec<_> = VERSIONS
+        .into_iter()
+        .flat_map(|v| ["default", "stripped"].map(|variant| fixture("idle", v, variant)))
+        .collect();
+    let idle: Vec<_> = files
+        .iter()
+        .map(|f| Idle(Command::new(f).spawn().expect("an idle program")))
+        .collect();
+    let observer = Observer::start();
+    for i in &idle {
+        observer.attached(i.0.id());
+    }
+    let (status, took) = observer.stop();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    for (i, file) in idle.iter().zip(&files) {
+        assert_nothing_left(i.0.id(), file, &sites(file));
+    }
+}
+
+#[test]
+fn ten_thousand_processes_leave_the_maps_as_they_were() {
+    let observer = Observer::start();
+    let child = fixture("short", GO, "default");
+    let known = Idle(
+        Command::new(&child)
+            .args(["1", "1h"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("short"),
+    );
+    observer.attached(known.0.id());
+    let entries = || {
+        let samples = observer.metrics();
+        let maps: Vec<_> = samples
+            .iter()
+            .filter(|s| s.name == "observer_map_entries")
+            .cloned()
+            .collect();
+        assert!(!maps.is_empty(), "observer_map_entries is not exported");
+        maps
+    };
+    let before = entries();
+    let mut parent = Command::new(fixture("parent", GO, "default"))
+        .args(["10000", "8"])
+        .arg(&child)
+        .args(["1", "0s"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("parent");
+    wait::until("ten thousand children", Duration::from_secs(400), || {
+        parent.try_wait().expect("parent's status")
+    });
+    // The figures of an ended process stay for half a minute.
+    let back = wait::comes_true(Duration::from_secs(60), || {
+        entries().iter().all(|now| {
+            let was = metrics::sum(&before, &now.name, &[&now.labels]).unwrap_or(0.0);
+            now.value <= was
+        })
+    });
+    assert!(back, "before {before:?}, after {:?}", entries());
+    assert!(observer.attached(known.0.id()).figures.exited <= 1);
+}
