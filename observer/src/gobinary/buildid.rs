@@ -15,11 +15,16 @@ const GO: u32 = 4;
 /// GNU build id in hexadecimal, else Go build id. Damaged notes are none.
 pub(super) fn read(image: &Image<'_>) -> Option<String> {
     let named = [".note.gnu.build-id", ".note.go.buildid"];
-    let sections = named.iter().filter_map(|name| Some((image.section(name)?, 4)));
+    let sections = named
+        .iter()
+        .filter_map(|name| Some((image.section(name)?, 4)));
     let mut go = None;
     for (range, align) in image.notes.iter().copied().chain(sections) {
         let what = "the notes";
-        let Ok(bytes) = image.reader.bytes(what, range.offset, range.size, MAX_NOTES) else {
+        let Ok(bytes) = image
+            .reader
+            .bytes(what, range.offset, range.size, MAX_NOTES)
+        else {
             continue;
         };
         let Ok(mut notes) = NoteIterator::<FileHeader64<LE>>::new(LE, align, &bytes) else {

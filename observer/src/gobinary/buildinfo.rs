@@ -57,11 +57,7 @@ fn by_segments(image: &Image<'_>) -> Result<Option<BuildInfo>, InspectError> {
 
 /// The first valid build information in a range. A strange version is
 /// accepted only where the section's name vouches for it.
-fn first(
-    image: &Image<'_>,
-    range: Range,
-    strict: bool,
-) -> Result<Option<BuildInfo>, InspectError> {
+fn first(image: &Image<'_>, range: Range, strict: bool) -> Result<Option<BuildInfo>, InspectError> {
     let mut result = Ok(None);
     scan::pattern(image, range, MAGIC, ALIGN, &mut |address| {
         match at(image, address) {
@@ -104,10 +100,16 @@ fn at(image: &Image<'_>, address: u64) -> Result<BuildInfo, InspectError> {
         (version, pointed(image, address + 24, MAX_MODINFO)?)
     };
     let Ok(version) = String::from_utf8(version) else {
-        return Err(InspectError::Malformed { what: "the Go version", value: address });
+        return Err(InspectError::Malformed {
+            what: "the Go version",
+            value: address,
+        });
     };
     if version.chars().any(char::is_control) {
-        return Err(InspectError::Malformed { what: "the Go version", value: address });
+        return Err(InspectError::Malformed {
+            what: "the Go version",
+            value: address,
+        });
     }
     Ok(parse(version, &modinfo))
 }
@@ -120,10 +122,17 @@ fn inline(image: &Image<'_>, address: u64, limit: u64) -> Result<(Vec<u8>, u64),
     let (mut length, mut used) = (0_u64, 0);
     loop {
         let Some(&byte) = bytes.get(used) else {
-            return Err(InspectError::Truncated { what, at: address, need: used as u64 + 1 });
+            return Err(InspectError::Truncated {
+                what,
+                at: address,
+                need: used as u64 + 1,
+            });
         };
         if used == 9 {
-            return Err(InspectError::Malformed { what, value: address });
+            return Err(InspectError::Malformed {
+                what,
+                value: address,
+            });
         }
         length |= u64::from(byte & 0x7f) << (7 * used);
         used += 1;
@@ -157,7 +166,10 @@ fn pointed(image: &Image<'_>, place: u64, limit: u64) -> Result<Vec<u8>, Inspect
 }
 
 fn parse(version: String, modinfo: &[u8]) -> BuildInfo {
-    let mut info = BuildInfo { version, ..BuildInfo::default() };
+    let mut info = BuildInfo {
+        version,
+        ..BuildInfo::default()
+    };
     let framed = modinfo.len() > 2 * FRAME && modinfo[modinfo.len() - FRAME - 1] == b'\n';
     if !framed {
         return info;
@@ -169,7 +181,10 @@ fn parse(version: String, modinfo: &[u8]) -> BuildInfo {
             (Some("path"), Some(path)) => info.path = Some(path.to_owned()),
             (Some("mod"), Some(path)) => {
                 let version = fields.next().unwrap_or_default().to_owned();
-                info.module = Some(Module { path: path.to_owned(), version });
+                info.module = Some(Module {
+                    path: path.to_owned(),
+                    version,
+                });
             }
             (Some("build"), Some(setting)) => {
                 if let Some(mode) = setting.strip_prefix("-buildmode=") {
@@ -205,7 +220,10 @@ mod tests {
                     dep\tb\tv1\nbuild\t-buildmode=pie\n0123456789abcdef";
         let info = parse("go1.26.8".to_owned(), text.as_bytes());
         assert_eq!(info.path.as_deref(), Some("example.com/a/cmd"));
-        let module = Module { path: "example.com/a".into(), version: "v1.2.3".into() };
+        let module = Module {
+            path: "example.com/a".into(),
+            version: "v1.2.3".into(),
+        };
         assert_eq!(info.module, Some(module));
         assert_eq!(info.build_mode.as_deref(), Some("pie"));
         assert_eq!(parse("go1.17".to_owned(), b"short").path, None);

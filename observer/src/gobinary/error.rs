@@ -21,7 +21,9 @@ pub enum InspectError {
     #[error("cannot read the file's size: {0}")]
     Metadata(std::io::Error),
     /// A structure reaches beyond what holds it.
-    #[error("{what} at {at:#x} needs {need} bytes beyond what is there: the file is truncated or damaged")]
+    #[error(
+        "{what} at {at:#x} needs {need} bytes beyond what is there: the file is truncated or damaged"
+    )]
     Truncated {
         /// Which structure.
         what: &'static str,
@@ -82,9 +84,7 @@ impl fmt::Display for NotGoReason {
             Self::BigEndian => f.write_str("a big-endian ELF file"),
             Self::Machine(m) => write!(f, "an ELF file for machine {m}, not x86-64 or arm64"),
             Self::NotExecutable(t) => write!(f, "an ELF file of type {t}, not an executable"),
-            Self::NoBuildInfo => {
-                f.write_str("no Go build information: not built by Go, or packed")
-            }
+            Self::NoBuildInfo => f.write_str("no Go build information: not built by Go, or packed"),
         }
     }
 }

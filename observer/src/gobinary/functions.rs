@@ -41,9 +41,15 @@ pub struct Functions<'s> {
 impl<'s> Functions<'s> {
     /// Opens the function table; `None` where the file has none that is known.
     pub fn open(file: &'s File) -> Result<Option<Self>, InspectError> {
-        let Ok(image) = Image::open(Reader::file(file)?)? else { return Ok(None) };
+        let Ok(image) = Image::open(Reader::file(file)?)? else {
+            return Ok(None);
+        };
         let found = locate::find(&image)?;
-        Ok(found.map(|(header, table)| Self { image, header, table }))
+        Ok(found.map(|(header, table)| Self {
+            image,
+            header,
+            table,
+        }))
     }
 
     /// Where the table is.
@@ -89,9 +95,15 @@ impl<'s> Functions<'s> {
         let (start, bytes) = entry(low)?;
         let mut offset = [0; 4];
         let place = header.name_place(header.entry(&bytes).1)?;
-        self.image.reader.read("the function table", place, &mut offset)?;
+        self.image
+            .reader
+            .read("the function table", place, &mut offset)?;
         let name = header.name(&self.image, u32::from_le_bytes(offset).into())?;
-        Ok(Some(Symbol { name, address: start, end: entry(low + 1)?.0 }))
+        Ok(Some(Symbol {
+            name,
+            address: start,
+            end: entry(low + 1)?.0,
+        }))
     }
 }
 
@@ -104,9 +116,15 @@ fn table_bytes(
 ) -> Result<Vec<u8>, InspectError> {
     let what = "the function table";
     if at > header.range.size || size > header.range.size - at {
-        return Err(InspectError::Truncated { what, at: header.range.address, need: size });
+        return Err(InspectError::Truncated {
+            what,
+            at: header.range.address,
+            need: size,
+        });
     }
-    let bytes = image.reader.bytes(what, header.range.offset + at, size, size)?;
+    let bytes = image
+        .reader
+        .bytes(what, header.range.offset + at, size, size)?;
     if header.magic == MAGIC_116 && size >= 8 && u64_at(&bytes, 0) == 0 {
         return image.relocated(what, header.range.address + at, size, size);
     }
@@ -124,16 +142,27 @@ pub(super) fn collect(
     for symbol in symbols(image, header, wanted)? {
         let Some(code) = image.code(symbol.address) else {
             let value = symbol.address;
-            return Err(InspectError::Malformed { what: "a function's address", value });
+            return Err(InspectError::Malformed {
+                what: "a function's address",
+                value,
+            });
         };
         let size = (symbol.end - symbol.address).min(MAX_CODE).min(code.size);
         total += size;
         if total > MAX_ALL_CODE {
             let limit = MAX_ALL_CODE;
-            return Err(InspectError::TooLarge { what, value: total, limit });
+            return Err(InspectError::TooLarge {
+                what,
+                value: total,
+                limit,
+            });
         }
         let code = image.reader.bytes(what, code.offset, size, MAX_CODE)?;
-        functions.push(Function { name: symbol.name, address: symbol.address, code });
+        functions.push(Function {
+            name: symbol.name,
+            address: symbol.address,
+            code,
+        });
     }
     Ok(functions)
 }
@@ -164,7 +193,10 @@ fn symbols(
         for entry in bytes.chunks(header.entry_size() as usize) {
             let pc = header.text_start.wrapping_add(header.pc(entry));
             if pc < last {
-                return Err(InspectError::Malformed { what: "a function's address", value: pc });
+                return Err(InspectError::Malformed {
+                    what: "a function's address",
+                    value: pc,
+                });
             }
             last = pc;
             if std::mem::take(&mut open)
@@ -182,9 +214,17 @@ fn symbols(
                 let limit = MAX_COLLECTED as u64;
                 if symbols.len() == MAX_COLLECTED {
                     let what = "the number of functions of the wanted names";
-                    return Err(InspectError::TooLarge { what, value: limit + 1, limit });
+                    return Err(InspectError::TooLarge {
+                        what,
+                        value: limit + 1,
+                        limit,
+                    });
                 }
-                symbols.push(Symbol { name: name.clone(), address: pc, end: pc });
+                symbols.push(Symbol {
+                    name: name.clone(),
+                    address: pc,
+                    end: pc,
+                });
                 open = true;
             }
         }
@@ -207,7 +247,9 @@ fn wanted_names(
     while done < total {
         let size = (total - done).min(CHUNK as u64);
         let piece = &mut buffer[..size as usize];
-        image.reader.read("the function names", start + done, piece)?;
+        image
+            .reader
+            .read("the function names", start + done, piece)?;
         let mut at = 0;
         for end in memchr::memchr_iter(0, piece) {
             if let Ok(name) = std::str::from_utf8(&piece[at..end])
@@ -217,7 +259,11 @@ fn wanted_names(
                 let limit = MAX_COLLECTED as u64;
                 if names.len() == MAX_COLLECTED {
                     let what = "the number of wanted names";
-                    return Err(InspectError::TooLarge { what, value: limit + 1, limit });
+                    return Err(InspectError::TooLarge {
+                        what,
+                        value: limit + 1,
+                        limit,
+                    });
                 }
                 names.insert((done + at as u64) as u32, name.to_owned());
             }
@@ -229,7 +275,10 @@ fn wanted_names(
         // The name that the piece cuts is read again, whole.
         if at == 0 || piece.len() - at > MAX_NAME {
             let what = "a function's name";
-            return Err(InspectError::Malformed { what, value: done + at as u64 });
+            return Err(InspectError::Malformed {
+                what,
+                value: done + at as u64,
+            });
         }
         done += at as u64;
     }

@@ -35,8 +35,14 @@ pub(super) struct Range {
 impl Range {
     /// The part from `address` on, where it lies in the range.
     pub(super) fn from(self, address: u64) -> Option<Self> {
-        let skip = address.checked_sub(self.address).filter(|&skip| skip < self.size)?;
-        Some(Self { address, offset: self.offset + skip, size: self.size - skip })
+        let skip = address
+            .checked_sub(self.address)
+            .filter(|&skip| skip < self.size)?;
+        Some(Self {
+            address,
+            offset: self.offset + skip,
+            size: self.size - skip,
+        })
     }
 }
 
@@ -129,7 +135,11 @@ impl<'s> Image<'s> {
         let count = u64::from(header.e_phnum.get(LE));
         if count > MAX_PROGRAM_HEADERS {
             let limit = MAX_PROGRAM_HEADERS;
-            return Err(InspectError::TooLarge { what, value: count, limit });
+            return Err(InspectError::TooLarge {
+                what,
+                value: count,
+                limit,
+            });
         }
         let entry = header.e_phentsize.get(LE);
         if count > 0 && usize::from(entry) != size_of::<ProgramHeader64<LE>>() {
@@ -139,7 +149,9 @@ impl<'s> Image<'s> {
             });
         }
         let size = count * u64::from(entry);
-        let bytes = self.reader.bytes(what, header.e_phoff.get(LE), size, size)?;
+        let bytes = self
+            .reader
+            .bytes(what, header.e_phoff.get(LE), size, size)?;
         let mut dynamic = None;
         for segment in records::<ProgramHeader64<LE>>(what, &bytes)? {
             let range = Range {
@@ -173,16 +185,25 @@ impl<'s> Image<'s> {
     }
 
     fn check(&self, what: &'static str, range: Range) -> Result<(), InspectError> {
-        let in_file = range.offset.checked_add(range.size).is_some_and(|e| e <= self.reader.size());
+        let in_file = range
+            .offset
+            .checked_add(range.size)
+            .is_some_and(|e| e <= self.reader.size());
         if !in_file || range.address.checked_add(range.size).is_none() {
-            return Err(InspectError::Truncated { what, at: range.offset, need: range.size });
+            return Err(InspectError::Truncated {
+                what,
+                at: range.offset,
+                need: range.size,
+            });
         }
         Ok(())
     }
 
     fn read_dynamic(&mut self, range: Range) -> Result<(), InspectError> {
         let what = "the dynamic table";
-        let bytes = self.reader.bytes(what, range.offset, range.size, MAX_DYNAMIC)?;
+        let bytes = self
+            .reader
+            .bytes(what, range.offset, range.size, MAX_DYNAMIC)?;
         let (mut rela, mut rela_size) = (None, 0);
         for entry in records::<Dyn64<LE>>(what, &bytes)? {
             let (tag, value) = (entry.d_tag.get(LE), entry.d_val.get(LE));
@@ -196,10 +217,12 @@ impl<'s> Image<'s> {
                 self.runnable = true;
             }
         }
-        self.relocations = rela.and_then(|address| self.loaded(address)).map(|range| Range {
-            size: range.size.min(rela_size),
-            ..range
-        });
+        self.relocations = rela
+            .and_then(|address| self.loaded(address))
+            .map(|range| Range {
+                size: range.size.min(rela_size),
+                ..range
+            });
         Ok(())
     }
 
@@ -211,8 +234,12 @@ impl<'s> Image<'s> {
             return Ok(());
         }
         let offset = header.e_shoff.get(LE);
-        let bytes =
-            self.reader.bytes(what, offset, count * u64::from(entry), MAX_SECTION_TABLE * 4)?;
+        let bytes = self.reader.bytes(
+            what,
+            offset,
+            count * u64::from(entry),
+            MAX_SECTION_TABLE * 4,
+        )?;
         let headers = records::<SectionHeader64<LE>>(what, &bytes)?;
         let Some(names) = headers.get(usize::from(header.e_shstrndx.get(LE).0)) else {
             return Ok(());
@@ -231,7 +258,9 @@ impl<'s> Image<'s> {
                 offset: section.sh_offset.get(LE),
                 size: section.sh_size.get(LE),
             };
-            let name = names.get(section.sh_name.get(LE) as usize..).unwrap_or_default();
+            let name = names
+                .get(section.sh_name.get(LE) as usize..)
+                .unwrap_or_default();
             let name = &name[..memchr::memchr(0, &name[..name.len().min(64)]).unwrap_or(0)];
             if kind != SHT_NOBITS && !name.is_empty() && self.check("a section", range).is_ok() {
                 let name = String::from_utf8_lossy(name).into_owned();
@@ -243,12 +272,17 @@ impl<'s> Image<'s> {
 
     /// The section of that name.
     pub(super) fn section(&self, name: &str) -> Option<Range> {
-        self.sections.iter().find(|section| section.name == name).map(|section| section.range)
+        self.sections
+            .iter()
+            .find(|section| section.name == name)
+            .map(|section| section.range)
     }
 
     /// What is loaded from `address` to the end of its segment's bytes.
     pub(super) fn loaded(&self, address: u64) -> Option<Range> {
-        self.segments.iter().find_map(|segment| segment.range.from(address))
+        self.segments
+            .iter()
+            .find_map(|segment| segment.range.from(address))
     }
 
     /// What is loaded from `address` on, where it is code.
@@ -266,10 +300,12 @@ impl<'s> Image<'s> {
         limit: u64,
     ) -> Result<Vec<u8>, InspectError> {
         match self.loaded(address) {
-            Some(range) if range.size >= size => {
-                self.reader.bytes(what, range.offset, size, limit)
-            }
-            _ => Err(InspectError::Truncated { what, at: address, need: size }),
+            Some(range) if range.size >= size => self.reader.bytes(what, range.offset, size, limit),
+            _ => Err(InspectError::Truncated {
+                what,
+                at: address,
+                need: size,
+            }),
         }
     }
 
@@ -307,7 +343,9 @@ impl<'s> Image<'s> {
         visit: &mut dyn FnMut(u64, u64),
     ) -> Result<(), InspectError> {
         let what = "the relocations";
-        let Some(mut range) = self.relocations else { return Ok(()) };
+        let Some(mut range) = self.relocations else {
+            return Ok(());
+        };
         let relative = match self.arch {
             Arch::Amd64 => u64::from(R_X86_64_RELATIVE.0),
             Arch::Arm64 => u64::from(R_AARCH64_RELATIVE.0),
@@ -331,5 +369,8 @@ impl<'s> Image<'s> {
 fn records<'d, T: pod::Pod>(what: &'static str, bytes: &'d [u8]) -> Result<&'d [T], InspectError> {
     pod::slice_from_bytes(bytes, bytes.len() / size_of::<T>())
         .map(|(records, _)| records)
-        .map_err(|()| InspectError::Malformed { what, value: bytes.len() as u64 })
+        .map_err(|()| InspectError::Malformed {
+            what,
+            value: bytes.len() as u64,
+        })
 }

@@ -89,13 +89,22 @@ fn plan(
         return Ok(nothing(Reason::NoFunctionTable, detail));
     };
     let functions = functions::collect(image, header, &|name| sites::wanted(release, name))?;
-    Ok(sites::plan(release, &functions, &|address| Some(image.code(address)?.offset)))
+    Ok(sites::plan(release, &functions, &|address| {
+        Some(image.code(address)?.offset)
+    }))
 }
 
 /// A plan without sites: every figure is left out for one reason.
 fn nothing(reason: Reason, detail: &str) -> SitePlan {
-    let gap = |figure| Gap { figure, reason, detail: detail.to_owned() };
-    SitePlan { gaps: Figure::ALL.map(gap).to_vec(), ..SitePlan::default() }
+    let gap = |figure| Gap {
+        figure,
+        reason,
+        detail: detail.to_owned(),
+    };
+    SitePlan {
+        gaps: Figure::ALL.map(gap).to_vec(),
+        ..SitePlan::default()
+    }
 }
 
 #[cfg(test)]

@@ -29,11 +29,11 @@ const ETEXT: usize = 184;
 const MODULEDATA: u64 = 192;
 
 /// Finds the function table; `None` where there is none.
-pub(super) fn find(
-    image: &Image<'_>,
-) -> Result<Option<(Header, FunctionTable)>, InspectError> {
+pub(super) fn find(image: &Image<'_>) -> Result<Option<(Header, FunctionTable)>, InspectError> {
     for name in [".gopclntab", ".data.rel.ro.gopclntab"] {
-        let Some(range) = image.section(name) else { continue };
+        let Some(range) = image.section(name) else {
+            continue;
+        };
         let header = match Header::read(image, range) {
             Ok(header) => header,
             Err(error) if is_fatal(&error) => return Err(error),
@@ -67,7 +67,10 @@ pub(super) fn find(
 /// Whether an error says that the file cannot be read on, not that one
 /// candidate was wrong.
 fn is_fatal(error: &InspectError) -> bool {
-    matches!(error, InspectError::Io { .. } | InspectError::WorkExceeded { .. })
+    matches!(
+        error,
+        InspectError::Io { .. } | InspectError::WorkExceeded { .. }
+    )
 }
 
 fn finish(header: Header, found_by: String) -> (Header, FunctionTable) {
@@ -91,7 +94,9 @@ fn by_scan(image: &Image<'_>, ranges: &[Range]) -> Result<Option<Header>, Inspec
             let Some(table) = address.checked_sub(1).filter(|at| at.is_multiple_of(8)) else {
                 return true;
             };
-            let Some(table) = range.from(table) else { return true };
+            let Some(table) = range.from(table) else {
+                return true;
+            };
             match Header::read(image, table).and_then(|h| h.check_sample(image).map(|()| h)) {
                 Ok(header) => candidates.push(header),
                 Err(error) if is_fatal(&error) => fatal = Err(error),
@@ -171,7 +176,9 @@ fn check(
             Err(_) => Ok(None),
         }
     };
-    let Some(mut bytes) = read(false)? else { return Ok(None) };
+    let Some(mut bytes) = read(false)? else {
+        return Ok(None);
+    };
     // Lengths are never relocated: they tell whether the pointers are worth it.
     let length = u64_at(&bytes, FTAB + 8);
     let fits = |header: &&Header| {
@@ -196,7 +203,9 @@ fn check(
                 || header.text_start == 0
                 || header.text_start == word(TEXT))
     };
-    let Some(header) = candidates.iter().filter(fits).find(matches) else { return Ok(None) };
+    let Some(header) = candidates.iter().filter(fits).find(matches) else {
+        return Ok(None);
+    };
     let ordered = word(TEXT) <= word(MINPC) && word(MINPC) < word(MAXPC);
     if !ordered || word(TEXT) >= word(ETEXT) || image.code(word(MINPC)).is_none() {
         return Ok(None);

@@ -44,7 +44,11 @@ impl Header {
     pub(super) fn read(image: &Image<'_>, range: Range) -> Result<Self, InspectError> {
         let what = "the function table's header";
         if range.size < HEADER {
-            return Err(InspectError::Truncated { what, at: range.address, need: HEADER });
+            return Err(InspectError::Truncated {
+                what,
+                at: range.address,
+                need: HEADER,
+            });
         }
         let bytes = image.reader.bytes(what, range.offset, HEADER, HEADER)?;
         let bad = |what, value| Err(InspectError::Malformed { what, value });
@@ -57,7 +61,10 @@ impl Header {
             Arch::Arm64 => 4,
         };
         if bytes[4..8] != [0, 0, quantum, 8] {
-            return bad("the function table's pointer size and quantum", u64_at(&bytes, 0));
+            return bad(
+                "the function table's pointer size and quantum",
+                u64_at(&bytes, 0),
+            );
         }
         let functions = u64_at(&bytes, 8);
         if functions == 0 || functions > MAX_FUNCTIONS {
@@ -117,7 +124,11 @@ impl Header {
 
     /// The program counter alone, which is all that the end mark has.
     pub(super) fn pc(&self, bytes: &[u8]) -> u64 {
-        if self.magic == MAGIC_116 { u64_at(bytes, 0) } else { u32_at(bytes, 0).into() }
+        if self.magic == MAGIC_116 {
+            u64_at(bytes, 0)
+        } else {
+            u32_at(bytes, 0).into()
+        }
     }
 
     /// File offset of the name offset in the `_func` at `function`.
@@ -125,7 +136,10 @@ impl Header {
         let skip = if self.magic == MAGIC_116 { 8 } else { 4 };
         let size = self.range.size - self.pcln;
         if function < self.functab_size() || function > size.saturating_sub(skip + 4) {
-            return Err(InspectError::Malformed { what: "a function's offset", value: function });
+            return Err(InspectError::Malformed {
+                what: "a function's offset",
+                value: function,
+            });
         }
         Ok(self.range.offset + self.pcln + function + skip)
     }
@@ -133,8 +147,13 @@ impl Header {
     /// The name at an offset in the name table.
     pub(super) fn name(&self, image: &Image<'_>, offset: u64) -> Result<String, InspectError> {
         let what = "a function's name";
-        let bad = || InspectError::Malformed { what, value: offset };
-        let there = (self.names_end - self.names).checked_sub(offset).ok_or_else(bad)?;
+        let bad = || InspectError::Malformed {
+            what,
+            value: offset,
+        };
+        let there = (self.names_end - self.names)
+            .checked_sub(offset)
+            .ok_or_else(bad)?;
         let start = self.range.offset + self.names + offset;
         for limit in [256, MAX_NAME as u64] {
             let size = there.min(limit);
@@ -155,8 +174,9 @@ impl Header {
         let count = self.functions.min(SAMPLE);
         let size = count * self.entry_size();
         let address = self.range.address + self.pcln;
-        let mut bytes =
-            image.reader.bytes(what, self.range.offset + self.pcln, size, size)?;
+        let mut bytes = image
+            .reader
+            .bytes(what, self.range.offset + self.pcln, size, size)?;
         if self.magic == MAGIC_116 && u64_at(&bytes, 0) == 0 {
             bytes = image.relocated(what, address, size, size)?;
         }
@@ -164,11 +184,16 @@ impl Header {
         for entry in bytes.chunks_exact(self.entry_size() as usize) {
             let (pc, function) = self.entry(entry);
             if last.is_some_and(|last| pc < last) {
-                return Err(InspectError::Malformed { what: "a function's address", value: pc });
+                return Err(InspectError::Malformed {
+                    what: "a function's address",
+                    value: pc,
+                });
             }
             last = Some(pc);
             let mut offset = [0; 4];
-            image.reader.read(what, self.name_place(function)?, &mut offset)?;
+            image
+                .reader
+                .read(what, self.name_place(function)?, &mut offset)?;
             let offset = u32::from_le_bytes(offset);
             // Go's linker gives the end marks of assembly functions no name.
             if offset != 0 || function == 0 {

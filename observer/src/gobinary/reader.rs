@@ -45,8 +45,16 @@ impl<'s> Reader<'s> {
     }
 
     fn new(source: Source<'s>, size: u64) -> Self {
-        let budget = size.saturating_mul(WORK_PER_BYTE).saturating_add(WORK_FIXED).min(WORK_MAX);
-        Self { source, size, budget, left: Cell::new(budget) }
+        let budget = size
+            .saturating_mul(WORK_PER_BYTE)
+            .saturating_add(WORK_FIXED)
+            .min(WORK_MAX);
+        Self {
+            source,
+            size,
+            budget,
+            left: Cell::new(budget),
+        }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -57,7 +65,11 @@ impl<'s> Reader<'s> {
     pub(super) fn charge(&self, work: u64) -> Result<(), InspectError> {
         match self.left.get().checked_sub(work) {
             Some(left) => self.left.set(left),
-            None => return Err(InspectError::WorkExceeded { budget: self.budget }),
+            None => {
+                return Err(InspectError::WorkExceeded {
+                    budget: self.budget,
+                });
+            }
         }
         Ok(())
     }
@@ -72,7 +84,11 @@ impl<'s> Reader<'s> {
         let need = buffer.len() as u64;
         let end = offset.checked_add(need).filter(|&end| end <= self.size);
         let Some(end) = end else {
-            return Err(InspectError::Truncated { what, at: offset, need });
+            return Err(InspectError::Truncated {
+                what,
+                at: offset,
+                need,
+            });
         };
         self.charge(need.max(WORK_PER_READ))?;
         match self.source {
@@ -80,9 +96,17 @@ impl<'s> Reader<'s> {
             Source::File(file) => file.read_exact_at(buffer, offset).map_err(|source| {
                 // The file shrank since its size was read.
                 if source.kind() == std::io::ErrorKind::UnexpectedEof {
-                    InspectError::Truncated { what, at: offset, need }
+                    InspectError::Truncated {
+                        what,
+                        at: offset,
+                        need,
+                    }
                 } else {
-                    InspectError::Io { offset, size: need, source }
+                    InspectError::Io {
+                        offset,
+                        size: need,
+                        source,
+                    }
                 }
             })?,
         }
@@ -98,10 +122,18 @@ impl<'s> Reader<'s> {
         limit: u64,
     ) -> Result<Vec<u8>, InspectError> {
         if size > limit {
-            return Err(InspectError::TooLarge { what, value: size, limit });
+            return Err(InspectError::TooLarge {
+                what,
+                value: size,
+                limit,
+            });
         }
         if offset.checked_add(size).is_none_or(|end| end > self.size) {
-            return Err(InspectError::Truncated { what, at: offset, need: size });
+            return Err(InspectError::Truncated {
+                what,
+                at: offset,
+                need: size,
+            });
         }
         let mut buffer = vec![0; size as usize];
         self.read(what, offset, &mut buffer)?;
@@ -138,7 +170,14 @@ impl<'r, 's> Window<'r, 's> {
     /// Reads within the file offsets up to `end`, `step` bytes at a time.
     pub(super) fn new(reader: &'r Reader<'s>, what: &'static str, end: u64, step: usize) -> Self {
         let end = end.min(reader.size());
-        Self { reader, what, end, at: 0, buffer: Vec::new(), step: step as u64 }
+        Self {
+            reader,
+            what,
+            end,
+            at: 0,
+            buffer: Vec::new(),
+            step: step as u64,
+        }
     }
 
     /// `size` bytes (at most the step) at a file offset.
@@ -147,7 +186,11 @@ impl<'r, 's> Window<'r, 's> {
         let inside = offset >= self.at && offset - self.at + need <= self.buffer.len() as u64;
         if !inside {
             if offset.checked_add(need).is_none_or(|end| end > self.end) {
-                return Err(InspectError::Truncated { what: self.what, at: offset, need });
+                return Err(InspectError::Truncated {
+                    what: self.what,
+                    at: offset,
+                    need,
+                });
             }
             let length = (self.end - offset).min(self.step.max(need)) as usize;
             self.buffer.resize(length, 0);

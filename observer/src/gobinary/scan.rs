@@ -18,13 +18,18 @@ pub(super) fn pattern(
     visit: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), InspectError> {
     let finder = memmem::Finder::new(pattern);
-    pieces(image, range, pattern.len() as u64 - 1, &mut |address, bytes| {
-        finder
-            .find_iter(bytes)
-            .map(|at| address + at as u64)
-            .filter(|address| address.is_multiple_of(align))
-            .all(&mut *visit)
-    })
+    pieces(
+        image,
+        range,
+        pattern.len() as u64 - 1,
+        &mut |address, bytes| {
+            finder
+                .find_iter(bytes)
+                .map(|at| address + at as u64)
+                .filter(|address| address.is_multiple_of(align))
+                .all(&mut *visit)
+        },
+    )
 }
 
 /// Calls `visit` with the address and value of each aligned word between
@@ -36,7 +41,9 @@ pub(super) fn words(
     visit: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(), InspectError> {
     let skip = range.address.next_multiple_of(8) - range.address;
-    let Some(range) = range.from(range.address + skip) else { return Ok(()) };
+    let Some(range) = range.from(range.address + skip) else {
+        return Ok(());
+    };
     pieces(image, range, 0, &mut |address, bytes| {
         (0..bytes.len() / 8)
             .map(|index| (address + index as u64 * 8, u64_at(bytes, index * 8)))
