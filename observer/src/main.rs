@@ -12,7 +12,7 @@ use clap::Parser;
 use observer::{
     inspect,
     node::Node,
-    probe::{self, LinkMode, Probes},
+    probe::{self, LinkMode, LoadOptions, Probes},
     serve,
     settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
     terminal::{self, TerminalInfo},
@@ -99,7 +99,8 @@ fn load(link: Link) -> (Option<Probes>, Vec<String>) {
         Link::Multi => Some(LinkMode::UprobeMulti),
         Link::Perf => Some(LinkMode::PerfEvent),
     };
-    let probes = match Probes::load(mode) {
+    let options = LoadOptions { link_mode: mode, ..LoadOptions::default() };
+    let probes = match Probes::load(options) {
         Ok(probes) => Some(probes),
         Err(error) => {
             missing.push(format!(

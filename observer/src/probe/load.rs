@@ -20,9 +20,6 @@ use super::{
 /// The programs, compiled by the build script.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
-/// Forces a [`LinkMode`]: `multi` or `perf`.
-const LINK_MODE_VARIABLE: &str = "OBSERVER_LINK_MODE";
-
 /// How to load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
@@ -33,16 +30,10 @@ pub struct LoadOptions {
 }
 
 impl Default for LoadOptions {
-    /// One MiB of events, and the links that `OBSERVER_LINK_MODE` names
-    /// (`multi` or `perf`) or the kernel has.
+    /// One MiB of events, and the links the kernel has.
     fn default() -> Self {
-        let link_mode = match env::var(LINK_MODE_VARIABLE).as_deref() {
-            Ok("multi") => Some(LinkMode::UprobeMulti),
-            Ok("perf") => Some(LinkMode::PerfEvent),
-            _ => None,
-        };
         Self {
-            link_mode,
+            link_mode: None,
             events_bytes: 1 << 20,
         }
     }
@@ -50,12 +41,7 @@ impl Default for LoadOptions {
 
 impl Probes {
     /// Loads the programs and attaches those that watch processes.
-    pub fn load() -> Result<Self, ProbeError> {
-        Self::load_with(LoadOptions::default())
-    }
-
-    /// As [`Self::load`], with a choice.
-    pub fn load_with(options: LoadOptions) -> Result<Self, ProbeError> {
+    pub fn load(options: LoadOptions) -> Result<Self, ProbeError> {
         let path = kernel_types::PATH;
         let bytes = fs::read(path).map_err(|source| ProbeError::NoBtf { path, source })?;
         let offsets =
