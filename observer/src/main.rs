@@ -2,8 +2,13 @@
 
 use std::{
     io::{self, IsTerminal},
-    net::TcpListener as StdListener,
+    net::{SocketAddr, TcpListener as StdListener},
     process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -11,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
     inspect,
-    node::Node,
+    node::{Node, Snapshot},
     probe::{self, LinkMode, LoadOptions, Probes},
     serve,
     settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
@@ -20,7 +25,7 @@ use observer::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 
 /// How long requests in flight may go on after the signal to end.
@@ -70,13 +75,9 @@ fn node(settings: &NodeSettings) -> Result<()> {
         .context("cannot start the async runtime")?;
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
-        let info = TerminalInfo {
-            address,
-            interval: settings.interval,
-        };
-        Some(terminal::start(snapshots.clone(), info, table_quit)?)
+        Some(Table::start(snapshots.clone(), address, table_quit)?)
     } else {
-        // Never quits by itself: the sender must outlive the server.
+        // Nobody quits: the sender must outlive the server.
         std::mem::forget(table_quit);
         None
     };
@@ -84,11 +85,52 @@ fn node(settings: &NodeSettings) -> Result<()> {
         let listener = TcpListener::from_std(listener)?;
         serve::serve(listener, snapshots, ended(quit)).await
     });
-    drop(table);
     tracing::info!("stopping");
     node.stop();
+    if let Some(table) = table {
+        table.stop()?;
+    }
     runtime.shutdown_timeout(GRACE);
     served.context("the HTTP server failed")
+}
+
+/// The live table, on a thread of its own.
+struct Table {
+    thread: JoinHandle<io::Result<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Table {
+    fn start(
+        snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+        address: SocketAddr,
+        quit: oneshot::Sender<()>,
+    ) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let info = TerminalInfo {
+            listen: address.to_string(),
+            stop: Arc::clone(&stop),
+        };
+        let thread = thread::Builder::new()
+            .name("table".to_owned())
+            .spawn(move || {
+                let result = terminal::run(snapshots, info);
+                // The server may have ended before the table.
+                let _ = quit.send(());
+                result
+            })
+            .context("cannot start the table's thread")?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Gives the terminal back.
+    fn stop(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        match self.thread.join() {
+            Ok(result) => result.context("the table failed"),
+            Err(_) => anyhow::bail!("the table panicked"),
+        }
+    }
 }
 
 /// Loads the probes, and says what lacks and what is lost by it.

@@ -268,7 +268,9 @@ impl Engine {
     /// Entries in the kernel's maps that belong to no process known: one that
     /// is alive is looked at, one that stays a stray for a whole sweep goes.
     fn take_strays(&mut self) {
-        let Some(probes) = &self.probes else { return };
+        let Some(probes) = &mut self.probes else {
+            return;
+        };
         let known: HashSet<ProcessKey> = self.processes.keys().collect();
         let strays: HashSet<ProcessKey> = probes
             .keys()
@@ -283,7 +285,7 @@ impl Engine {
                     .join(key.tgid.to_string())
                     .exists();
             if !lives {
-                probes.forget(*key);
+                probes.take(*key);
             }
         }
         self.strays = strays;

@@ -214,6 +214,7 @@ impl Targets {
             if retired {
                 if let Some(probes) = probes.as_deref_mut() {
                     probes.detach(*number);
+                    probes.forget_target(*number);
                 }
                 for file in &target.files {
                     self.files.remove(file);

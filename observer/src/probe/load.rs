@@ -1,6 +1,6 @@
 //! Loading the programs.
 
-use std::{collections::HashMap, env, fs};
+use std::{collections::HashMap, fs};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, include_bytes_aligned,

@@ -34,7 +34,7 @@ impl Engine {
     pub(super) fn look(&mut self, pid: u32, exec: Option<u64>) {
         let executable = match discover::executable(pid) {
             Ok(executable) => executable,
-            Err(DiscoverError::Gone { .. }) => {
+            Err(DiscoverError::Gone(_) | DiscoverError::Zombie(_)) => {
                 if let Some(at) = exec {
                     self.execs.put(pid, at);
                 }
@@ -121,7 +121,7 @@ impl Engine {
         }
         let process = match discover::process(pid) {
             Ok(process) => process,
-            Err(DiscoverError::Gone { .. }) => {
+            Err(DiscoverError::Gone(_) | DiscoverError::Zombie(_)) => {
                 if let Some(at) = exec {
                     self.execs.put(pid, at);
                 }
@@ -137,8 +137,8 @@ impl Engine {
         self.insert(process, target, registered, exec);
     }
 
-    fn register(&self, pid: u32, target: u32) -> Option<ProcessKey> {
-        let probes = self.probes.as_ref()?;
+    fn register(&mut self, pid: u32, target: u32) -> Option<ProcessKey> {
+        let probes = self.probes.as_mut()?;
         match probes.register(pid, target) {
             Ok(registration) => Some(ProcessKey {
                 tgid: pid,
@@ -182,7 +182,7 @@ impl Engine {
             return;
         };
         let mut events = tracked.observation.figures.events.clone();
-        if let (Some(probes), Some(key)) = (&self.probes, tracked.key) {
+        if let (Some(probes), Some(key)) = (&mut self.probes, tracked.key) {
             (events.goroutines, events.gc) = probes.take(key);
         }
         self.targets.release(tracked.target);
@@ -198,7 +198,7 @@ impl Engine {
         };
         let exec = self.execs.pop(&event.tgid);
         let Some(target) = self.targets.get(event.target) else {
-            if let Some(probes) = &self.probes {
+            if let Some(probes) = &mut self.probes {
                 probes.take(key);
             }
             return;
