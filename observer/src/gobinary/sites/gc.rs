@@ -7,6 +7,9 @@ use super::super::SiteKind;
 use super::choose::Entry;
 use super::image::{Image, Sites};
 
+const START: &str = "runtime.gcStart";
+const START_WORKERS: &str = "runtime.gcBgMarkStartWorkers";
+
 /// `gcStart` with the trigger's kind, and `gcBgMarkStartWorkers`, which it
 /// calls once when it goes through with it.
 pub(super) fn cycles(image: &Image) -> Sites {
@@ -18,8 +21,12 @@ pub(super) fn cycles(image: &Image) -> Sites {
         intact: &[Register::R14],
         growable: true,
     };
+    let workers = image.function(START_WORKERS)?.function.address;
+    if !image.function(START)?.leads_to(workers) {
+        return Err(image.no_site(format!("{START_WORKERS} is inlined into {START}")));
+    }
     Ok(vec![
-        image.entry_site(SiteKind::GcStart, "runtime.gcStart", asked, 0)?,
-        image.entry_site(SiteKind::GcCycle, "runtime.gcBgMarkStartWorkers", begun, 0)?,
+        image.entry_site(SiteKind::GcStart, START, asked, 0)?,
+        image.entry_site(SiteKind::GcCycle, START_WORKERS, begun, 0)?,
     ])
 }

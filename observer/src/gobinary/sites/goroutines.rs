@@ -1,5 +1,7 @@
 //! Sites that count goroutines.
 
+use std::iter;
+
 use iced_x86::Mnemonic;
 
 use super::super::{Site, SiteKind};
@@ -7,11 +9,24 @@ use super::choose::{Entry, before};
 use super::globals;
 use super::image::{Image, Missing, Sites};
 
-const CREATES: &str = "runtime.newproc1";
-const CALLS_CREATES: &str = "runtime.newproc.func1";
-const EXITS: &str = "runtime.goexit0";
-/// From 1.22 on, also where a coroutine ends without `goexit0`.
-const DESTROYS: &str = "runtime.gdestroy";
+/// What makes a goroutine.
+const CREATES: Body = Body {
+    name: "runtime.newproc1",
+    callers: &["runtime.newproc.func1", "runtime.newcoro.func1"],
+    conditional: &[],
+};
+/// What ends one, up to 1.21.
+const EXITS: Body = Body {
+    name: "runtime.goexit0",
+    callers: &[],
+    conditional: &[],
+};
+/// The same from 1.22 on, also where a coroutine ends without `goexit0`.
+const DESTROYS: Body = Body {
+    name: "runtime.gdestroy",
+    callers: &["runtime.goexit0"],
+    conditional: &["runtime.coroswitch_m"],
+};
 /// How many goroutine ids a P takes at once.
 const ID_BATCH: u32 = 16;
 /// Both run on g0 and hand the program nothing but the hit.
@@ -20,51 +35,86 @@ const ON_G0: Entry = Entry {
     growable: false,
 };
 
+/// A function and those that call it. A profile-guided build inlines it where
+/// the profile says that it is hot; what happens there the function does not see.
+struct Body {
+    name: &'static str,
+    /// These run on g0 and call it exactly once whenever they are called.
+    callers: &'static [&'static str],
+    /// These call it under a condition.
+    conditional: &'static [&'static str],
+}
+
+impl Body {
+    /// The functions that have the body: its own, and callers that it is inlined into.
+    fn hosts(&self, image: &Image) -> Result<Vec<&'static str>, Missing> {
+        let address = image.function(self.name)?.function.address;
+        let inlined = |caller: &str| {
+            let mut named = image.named(caller).peekable();
+            named.peek().is_some() && !named.any(|code| code.leads_to(address))
+        };
+        if let Some(caller) = self.conditional.iter().find(|caller| inlined(caller)) {
+            return Err(image.no_site(format!("{} is inlined into {caller}", self.name)));
+        }
+        let hosts = self.callers.iter().filter(|caller| inlined(caller));
+        Ok(iter::once(self.name).chain(hosts.copied()).collect())
+    }
+
+    /// A site at the entry of each of them.
+    fn entries(&self, image: &Image, kind: SiteKind) -> Sites {
+        self.hosts(image)?
+            .into_iter()
+            .map(|name| image.entry_site(kind, name, ON_G0, 0))
+            .collect()
+    }
+
+    /// A site in each of them, where the variable is added to.
+    fn counted(&self, image: &Image, kind: SiteKind, address: u64, variable: &str) -> Sites {
+        self.hosts(image)?
+            .into_iter()
+            .map(|name| counted(image, kind, name, address, variable))
+            .collect()
+    }
+}
+
+/// Whether this is a function that may have another's body inlined.
+pub(super) fn is_caller(name: &str) -> bool {
+    [CREATES, DESTROYS]
+        .iter()
+        .any(|body| body.callers.contains(&name) || body.conditional.contains(&name))
+}
+
 /// One hit per goroutine created.
 pub(super) fn created(image: &Image) -> Sites {
-    not_inlined(image, CREATES, CALLS_CREATES)?;
-    let site = image.entry_site(SiteKind::GoroutineCreated, CREATES, ON_G0, 0)?;
-    Ok(vec![site])
+    CREATES.entries(image, SiteKind::GoroutineCreated)
 }
 
 /// One hit per goroutine that ended.
 pub(super) fn exited(image: &Image) -> Sites {
-    let name = exit_function(image);
-    if name == DESTROYS {
-        not_inlined(image, DESTROYS, EXITS)?;
-    }
-    let site = image.entry_site(SiteKind::GoroutineExited, name, ON_G0, 0)?;
-    Ok(vec![site])
+    ends(image).entries(image, SiteKind::GoroutineExited)
 }
 
 /// Where `sched.ngsys` is counted up and down: the goroutines that
 /// `runtime.NumGoroutine` leaves out.
 pub(super) fn system(image: &Image) -> Sites {
     let ngsys = globals::ngsys(image)?;
-    let site = |kind, name| counted(image, kind, name, ngsys, "sched.ngsys");
-    Ok(vec![
-        site(SiteKind::SystemGoroutineCreated, CREATES)?,
-        site(SiteKind::SystemGoroutineExited, exit_function(image))?,
-    ])
+    let variable = "sched.ngsys";
+    let mut sites = CREATES.counted(image, SiteKind::SystemGoroutineCreated, ngsys, variable)?;
+    sites.extend(ends(image).counted(image, SiteKind::SystemGoroutineExited, ngsys, variable)?);
+    Ok(sites)
 }
 
 /// Where a P takes its next goroutine ids.
 pub(super) fn refill(image: &Image) -> Sites {
     let goidgen = globals::sched(image)?;
-    let site = counted(
-        image,
-        SiteKind::GoidRefill,
-        CREATES,
-        goidgen,
-        "sched.goidgen",
-    )?;
-    Ok(vec![Site {
-        weight: ID_BATCH,
-        ..site
-    }])
+    let mut sites = CREATES.counted(image, SiteKind::GoidRefill, goidgen, "sched.goidgen")?;
+    for site in &mut sites {
+        site.weight = ID_BATCH;
+    }
+    Ok(sites)
 }
 
-fn exit_function(image: &Image) -> &'static str {
+fn ends(image: &Image) -> Body {
     if image.version.minor >= 22 {
         DESTROYS
     } else {
@@ -99,15 +149,4 @@ fn counted(
         ))
     })?;
     image.site(kind, code, site, 0)
-}
-
-/// A profile-guided build may inline a hot function into a caller, where its
-/// sites would not see it: the caller that is always there must still call it.
-fn not_inlined(image: &Image, name: &str, caller: &str) -> Result<(), Missing> {
-    let address = image.function(name)?.function.address;
-    let mut callers = image.named(caller).peekable();
-    if callers.peek().is_none() || callers.any(|code| code.calls(address).next().is_some()) {
-        return Ok(());
-    }
-    Err(image.no_site(format!("{name} is inlined into {caller}")))
 }

@@ -26,7 +26,6 @@ use super::{Figure, Function, Gap, GoVersion, Reason, SitePlan};
 pub fn wanted(version: GoVersion, name: &str) -> bool {
     match name {
         "runtime.newproc1"
-        | "runtime.newproc.func1"
         | "runtime.goexit0"
         | "runtime.schedinit"
         | "runtime.gcBgMarkStartWorkers"
@@ -34,7 +33,7 @@ pub fn wanted(version: GoVersion, name: &str) -> bool {
         "runtime.gdestroy" => version.minor >= 22,
         "runtime.stopTheWorld" => version.minor <= 20,
         "runtime.(*timeHistogram).record" => version.minor == 22,
-        _ => stops::is_caller(name),
+        _ => stops::is_caller(name) || goroutines::is_caller(name),
     }
 }
 

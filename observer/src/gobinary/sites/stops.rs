@@ -29,7 +29,17 @@ pub(super) fn is_caller(name: &str) -> bool {
     COLLECTOR
         .iter()
         .any(|(function, _)| in_family(name, function))
-        || (name.starts_with("runtime.") && name.contains("tartTheWorld"))
+        || (name.starts_with("runtime.") && (name.contains("tartTheWorld") || is_stop(name)))
+}
+
+/// Whether this is the closure of `stopTheWorld`, also where that was inlined.
+fn is_stop(name: &str) -> bool {
+    is_closure(name, "stopTheWorld.func")
+}
+
+fn is_closure(name: &str, of: &str) -> bool {
+    name.split_once(of)
+        .is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// What the stops' sites are.
@@ -142,6 +152,12 @@ fn starts(image: &Image, aux: impl Fn(&Site) -> Result<i32, Missing>) -> Sites {
             return Err(image.no_site(format!("{function} does not call {START}")));
         }
     }
+    all_call(
+        image,
+        |name| is_closure(name, "startTheWorld.func"),
+        START,
+        start,
+    )?;
     Ok(sites)
 }
 
@@ -156,7 +172,21 @@ fn stops_called(image: &Image) -> Result<(), Missing> {
             return Err(image.no_site(format!("{function} does not call {STOP}")));
         }
     }
-    Ok(())
+    all_call(image, is_stop, STOP, stop)
+}
+
+/// The closures that exist to call the function do call it.
+fn all_call(
+    image: &Image,
+    is_caller: impl Fn(&str) -> bool,
+    name: &str,
+    address: u64,
+) -> Result<(), Missing> {
+    let caller = |code: &&Code| is_caller(&code.function.name) && !code.leads_to(address);
+    match image.all().find(caller) {
+        Some(code) => Err(image.no_site(format!("{name} is inlined into {}", code.function.name))),
+        None => Ok(()),
+    }
 }
 
 /// From the site to `work.pauseStart`, as the cookie carries it.

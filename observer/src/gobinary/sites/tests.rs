@@ -7,6 +7,8 @@ use super::{plan, wanted};
 const GO_1_17: (GoVersion, &str) = (version(17, 13), include_str!("testdata/go1.17.13.txt"));
 const GO_1_21: (GoVersion, &str) = (version(21, 13), include_str!("testdata/go1.21.13.txt"));
 const GO_1_22: (GoVersion, &str) = (version(22, 12), include_str!("testdata/go1.22.12.txt"));
+const GO_1_22_PGO: (GoVersion, &str) =
+    (version(22, 12), include_str!("testdata/go1.22.12-pgo.txt"));
 const GO_1_27: (GoVersion, &str) = (version(27, 4), include_str!("testdata/go1.27.4.txt"));
 
 /// How the recorded files lie in memory.
@@ -214,7 +216,7 @@ fn has(plan: &SitePlan, kind: SiteKind) -> bool {
 
 #[test]
 fn everything_recorded_is_wanted() {
-    for (version, recorded) in [GO_1_17, GO_1_21, GO_1_22, GO_1_27] {
+    for (version, recorded) in [GO_1_17, GO_1_21, GO_1_22, GO_1_22_PGO, GO_1_27] {
         for function in functions(recorded) {
             assert!(wanted(version, &function.name), "{}", function.name);
         }
@@ -251,6 +253,33 @@ fn a_missing_function_takes_away_only_what_needs_it() {
     assert!(has(&plan, SiteKind::GcCycle));
 }
 
+/// Only what counts goroutines is recorded here: built with a profile in which
+/// `go` statements are hot, so that `newproc1` is inlined into its caller and
+/// what is left of it serves coroutines.
+#[test]
+fn profile_guided() {
+    let plan = plan_of(GO_1_22_PGO);
+    let mut figures: Vec<Figure> = plan.gaps.iter().map(|gap| gap.figure).collect();
+    figures.sort_unstable();
+    assert_eq!(
+        figures,
+        [Figure::GcCycles, Figure::GcPauses, Figure::OtherStops]
+    );
+    assert_eq!(
+        lines(&plan, GO_1_22_PGO),
+        [
+            "GoroutineCreated newproc1+0xa: push rbp",
+            "GoroutineCreated newproc.func1+0xa: push rbp",
+            "GoroutineExited gdestroy+0xa: push rbp",
+            "SystemGoroutineCreated newproc1+0x315: nop",
+            "SystemGoroutineCreated newproc.func1+0x17e: nop",
+            "SystemGoroutineExited gdestroy+0x10e: nop",
+            "GoidRefill newproc1+0x472: nop",
+            "GoidRefill newproc.func1+0x2f0: nop",
+        ]
+    );
+}
+
 #[test]
 fn an_inlined_function_is_noticed() {
     let (version, recorded) = GO_1_22;
@@ -261,6 +290,23 @@ fn an_inlined_function_is_noticed() {
         .unwrap();
     let call = goexit0.code.iter().position(|&byte| byte == 0xe8).unwrap();
     goexit0.code[call..call + 5].fill(0x90);
+    // What was left of goexit0 does not count ngsys: that is inlined too, or nothing is.
+    let without = plan(version, &functions, &offset_of);
+    assert_eq!(gaps(&without), [(Figure::Goroutines, Reason::NoSite)]);
+    let exits = without
+        .sites
+        .iter()
+        .filter(|s| s.kind == SiteKind::GoroutineExited);
+    let exits: Vec<&str> = exits.map(|s| s.function.as_str()).collect();
+    assert_eq!(exits, ["runtime.gdestroy", "runtime.goexit0"]);
+
+    // Inlined where it is done under a condition only: no place counts exactly.
+    let nothing = Function {
+        name: "runtime.coroswitch_m".into(),
+        address: TEXT,
+        code: vec![0xc3],
+    };
+    functions.push(nothing);
     let plan = plan(version, &functions, &offset_of);
     assert_eq!(
         gaps(&plan),
