@@ -40,8 +40,11 @@ pub(super) fn words(
     (low, high): (u64, u64),
     visit: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(), InspectError> {
-    let skip = range.address.next_multiple_of(8) - range.address;
-    let Some(range) = range.from(range.address + skip) else {
+    let aligned = range
+        .address
+        .checked_next_multiple_of(8)
+        .and_then(|at| range.from(at));
+    let Some(range) = aligned else {
         return Ok(());
     };
     pieces(image, range, 0, &mut |address, bytes| {
