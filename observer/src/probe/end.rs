@@ -15,7 +15,8 @@ pub(super) fn close(links: Vec<UProbeLink>, mode: LinkMode) {
         LinkMode::UprobeMulti => close_together(links),
         LinkMode::PerfEvent => {
             leave_to_child(links.len());
-            drop(links);
+            // Closing them here would wait as well; they go with the process.
+            std::mem::forget(links);
         }
     }
 }
