@@ -65,14 +65,29 @@ impl SiteKind {
         Self::StartAfterOther,
     ];
 
-    /// The kind with this number.
+    /// The kind with this number. Spelled out, because a look-up in [`Self::ALL`]
+    /// would be a load and a bounds check at every hit.
     #[inline(always)]
     pub const fn from_u8(kind: u8) -> Option<Self> {
-        if kind >= 1 && (kind as usize) <= Self::ALL.len() {
-            Some(Self::ALL[kind as usize - 1])
-        } else {
-            None
-        }
+        Some(match kind {
+            1 => Self::GoroutineCreated,
+            2 => Self::GoroutineExited,
+            3 => Self::SystemGoroutineCreated,
+            4 => Self::SystemGoroutineExited,
+            5 => Self::GoidRefill,
+            6 => Self::GcStart,
+            7 => Self::GcCycle,
+            8 => Self::StopTheWorld,
+            9 => Self::StopReason,
+            10 => Self::Stopped,
+            11 => Self::StartTheWorld,
+            12 => Self::StartTheWorldReturn,
+            13 => Self::StartAfterSweepTermination,
+            14 => Self::StartAfterMarkTermination,
+            15 => Self::StartBeforeMarkRestart,
+            16 => Self::StartAfterOther,
+            _ => return None,
+        })
     }
 }
 

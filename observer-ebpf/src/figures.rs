@@ -315,7 +315,7 @@ impl Health {
 mod pod {
     use super::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
 
-    // SAFETY (all of them): `repr(C)`, only integers, every padding byte named.
+    // SAFETY: as all of them: `repr(C)`, only integers, every padding byte named.
     unsafe impl aya::Pod for ProcessKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Registration {}

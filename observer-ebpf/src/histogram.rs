@@ -38,7 +38,7 @@ impl TimeHistogram {
         } else {
             (len, len - MIN_BUCKET_BITS + 1)
         };
-        if bucket >= MAX_BUCKET_BITS - MIN_BUCKET_BITS + 1 {
+        if bucket > MAX_BUCKET_BITS - MIN_BUCKET_BITS {
             return None;
         }
         let sub = (ns >> (bucket_bits - 1 - SUB_BUCKET_BITS)) % (1 << SUB_BUCKET_BITS);

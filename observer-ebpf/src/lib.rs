@@ -4,6 +4,10 @@
 //! Everything here is `repr(C)` and has every byte of padding named, so that
 //! both sides agree on each offset and no uninitialised byte crosses over.
 #![no_std]
+#![allow(
+    clippy::inline_always,
+    reason = "a call costs more than these at every hit"
+)]
 
 mod cookie;
 mod event;

@@ -8,6 +8,7 @@ mod events;
 mod gc;
 mod goroutines;
 mod maps;
+mod opaque;
 mod processes;
 mod registration;
 mod site;

@@ -4,13 +4,15 @@
 
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_user};
 use observer_ebpf::{
-    Abi, Cookie, GcFigures, ProcessKey, STW_REASONS, SiteKind, StwReason, TimeHistogram,
+    Abi, Cookie, GcFigures, ProcessKey, STW_REASONS, SiteKind, StopFigures, StwReason,
+    TIME_HISTOGRAM_BUCKETS, TimeHistogram,
 };
 
 use crate::{
     atomic,
     gc::{self, figures, mark_restarted, mark_terminated, sweep_terminated},
     maps::{TARGETS, health},
+    opaque::opaque,
     site::Registers,
 };
 
@@ -78,10 +80,7 @@ fn start(process: ProcessKey, gc: *mut GcFigures, target: u32, abi: i32, regs: R
         };
         (*gc).stopping_ns = 0;
         if let Some(stopping) = stopping {
-            let place = reason as usize % (STW_REASONS + 4);
-            if place < STW_REASONS {
-                (*gc).stops[place].stopping_ns += stopping;
-            }
+            (*of_reason(gc, reason)).stopping_ns += stopping;
             record(
                 if is_gc(reason) {
                     &raw mut (*gc).stopping_gc
@@ -191,13 +190,11 @@ fn started(gc: *mut GcFigures, now: u64) {
 /// Counts a stop.
 #[inline(always)]
 fn ended(gc: *mut GcFigures, reason: u32, pause: u64) {
-    let place = reason as usize % (STW_REASONS + 4);
-    // SAFETY: a live map value, and the index is checked.
+    // SAFETY: a live map value.
     unsafe {
-        if place < STW_REASONS {
-            (*gc).stops[place].count += 1;
-            (*gc).stops[place].total_ns += pause;
-        }
+        let stops = of_reason(gc, reason);
+        (*stops).count += 1;
+        (*stops).total_ns += pause;
         record(
             if is_gc(reason) {
                 &raw mut (*gc).total_gc
@@ -209,14 +206,30 @@ fn ended(gc: *mut GcFigures, reason: u32, pause: u64) {
     }
 }
 
+/// The figures of stops for a reason.
+#[inline(always)]
+fn of_reason(gc: *mut GcFigures, reason: u32) -> *mut StopFigures {
+    let place = opaque(reason as usize);
+    let place = if place < STW_REASONS {
+        place
+    } else {
+        UNKNOWN as usize
+    };
+    // SAFETY: a live map value, and the index is in range.
+    unsafe { (&raw mut (*gc).stops).cast::<StopFigures>().add(place) }
+}
+
 #[inline(never)]
 fn record(histogram: *mut TimeHistogram, ns: u64) {
     // SAFETY: a field of a live map value.
     unsafe {
         (*histogram).sum_ns += ns;
-        match TimeHistogram::bucket(ns) {
-            Some(bucket) if bucket < (*histogram).counts.len() => (*histogram).counts[bucket] += 1,
-            _ => (*histogram).overflow += 1,
+        let counts = &raw mut (*histogram).counts;
+        let bucket = opaque(TimeHistogram::bucket(ns).unwrap_or(TIME_HISTOGRAM_BUCKETS));
+        if bucket < TIME_HISTOGRAM_BUCKETS {
+            *counts.cast::<u32>().add(bucket) += 1;
+        } else {
+            (*histogram).overflow += 1;
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn missing() -> Vec<String> {
 }
 
 /// What [`missing`] decides by.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Facts {
     effective: u64,
     has_btf: bool,

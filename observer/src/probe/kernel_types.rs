@@ -183,7 +183,12 @@ mod tests {
     #[test]
     fn finds_members_also_in_anonymous_structures() {
         let strings = "\0task_struct\0pid\0tgid\0signal\0signal_struct\0live\0";
-        let name = |text: &str| strings.find(&format!("\0{text}\0")).unwrap() as u32 + 1;
+        let name = |text: &str| {
+            strings
+                .find(&format!("\0{text}\0"))
+                .expect("a name of the table") as u32
+                + 1
+        };
         let types = [
             // 1: an integer.
             0,
@@ -218,7 +223,7 @@ mod tests {
             1,
             32 << 24 | 32,
         ];
-        let found = TaskOffsets::read(&btf(&types, strings)).unwrap();
+        let found = TaskOffsets::read(&btf(&types, strings)).expect("a whole BTF");
         assert_eq!(
             found,
             TaskOffsets {

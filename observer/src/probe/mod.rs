@@ -7,6 +7,7 @@
 mod attach;
 mod capabilities;
 mod clock;
+mod end;
 mod error;
 mod events;
 mod kernel_types;
@@ -60,10 +61,9 @@ pub struct Attached {
 
 /// The loaded programs, their maps and all probes.
 ///
-/// Dropping it leaves the probes to the kernel, which takes them away when the
-/// process exits: taking away each by itself would delay the exit by seconds
-/// where they are perf-event links. A process that goes on without its probes
-/// must [`Self::detach`] every target before.
+/// Dropping it takes every probe away; perf-event links go in the background,
+/// also when the process exits meanwhile. Where it is killed instead, the
+/// kernel takes all away.
 pub struct Probes {
     ebpf: Ebpf,
     mode: LinkMode,
@@ -89,8 +89,9 @@ impl fmt::Debug for Probes {
 
 impl Drop for Probes {
     fn drop(&mut self) {
-        for (_, links) in self.links.drain() {
-            std::mem::forget(links);
-        }
+        end::close(
+            self.links.drain().flat_map(|(_, links)| links).collect(),
+            self.mode,
+        );
     }
 }

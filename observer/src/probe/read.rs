@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::maps::{MapError, MapKeys};
+use aya::maps::MapKeys;
 use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, names};
 
 use super::{ProbeError, Probes, clock, error::chain};
@@ -135,5 +135,5 @@ impl Probes {
 }
 
 fn count<K: aya::Pod>(keys: MapKeys<'_, K>) -> u64 {
-    keys.filter(|key: &Result<K, MapError>| key.is_ok()).count() as u64
+    keys.flatten().count() as u64
 }
