@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 
 use crate::{
@@ -60,18 +60,15 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
         eprintln!("── {}", stage.name());
         let result = run(workspace, *stage, filter, &mut fixtures);
         report.push((*stage, start.elapsed(), result.is_ok()));
-        if result.is_err() {
+        if let Err(error) = result {
+            // The reason may be long; the verdict stands below it.
+            eprintln!("error: {error:#}");
             summarize(&report, &stages, started.elapsed());
-            return result.with_context(|| {
-                let repeat = match filter {
-                    Some(filter) => format!(" {filter}"),
-                    None => String::new(),
-                };
-                format!(
-                    "step `{0}` failed; repeat it with: cargo xtask test --step {0}{repeat}",
-                    stage.name()
-                )
-            });
+            let repeat = filter.map_or_else(String::new, |filter| format!(" {filter}"));
+            bail!(
+                "step `{0}` failed; repeat it with: cargo xtask test --step {0}{repeat}",
+                stage.name()
+            );
         }
     }
     summarize(&report, &stages, started.elapsed());
@@ -142,11 +139,11 @@ fn run(
 
 fn format(workspace: &Workspace) -> Result<()> {
     step("rustfmt", |step| {
-        step.run(&mut workspace.cargo(["fmt", "--all", "--", "--check"]))?;
+        step.run(&mut workspace.cargo(["fmt", "--all", "--", "--check", "--color=never"]))?;
         let fuzz = workspace.root.join("tests/fuzz/Cargo.toml");
         if fuzz.exists() {
             let mut command = workspace.cargo(["fmt", "--manifest-path"]);
-            step.run(command.arg(fuzz).args(["--", "--check"]))?;
+            step.run(command.arg(fuzz).args(["--", "--check", "--color=never"]))?;
         }
         Ok(())
     })?;
@@ -155,7 +152,7 @@ fn format(workspace: &Workspace) -> Result<()> {
         let mut command = workspace.command(setup::go::root(workspace, newest).join("bin/gofmt"));
         let sources = fixtures::sources(workspace);
         let unformatted = step.output(command.arg("-l").arg(&sources))?;
-        anyhow::ensure!(
+        ensure!(
             unformatted.trim().is_empty(),
             "not formatted; run gofmt -w {}:\n{unformatted}",
             sources.display()

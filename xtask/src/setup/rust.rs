@@ -1,6 +1,10 @@
 //! rustup, the pinned toolchain, and the fuzzer's driver.
 
-use std::{fs, process::Command};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -31,8 +35,9 @@ pub(crate) fn rustup(workspace: &Workspace) -> Result<()> {
         apt::install(workspace, "rustup", &[apt::Need::package("rustup")])?;
     } else {
         apt::install(workspace, "Debian packages to download", DOWNLOAD)?;
-        step("rustup from rustup.rs", |step| {
-            let script = workspace.cache.join("rustup-init.sh");
+        step("rustup from static.rust-lang.org", |step| {
+            let installer = workspace.cache.join("rustup-init");
+            let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
             step.run(
                 workspace
                     .command("curl")
@@ -45,17 +50,20 @@ pub(crate) fn rustup(workspace: &Workspace) -> Result<()> {
                         "3",
                         "-o",
                     ])
-                    .arg(&script)
-                    .arg("https://sh.rustup.rs"),
+                    .arg(&installer)
+                    .arg(format!(
+                        "https://static.rust-lang.org/rustup/dist/{host}/rustup-init"
+                    )),
             )
             .context("cannot download rustup: install it from https://rustup.rs and start again")?;
-            step.run(workspace.command("sh").arg(&script).args([
+            fs::set_permissions(&installer, Permissions::from_mode(0o755))?;
+            step.run(workspace.command(&installer).args([
                 "-y",
                 "--no-modify-path",
                 "--default-toolchain",
                 "none",
             ]))?;
-            fs::remove_file(&script)?;
+            fs::remove_file(&installer)?;
             Ok(())
         })?;
     }
