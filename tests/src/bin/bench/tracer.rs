@@ -120,3 +120,34 @@ fn offset(elf: &object::File<'_>, name: &str) -> Option<u64> {
         (into < size).then_some(offset + into)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use observer_tests::{
+        paths::{GO, fixture},
+        workload::Conversation,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_goroutine_costs_a_plain_tracer_two_hits() {
+        let path = fixture("spin", GO, "default");
+        let mut talk = Conversation::start(Command::new(&path));
+        talk.hear();
+        let tracer = PlainTracer::new(&path);
+        let probes = tracer.enable();
+        let round: serde_json::Value = serde_json::from_str(&talk.ask("100")).expect("a round");
+        let made = round["goroutines"].as_u64().expect("how many");
+        let hits = probes.hits();
+        assert!(
+            hits >= 2 * made && hits < 2 * made + 20,
+            "{hits} hits for {made} goroutines"
+        );
+        drop(probes);
+        talk.ask("100");
+        assert_eq!(tracer.enable().hits(), hits, "none while they are off");
+    }
+}
