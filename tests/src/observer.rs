@@ -192,13 +192,6 @@ impl Observer {
             .is_none()
     }
 
-    /// Waits until it ends by itself.
-    pub fn ended(&mut self, within: Duration) -> ExitStatus {
-        wait::until("the observer's end", within, || {
-            self.child.try_wait().expect("the observer's status")
-        })
-    }
-
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("signal to the observer");
     }
