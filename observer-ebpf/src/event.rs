@@ -7,14 +7,15 @@ pub const COMM_LEN: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum EventKind {
-    /// A process runs a new program. `epoch` is its new life, `old_epoch` the
-    /// one that ended (0 where nothing had been counted for it).
+    /// A process runs a new program. `old_epoch` is the life that ended and
+    /// `epoch` the new one; both are 0 where the process was not registered.
     Exec = 1,
     /// A registered process forked; `tgid` is the child, `parent` its parent.
     Fork = 2,
     /// The last thread of a registered process ends; `epoch`, `target` as registered.
     Exit = 3,
-    /// A process got its first hit and was registered by the kernel side.
+    /// A process got its first hit, and `target` was made its owner by the
+    /// kernel side.
     FirstHit = 4,
     /// A collection ended; its parts are in the GC map ([`crate::GcFigures::last`]).
     GcEnd = 5,

@@ -42,6 +42,31 @@ pub struct GoroutineFigures {
     pub hits: u64,
 }
 
+impl GoroutineFigures {
+    /// No hit yet.
+    pub const ZERO: Self = Self {
+        created: 0,
+        exited: 0,
+        system_created: 0,
+        system_exited: 0,
+        goid_refills: 0,
+        hits: 0,
+    };
+
+    /// The sum of two CPUs' copies.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            created: self.created + other.created,
+            exited: self.exited + other.exited,
+            system_created: self.system_created + other.system_created,
+            system_exited: self.system_exited + other.system_exited,
+            goid_refills: self.goid_refills + other.goid_refills,
+            hits: self.hits + other.hits,
+        }
+    }
+}
+
 /// Why the world was stopped; numbers as the runtime's `stwReason` (1.21+).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -92,9 +117,11 @@ pub struct StopFigures {
 /// 0 heap, 1 time, 2 cycle (forced), 3 not seen.
 pub const GC_TRIGGERS: usize = 4;
 
-/// How many goroutines may stand between `gcStart`'s entry and the start of
-/// the cycle before the oldest is forgotten.
-pub const PENDING_TRIGGERS: usize = 4;
+/// How many goroutines `gcStart` is remembered for. Many may call it for one
+/// cycle, and all but one turn back unseen, so places fill with such leftovers
+/// and are then taken again in turn; a cycle whose goroutine was pushed out
+/// counts as one whose trigger was not seen.
+pub const PENDING_TRIGGERS: usize = 32;
 
 /// A goroutine that called `gcStart`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,11 +166,14 @@ pub struct GcFigures {
     // What the programs remember between one site and the next.
     /// Goroutines on their way through `gcStart`.
     pub pending: [PendingTrigger; PENDING_TRIGGERS],
-    /// Which of `pending` is overwritten next.
-    pub pending_next: u32,
+    /// Which of `pending` is overwritten next, where none is free.
+    pub pending_next: u64,
+    /// Up to 1.20: stops that have said their reason and have not ended.
+    pub reasons_pending: u64,
     /// Trigger of the cycle that runs.
     pub trigger: u32,
-    /// Whether the cycle that runs was seen from its sweep termination on.
+    /// How much of the cycle that runs was seen: [`CYCLE_UNSEEN`],
+    /// [`CYCLE_BEGUN`] or [`CYCLE_MARKING`].
     pub cycle_seen: u32,
     /// Reason of the stop that goes on, as [`StwReason`].
     pub reason: u32,
@@ -151,13 +181,56 @@ pub struct GcFigures {
     pub stop_began: u64,
     /// Its stopping time, where a site told it (1.22).
     pub stopping_ns: u64,
-    /// Where the stop is known to be the collector's up to 1.21, the
-    /// [`SiteKind`](crate::SiteKind) that told; else 0.
+    /// The [`SiteKind`](crate::SiteKind) that said what stop is ending, until
+    /// the return of `startTheWorldWithSema` completes it; else 0.
     pub start_kind: u32,
-    /// Named padding.
-    pub _pad: u32,
+    /// Up to 1.20: the reason all of those gave, or `Unknown` where they differ.
+    pub pending_reason: u32,
     /// Pauses so far of the cycle that runs.
     pub cycle: GcCycleFigures,
+}
+
+/// Nothing of the cycle was seen, or none runs.
+pub const CYCLE_UNSEEN: u32 = 0;
+/// `gcBgMarkStartWorkers` was seen.
+pub const CYCLE_BEGUN: u32 = 1;
+/// The sweep termination pause was seen from its start to its end.
+pub const CYCLE_MARKING: u32 = 2;
+
+impl GcFigures {
+    /// Figures of a process of which nothing was seen yet.
+    pub const ZERO: Self = Self {
+        started: [0; GC_TRIGGERS],
+        completed: [0; GC_TRIGGERS],
+        pause_total_ns: 0,
+        mark_ns: 0,
+        whole_cycles: 0,
+        last: GcCycleFigures::ZERO,
+        stops: [StopFigures {
+            count: 0,
+            total_ns: 0,
+            stopping_ns: 0,
+        }; STW_REASONS],
+        total_gc: TimeHistogram::ZERO,
+        total_other: TimeHistogram::ZERO,
+        stopping_gc: TimeHistogram::ZERO,
+        stopping_other: TimeHistogram::ZERO,
+        hits: 0,
+        pending: [PendingTrigger {
+            goroutine: 0,
+            kind: 0,
+        }; PENDING_TRIGGERS],
+        pending_next: 0,
+        trigger: 0,
+        cycle_seen: CYCLE_UNSEEN,
+        reason: 0,
+        stop_began: 0,
+        stopping_ns: 0,
+        start_kind: 0,
+        reasons_pending: 0,
+        pending_reason: 0,
+        cycle: GcCycleFigures::ZERO,
+    };
 }
 
 /// The parts of one cycle.
@@ -170,10 +243,27 @@ pub struct GcCycleFigures {
     pub sweep_termination_ns: u64,
     /// When the world ran again after it: concurrent mark begins.
     pub mark_began: u64,
-    /// Concurrent mark, until the stop for mark termination.
+    /// Concurrent mark, until the last stop for mark termination, without the
+    /// pauses that ended in a restart.
     pub mark_ns: u64,
     /// The mark termination pauses, restarts included.
     pub mark_termination_ns: u64,
+}
+
+impl GcCycleFigures {
+    /// No part known.
+    pub const ZERO: Self = Self {
+        began: 0,
+        sweep_termination_ns: 0,
+        mark_began: 0,
+        mark_ns: 0,
+        mark_termination_ns: 0,
+    };
+
+    /// What the cycle adds to `MemStats.PauseTotalNs`.
+    pub const fn pause_ns(&self) -> u64 {
+        self.sweep_termination_ns + self.mark_termination_ns
+    }
 }
 
 /// What user space tells the programs about a target.
@@ -203,6 +293,22 @@ pub struct Health {
     pub failed_reads: u64,
     /// Exec, fork and exit tracepoints seen.
     pub process_events: u64,
+}
+
+impl Health {
+    /// The sum of two copies.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            refused_processes: self.refused_processes + other.refused_processes,
+            refused_goroutines: self.refused_goroutines + other.refused_goroutines,
+            refused_gc: self.refused_gc + other.refused_gc,
+            lost_events: self.lost_events + other.lost_events,
+            alias_hits: self.alias_hits + other.alias_hits,
+            failed_reads: self.failed_reads + other.failed_reads,
+            process_events: self.process_events + other.process_events,
+        }
+    }
 }
 
 #[cfg(feature = "user")]

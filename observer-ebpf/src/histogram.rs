@@ -21,6 +21,13 @@ pub struct TimeHistogram {
 }
 
 impl TimeHistogram {
+    /// No duration yet.
+    pub const ZERO: Self = Self {
+        counts: [0; TIME_HISTOGRAM_BUCKETS],
+        overflow: 0,
+        sum_ns: 0,
+    };
+
     /// Which bucket a duration falls in; `None` is overflow. The same
     /// arithmetic as `(*timeHistogram).record`.
     #[inline(always)]

@@ -13,8 +13,9 @@ mod histogram;
 pub use cookie::{Abi, Cookie, SiteKind};
 pub use event::{COMM_LEN, Event, EventKind};
 pub use figures::{
-    GC_TRIGGERS, GcCycleFigures, GcFigures, GoroutineFigures, Health, PENDING_TRIGGERS, PendingTrigger, ProcessKey,
-    Registration, STW_REASONS, StopFigures, StwReason, Target,
+    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
+    GoroutineFigures, Health, PENDING_TRIGGERS, PendingTrigger, ProcessKey, Registration,
+    STW_REASONS, StopFigures, StwReason, Target,
 };
 pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
 
@@ -38,4 +39,18 @@ pub mod names {
     pub const SITE_MULTI: &str = "site_multi";
     /// The same program for perf-event links (kernels before 6.6).
     pub const SITE_SINGLE: &str = "site_single";
+    /// The programs on BTF tracepoints, which are named as their tracepoints are.
+    pub const TRACEPOINTS: [&str; 3] = [
+        "sched_process_exec",
+        "sched_process_fork",
+        "sched_process_exit",
+    ];
+    /// Offset of `task_struct.tgid`; 0 where the kernel's types do not tell.
+    pub const TASK_TGID: &str = "TASK_TGID";
+    /// Offset of `task_struct.pid`, likewise.
+    pub const TASK_PID: &str = "TASK_PID";
+    /// Offset of `task_struct.signal`, likewise.
+    pub const TASK_SIGNAL: &str = "TASK_SIGNAL";
+    /// Offset of `signal_struct.live`, likewise.
+    pub const SIGNAL_LIVE: &str = "SIGNAL_LIVE";
 }

@@ -1,6 +1,17 @@
 //! The programs that run in the kernel; one file a concern.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
+
+mod atomic;
+mod events;
+mod gc;
+mod goroutines;
+mod maps;
+mod processes;
+mod registration;
+mod site;
+mod stops;
 
 /// The licence the kernel asks for before it lets a program call GPL-only helpers.
 #[unsafe(link_section = "license")]

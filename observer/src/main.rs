@@ -1,3 +1,186 @@
 //! The command line.
 
-fn main() {}
+use std::{
+    io::{self, IsTerminal},
+    net::{SocketAddr, TcpListener as StdListener},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use observer::{
+    inspect,
+    node::{Node, Snapshot},
+    probe::{self, LinkMode, LoadOptions, Probes},
+    serve,
+    settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
+    terminal::{self, TerminalInfo},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{oneshot, watch},
+};
+
+/// How long requests in flight may go on after the signal to end.
+const GRACE: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Node(settings) => node(&settings),
+        Command::Inspect(settings) => inspect::run(&settings),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("observer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn node(settings: &NodeSettings) -> Result<()> {
+    let table = match settings.table {
+        When::On => true,
+        When::Off => false,
+        When::Auto => io::stdout().is_terminal() && io::stdin().is_terminal(),
+    };
+    // The table owns the screen; log lines would tear it.
+    if !table {
+        start_log(settings.log_format);
+    }
+    let listener = StdListener::bind(settings.listen).with_context(|| {
+        format!(
+            "cannot listen on {}; choose another address with --listen",
+            settings.listen
+        )
+    })?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+
+    let (probes, missing) = load(settings.link);
+    let (node, snapshots) = Node::start(settings.interval, probes, missing)?;
+    tracing::info!(%address, interval = ?settings.interval, "observing");
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    let (table_quit, quit) = oneshot::channel::<()>();
+    let table = if table {
+        Some(Table::start(snapshots.clone(), address, table_quit)?)
+    } else {
+        // Nobody quits: the sender must outlive the server.
+        std::mem::forget(table_quit);
+        None
+    };
+    let served = runtime.block_on(async {
+        let listener = TcpListener::from_std(listener)?;
+        serve::serve(listener, snapshots, ended(quit)).await
+    });
+    tracing::info!("stopping");
+    node.stop();
+    if let Some(table) = table {
+        table.stop()?;
+    }
+    runtime.shutdown_timeout(GRACE);
+    served.context("the HTTP server failed")
+}
+
+/// The live table, on a thread of its own.
+struct Table {
+    thread: JoinHandle<io::Result<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Table {
+    fn start(
+        snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+        address: SocketAddr,
+        quit: oneshot::Sender<()>,
+    ) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let info = TerminalInfo {
+            listen: address.to_string(),
+            stop: Arc::clone(&stop),
+        };
+        let thread = thread::Builder::new()
+            .name("table".to_owned())
+            .spawn(move || {
+                let result = terminal::run(snapshots, info);
+                // The server may have ended before the table.
+                let _ = quit.send(());
+                result
+            })
+            .context("cannot start the table's thread")?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Gives the terminal back.
+    fn stop(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        match self.thread.join() {
+            Ok(result) => result.context("the table failed"),
+            Err(_) => anyhow::bail!("the table panicked"),
+        }
+    }
+}
+
+/// Loads the probes, and says what lacks and what is lost by it.
+fn load(link: Link) -> (Option<Probes>, Vec<String>) {
+    let mut missing = probe::missing();
+    let mode = match link {
+        Link::Auto => None,
+        Link::Multi => Some(LinkMode::UprobeMulti),
+        Link::Perf => Some(LinkMode::PerfEvent),
+    };
+    let options = LoadOptions { link_mode: mode, ..LoadOptions::default() };
+    let probes = match Probes::load(options) {
+        Ok(probes) => Some(probes),
+        Err(error) => {
+            missing.push(format!(
+                "eBPF: {error}; Go processes are found, but nothing is counted"
+            ));
+            None
+        }
+    };
+    for lack in &missing {
+        tracing::warn!("missing: {lack}");
+    }
+    (probes, missing)
+}
+
+/// Resolves at SIGINT, SIGTERM or when the table is quit.
+async fn ended(quit: oneshot::Receiver<()>) {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for SIGTERM");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        _ = quit => {}
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

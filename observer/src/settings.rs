@@ -1,1 +1,167 @@
-//! Every setting, checked before anything starts.
+//! The command line and its settings, every one checked before anything starts.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Observes the Go runtime of every process on this node, from the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "observer", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Observe every Go process on this node and serve its figures.
+    Node(NodeSettings),
+    /// Tell what a file or a process would give, and why not more.
+    Inspect(InspectSettings),
+}
+
+/// Settings of `observer node`.
+#[derive(Clone, Debug, Args)]
+pub struct NodeSettings {
+    /// Address to serve /metrics, /api/v1/processes, /healthz and /readyz on.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "0.0.0.0:9920",
+        env = "OBSERVER_LISTEN"
+    )]
+    pub listen: SocketAddr,
+
+    /// How often figures are read, for example 1s or 250ms (10ms to 1h).
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval, env = "OBSERVER_INTERVAL")]
+    pub interval: Duration,
+
+    /// Whether to show the live table: auto shows it when standard output is a terminal.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "OBSERVER_TABLE"
+    )]
+    pub table: When,
+
+    /// How log lines are written to standard error.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "OBSERVER_LOG_FORMAT"
+    )]
+    pub log_format: LogFormat,
+
+    /// Which kernel interface holds the probes: auto takes uprobe_multi where
+    /// the kernel has it (6.6) and perf events elsewhere.
+    #[arg(
+        long,
+        value_name = "LINK",
+        default_value = "auto",
+        env = "OBSERVER_LINK"
+    )]
+    pub link: Link,
+}
+
+/// Settings of `observer inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectSettings {
+    /// An executable file, or the id of a running process. A file whose name
+    /// is a number is written with a slash, as ./1234.
+    #[arg(value_name = "FILE|PID")]
+    pub what: PathBuf,
+
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// On, off, or as the surroundings suggest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// As the surroundings suggest.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which kernel interface holds the probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Link {
+    /// The best the kernel has.
+    Auto,
+    /// One uprobe_multi link per target.
+    Multi,
+    /// One perf event per site.
+    Perf,
+}
+
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(3600);
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let value = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; expected a duration such as 1s or 250ms"))?;
+    if (SHORTEST..=LONGEST).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!(
+            "must be between {} and {}",
+            humantime::format_duration(SHORTEST),
+            humantime::format_duration(LONGEST)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::{Cli, Command};
+
+    fn node(args: &[&str]) -> Result<super::NodeSettings, String> {
+        let cli = Cli::try_parse_from(["observer", "node"].iter().chain(args))
+            .map_err(|error| error.to_string())?;
+        match cli.command {
+            Command::Node(settings) => Ok(settings),
+            Command::Inspect(_) => unreachable!("asked for node"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let settings = node(&[]).unwrap();
+        assert_eq!(settings.listen.to_string(), "0.0.0.0:9920");
+        assert_eq!(settings.interval, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn bad_settings_name_the_setting_and_what_was_expected() {
+        for (args, expected) in [
+            (["--interval", "0s"], "between 10ms and 1h"),
+            (["--interval", "soon"], "such as 1s or 250ms"),
+            (["--listen", "nonsense"], "--listen"),
+            (["--table", "maybe"], "auto"),
+        ] {
+            let error = node(&args).unwrap_err();
+            assert!(error.contains(expected), "{args:?}: {error}");
+        }
+    }
+}

@@ -1,2 +1,108 @@
 //! Set-up, build, run, test and bench of go-observer.
-fn main() {}
+
+mod bench;
+mod build;
+mod cache;
+mod fixtures;
+mod fuzz;
+mod run;
+mod setup;
+mod test;
+mod ui;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Set-up, build, run, test and bench of go-observer.
+///
+/// Everything that is missing is installed first. What is built is kept in
+/// $GO_OBSERVER_CACHE (default $XDG_CACHE_HOME/go-observer, else
+/// ~/.cache/go-observer).
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what is missing: toolchain, Debian packages, bpf-linker, Go.
+    Setup {
+        /// Only what building and running needs, not what the tests need.
+        #[arg(long)]
+        build_only: bool,
+    },
+    /// Build target/release/observer, the eBPF programs inside it.
+    Build,
+    /// Build and start `observer node` on this machine.
+    Run {
+        /// Arguments of `observer node`, after `--`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Build and start a Go program that is worth observing, until ctrl-c.
+    Demo {
+        /// Arguments of the program, after `--`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Everything a change must pass: format, lints, unit tests, a short fuzz
+    /// run, and the tests on the real kernel.
+    Test {
+        /// Run only unit and kernel tests whose name contains this.
+        filter: Option<String>,
+        /// Run only these steps.
+        #[arg(long, value_enum)]
+        step: Vec<test::Stage>,
+    },
+    /// Measure what observing costs.
+    Bench {
+        /// Arguments of the benchmark, after `--`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Feed broken executables to the inspection.
+    Fuzz {
+        /// How long.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+    },
+    /// Remove the cache: tools, Go toolchains, everything built.
+    CleanCache,
+}
+
+fn main() -> ExitCode {
+    let task = Cli::parse().command;
+    match Workspace::open().and_then(|workspace| dispatch(&workspace, task)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Setup { build_only: true } => setup::build(workspace),
+        Task::Setup { build_only: false } => setup::everything(workspace),
+        Task::Build => {
+            setup::build(workspace)?;
+            build::observer(workspace)
+        }
+        Task::Run { args } => run::node(workspace, &args),
+        Task::Demo { args } => run::demo(workspace, &args),
+        Task::Test { filter, step } => test::test(workspace, filter.as_deref(), &step),
+        Task::Bench { args } => bench::bench(workspace, &args),
+        Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),
+        Task::CleanCache => ui::step(
+            &format!("remove {}", workspace.cache.root().display()),
+            |_| workspace.cache.remove(),
+        ),
+    }
+}

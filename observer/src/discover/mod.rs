@@ -1,8 +1,37 @@
 //! Processes that appear and go, and the container each belongs to.
+//!
+//! [`pids`] and [`process`] tell what runs now; what begins later is told by
+//! exec events, and each is a reason to look again: while a container is made,
+//! its first process is still the runtime's own program (`runc init`, a shim)
+//! in the container's cgroup, and becomes the container's program by an exec
+//! under the same pid. So a look never settles what a process is for good;
+//! [`executable`] is the cheap one to repeat.
+//!
+//! Nothing here stops at a process that cannot be read: each [`DiscoverError`]
+//! concerns one process and says why.
 
-use std::path::PathBuf;
+pub mod cgroup;
+mod clock;
+mod entry;
+mod error;
+mod executable;
+mod hierarchy;
+mod process;
+mod scan;
+#[cfg(test)]
+mod tests;
 
-use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+pub use self::{
+    clock::{boot_time, started, started_monotonic_ns, tick},
+    error::DiscoverError,
+    executable::{executable, open_executable},
+    process::{alive, process},
+    scan::pids,
+};
 
 /// A process as /proc shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -29,11 +58,17 @@ pub struct Executable {
     /// Which file.
     pub id: FileId,
     /// Its path as the process sees it, without ` (deleted)`.
+    #[serde(serialize_with = "lossy")]
     pub path: PathBuf,
     /// Whether the path no longer leads to it.
     pub deleted: bool,
     /// Whether it lives in memory only (`memfd_create`).
     pub memfd: bool,
+}
+
+/// Paths need not be UTF-8, JSON must: one odd path must not spoil a whole answer.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// What tells one version of a file from another. `device` and `inode` alone
@@ -56,7 +91,7 @@ pub struct FileId {
 /// The container a process runs in, read from its cgroup path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Container {
-    /// 64 hexadecimal digits.
+    /// 64 hexadecimal digits; any name for a task that `ctr` started.
     pub id: String,
     /// Who made it, where the path tells.
     pub runtime: Runtime,
@@ -68,7 +103,7 @@ pub struct Container {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Runtime {
-    /// `cri-containerd-…scope`.
+    /// `cri-containerd-…scope`, `nerdctl-…scope`, `/default/…`.
     Containerd,
     /// `crio-…scope`.
     CriO,

@@ -1,1 +1,47 @@
-//! TODO
+//! The metric families, and their text.
+//!
+//! [`families`] is the one table of what is exported; [`group`] sums the
+//! processes that share a series; [`collector`] encodes both through
+//! prometheus-client; [`text`] makes OpenMetrics and Prometheus text of it.
+
+mod buckets;
+mod collector;
+pub mod families;
+mod group;
+mod node_families;
+mod own;
+mod stops;
+mod text;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod parser;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+pub use group::{MAX_GROUPS, process_name};
+pub use own::OwnProcess;
+use prometheus_client::registry::Registry;
+pub use stops::{STOP_REASONS, TRIGGERS};
+pub use text::Format;
+
+use crate::node::Snapshot;
+
+/// The whole exposition of a snapshot.
+pub fn render(
+    snapshot: &Arc<Snapshot>,
+    own: OwnProcess,
+    format: Format,
+) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(collector::NodeCollector::new(
+        Arc::clone(snapshot),
+        own,
+    )));
+    let mut raw = String::new();
+    prometheus_client::encoding::text::encode(&mut raw, &registry)?;
+    Ok(text::finish(&raw, format))
+}

@@ -4,8 +4,22 @@
 //! A file is data from a stranger: every read is bounded, every count and
 //! offset checked, and whatever is wrong is a typed error, never a panic.
 
+mod buildid;
+mod buildinfo;
+mod error;
+mod functions;
+mod image;
+mod inspect;
+mod locate;
+mod pclntab;
+mod reader;
+mod scan;
+pub mod sites;
 mod version;
 
+pub use error::{InspectError, NotGoReason};
+pub use functions::{Functions, Symbol};
+pub use inspect::{Inspected, inspect, inspect_bytes};
 pub use observer_ebpf::{Abi, SiteKind};
 use serde::Serialize;
 pub use version::GoVersion;

@@ -1,7 +1,18 @@
 //! The loop that joins the rooms: one observation per process.
+//!
+//! One thread, the engine, owns the probes and everything that is known. It
+//! sleeps until the kernel has an event, a file has been inspected or the
+//! interval is over; it publishes a [`Snapshot`] that everything behind it
+//! only reads.
 
+mod coverage;
+mod engine;
+mod inspector;
 mod observation;
+mod processes;
+mod targets;
 
+pub use engine::{Node, StartError};
 pub use observation::{
     Coverage, EventFigures, Figures, Health, LastCycle, Missing, Observation, Snapshot, Stops,
 };

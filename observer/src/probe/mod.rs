@@ -1,1 +1,96 @@
-//! TODO
+//! Probes in the kernel: loads the programs, sets and takes away probes, reads
+//! what they counted.
+//!
+//! One thread owns a [`Probes`] and drives it; every call may block for as
+//! long as the kernel takes, except [`Probes::detach`].
+
+mod attach;
+mod capabilities;
+mod clock;
+mod error;
+mod events;
+mod kernel_types;
+mod load;
+mod read;
+
+use std::{collections::HashMap, fmt};
+
+use aya::{
+    Ebpf,
+    maps::{self, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
+    programs::uprobe::UProbeLink,
+};
+use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
+
+use crate::gobinary::Site;
+
+use self::attach::Reaper;
+pub use self::{capabilities::missing, error::ProbeError, load::LoadOptions};
+
+/// The kernel mechanism that probes are set by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkMode {
+    /// One `uprobe_multi` link for a target (kernel 6.6 and newer).
+    UprobeMulti,
+    /// One perf-event link for each site.
+    PerfEvent,
+}
+
+impl LinkMode {
+    /// Its name for logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::UprobeMulti => "uprobe_multi",
+            Self::PerfEvent => "perf_event",
+        }
+    }
+}
+
+/// What [`Probes::attach`] achieved.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// When every probe was live (CLOCK_MONOTONIC, nanoseconds): a process
+    /// that started later was seen whole.
+    pub since_ns: u64,
+    /// Sites with a probe.
+    pub sites: usize,
+    /// Sites the kernel refused, and why.
+    pub refused: Vec<(Site, String)>,
+}
+
+/// The loaded programs, their maps and all probes.
+///
+/// Dropping it leaves the probes to the kernel, which takes them away when the
+/// process exits: taking away each by itself would delay the exit by seconds
+/// where they are perf-event links. A process that goes on without its probes
+/// must [`Self::detach`] every target before.
+pub struct Probes {
+    ebpf: Ebpf,
+    mode: LinkMode,
+    links: HashMap<u32, Vec<UProbeLink>>,
+    reaper: Reaper,
+    processes: maps::HashMap<MapData, u32, Registration>,
+    goroutines: PerCpuHashMap<MapData, ProcessKey, GoroutineFigures>,
+    gc: maps::HashMap<MapData, ProcessKey, GcFigures>,
+    targets: maps::HashMap<MapData, u32, Target>,
+    aliases: maps::HashMap<MapData, u64, u64>,
+    health: PerCpuArray<MapData, Health>,
+    events: RingBuf<MapData>,
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes")
+            .field("mode", &self.mode)
+            .field("targets", &self.links.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        for (_, links) in self.links.drain() {
+            std::mem::forget(links);
+        }
+    }
+}

@@ -1,1 +1,164 @@
-//! TODO
+//! HTTP of the node: `/metrics`, `/healthz`, `/readyz`, `/api/v1/processes`.
+
+mod cache;
+mod connections;
+pub mod json;
+
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY},
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
+
+use self::cache::{Cache, Content};
+use crate::{export::Format, node::Snapshot};
+
+/// How long open requests may take to finish once the server stops.
+const GRACE: Duration = Duration::from_millis(500);
+
+const INDEX: &str = "\
+observer: the Go runtime of every process on this node, seen from the kernel
+
+/metrics           Prometheus text, or OpenMetrics by Accept
+/api/v1/processes  every Go process as JSON: its binary, coverage and figures
+/healthz           whether the observer lives
+/readyz            whether it has observed the node yet, and what it lacks
+";
+
+struct Node {
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    cache: Cache,
+}
+
+impl Node {
+    /// The latest snapshot, or why there is none.
+    fn snapshot(&self) -> Result<Arc<Snapshot>, &'static str> {
+        // Figures must not be served as if they were fresh.
+        if self.snapshots.has_changed().is_err() {
+            return Err("not ready: the observation has stopped\n");
+        }
+        self.snapshots
+            .borrow()
+            .clone()
+            .ok_or("not ready: the node has not been observed yet\n")
+    }
+
+    async fn respond(&self, content: Content) -> Response {
+        let snapshot = match self.snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+        };
+        match self.cache.get(snapshot, content).await {
+            Ok(body) => {
+                let headers = [
+                    (CONTENT_TYPE, content.media_type()),
+                    (CACHE_CONTROL, "no-store"),
+                    (VARY, "Accept"),
+                ];
+                (headers, body).into_response()
+            }
+            Err(error) => {
+                tracing::error!(%error, ?content, "cannot write the answer");
+                plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the answer could not be written; see the log\n",
+                )
+            }
+        }
+    }
+}
+
+/// Answers on `listener` until `shutdown` completes, and half a second more
+/// for requests under way.
+pub async fn serve(
+    listener: TcpListener,
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let router = router(snapshots);
+    let stopping = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stopping);
+    let server = axum::serve(connections::Bounded::new(listener), router).with_graceful_shutdown(
+        async move {
+            shutdown.await;
+            stopping.notify_one();
+        },
+    );
+    tokio::select! {
+        result = server => result,
+        () = async { stopped.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
+}
+
+fn router(snapshots: watch::Receiver<Option<Arc<Snapshot>>>) -> Router {
+    let node = Arc::new(Node {
+        snapshots,
+        cache: Cache::default(),
+    });
+    Router::new()
+        .route("/", get(async || plain(StatusCode::OK, INDEX)))
+        .route("/healthz", get(async || plain(StatusCode::OK, "alive\n")))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route(
+            "/api/v1/processes",
+            get(async |State(node): State<Arc<Node>>| node.respond(Content::Processes).await),
+        )
+        .with_state(node)
+}
+
+async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
+    let mut accept = String::new();
+    for value in headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+    {
+        accept.push_str(value);
+        accept.push(',');
+    }
+    node.respond(Content::Metrics(Format::negotiate(&accept)))
+        .await
+}
+
+async fn ready(State(node): State<Arc<Node>>) -> Response {
+    match node.snapshot() {
+        Ok(snapshot) => {
+            let mut text = "ready\n".to_owned();
+            for missing in &snapshot.health.missing {
+                text.push_str("lacking: ");
+                text.push_str(missing);
+                text.push('\n');
+            }
+            plain(StatusCode::OK, text)
+        }
+        Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+    }
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    (
+        status,
+        [
+            (CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (CACHE_CONTROL, "no-store"),
+        ],
+        text.into(),
+    )
+        .into_response()
+}

@@ -1,0 +1,42 @@
+//! Sending events.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_ns};
+use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey};
+
+use crate::maps::{EVENTS, health};
+
+/// What differs between events; the rest is the current task's.
+pub(crate) struct Fields {
+    pub(crate) kind: EventKind,
+    pub(crate) process: ProcessKey,
+    pub(crate) old_epoch: u32,
+    pub(crate) target: u32,
+    pub(crate) parent: u32,
+}
+
+/// Sends an event about the current task, or counts it as lost.
+#[inline(always)]
+pub(crate) fn send(fields: &Fields) {
+    let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
+        health!(lost_events);
+        return;
+    };
+    let comm = bpf_get_current_comm().unwrap_or([0; COMM_LEN]);
+    let event: &mut MaybeUninit<Event> = &mut entry;
+    event.write(Event {
+        kind: fields.kind as u32,
+        tgid: fields.process.tgid,
+        epoch: fields.process.epoch,
+        old_epoch: fields.old_epoch,
+        target: fields.target,
+        parent: fields.parent,
+        // SAFETY: these helpers have no precondition.
+        at: unsafe { bpf_ktime_get_ns() },
+        // SAFETY: as above.
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        comm,
+    });
+    entry.submit(0);
+}

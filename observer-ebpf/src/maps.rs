@@ -1,0 +1,70 @@
+//! The maps, and the counters of what they refused.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+};
+use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
+
+use crate::atomic;
+
+/// More Go processes than a node runs; memory is taken per entry, not in advance.
+const PROCESSES_MAX: u32 = 65_536;
+/// Figures of ended processes stay until user space has taken them.
+const FIGURES_MAX: u32 = 2 * PROCESSES_MAX;
+const TARGETS_MAX: u32 = 65_536;
+const ALIASES_MAX: u32 = 65_536;
+const EVENTS_BYTES: u32 = 1 << 20;
+
+#[map]
+pub(crate) static PROCESSES: HashMap<u32, Registration> =
+    HashMap::with_max_entries(PROCESSES_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static GOROUTINES: PerCpuHashMap<ProcessKey, GoroutineFigures> =
+    PerCpuHashMap::with_max_entries(FIGURES_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static GC: HashMap<ProcessKey, GcFigures> =
+    HashMap::with_max_entries(FIGURES_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static TARGETS: HashMap<u32, Target> =
+    HashMap::with_max_entries(TARGETS_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static ALIASES: HashMap<u64, u64> =
+    HashMap::with_max_entries(ALIASES_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static HEALTH: PerCpuArray<Health> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+
+/// Adds one to a counter in a map. Atomic also in per-CPU maps: on preemptible
+/// kernels a probe may be interrupted by another thread's on the same CPU.
+///
+/// # Safety
+///
+/// `counter` must be a field of a live map value.
+#[inline(always)]
+pub(crate) unsafe fn count(counter: *mut u64) {
+    // SAFETY: as the caller promises.
+    unsafe { atomic::add(counter, 1) };
+}
+
+/// Adds one to a counter of this CPU's [`Health`].
+macro_rules! health {
+    ($field:ident) => {
+        if let Some(health) = $crate::maps::HEALTH.get_ptr_mut(0) {
+            #[allow(unused_unsafe, reason = "also used inside unsafe blocks")]
+            // SAFETY: the lookup gave a live value of this type.
+            unsafe {
+                $crate::maps::count(&raw mut (*health).$field);
+            }
+        }
+    };
+}
+pub(crate) use health;

@@ -1,0 +1,74 @@
+//! The program behind every site: it reads the cookie and the registers, and
+//! hands over to the concern.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_get_attach_cookie, bpf_get_current_pid_tgid},
+    macros::uprobe,
+    programs::ProbeContext,
+};
+use observer_ebpf::{Cookie, SiteKind};
+
+use crate::{gc, goroutines, registration::key_for_hit, stops};
+
+/// The registers that sites are read by.
+#[derive(Clone, Copy)]
+pub(crate) struct Registers {
+    pub(crate) rax: u64,
+    pub(crate) rbx: u64,
+    pub(crate) rcx: u64,
+    pub(crate) rdi: u64,
+    /// Go's current `g`.
+    pub(crate) r14: u64,
+    pub(crate) rip: u64,
+}
+
+/// For `uprobe_multi` links (kernel 6.6 and newer).
+#[uprobe(multi)]
+fn site_multi(ctx: ProbeContext) -> u32 {
+    site(&ctx);
+    0
+}
+
+/// For perf-event links.
+#[uprobe]
+fn site_single(ctx: ProbeContext) -> u32 {
+    site(&ctx);
+    0
+}
+
+#[inline(always)]
+fn site(ctx: &ProbeContext) {
+    // SAFETY: the context is this program's own.
+    let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let Some(kind) = SiteKind::from_u8(cookie.kind()) else {
+        return;
+    };
+    let Some(process) = key_for_hit(tgid, cookie.target()) else {
+        return;
+    };
+    match kind {
+        SiteKind::GoroutineCreated
+        | SiteKind::GoroutineExited
+        | SiteKind::SystemGoroutineCreated
+        | SiteKind::SystemGoroutineExited
+        | SiteKind::GoidRefill => goroutines::hit(process, kind),
+        SiteKind::GcStart | SiteKind::GcCycle => gc::hit(process, kind, registers(ctx)),
+        _ => stops::hit(process, kind, cookie, registers(ctx)),
+    }
+}
+
+#[inline(always)]
+fn registers(ctx: &ProbeContext) -> Registers {
+    // SAFETY: the context of a uprobe is the task's registers, whole.
+    let regs = unsafe { &*ctx.regs };
+    Registers {
+        rax: regs.rax,
+        rbx: regs.rbx,
+        rcx: regs.rcx,
+        rdi: regs.rdi,
+        r14: regs.r14,
+        rip: regs.rip,
+    }
+}

@@ -1,0 +1,316 @@
+//! Stops of the world: their reason, how long they took, which belong to a
+//! cycle. The runtime's `worldsema` excludes one stop from another, so plain
+//! writes do.
+
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_user};
+use observer_ebpf::{
+    Abi, Cookie, GcFigures, ProcessKey, STW_REASONS, SiteKind, StwReason, TimeHistogram,
+};
+
+use crate::{
+    atomic,
+    gc::{self, figures, mark_restarted, mark_terminated, sweep_terminated},
+    maps::{TARGETS, health},
+    site::Registers,
+};
+
+const MARK_TERMINATION: u32 = StwReason::GcMarkTermination as u32;
+const SWEEP_TERMINATION: u32 = StwReason::GcSweepTermination as u32;
+const UNKNOWN: u32 = StwReason::Unknown as u32;
+
+/// A hit at a site of `stopTheWorld…` or `startTheWorld…`.
+#[inline(always)]
+pub(crate) fn hit(process: ProcessKey, kind: SiteKind, cookie: Cookie, regs: Registers) {
+    let Some(gc) = figures(process) else { return };
+    let target = cookie.target();
+    match kind {
+        SiteKind::StopReason => reason_given(gc, reason_of(regs.rax, regs.rbx)),
+        SiteKind::StopTheWorld => stop(gc, cookie.aux(), regs.rax),
+        // SAFETY: a live map value.
+        SiteKind::Stopped => unsafe { (*gc).stopping_ns = regs.rbx },
+        SiteKind::StartTheWorld => start(process, gc, target, cookie.aux(), regs),
+        SiteKind::StartTheWorldReturn => started(gc, regs.rax),
+        SiteKind::StartAfterOther => start_other(gc),
+        SiteKind::StartAfterSweepTermination
+        | SiteKind::StartAfterMarkTermination
+        | SiteKind::StartBeforeMarkRestart => {
+            start_collector(
+                process,
+                gc,
+                target,
+                kind,
+                pause_start_at(regs.rip, cookie.aux()),
+            );
+        }
+        _ => {}
+    }
+}
+
+/// `stopTheWorldWithSema` is entered.
+#[inline(always)]
+fn stop(gc: *mut GcFigures, abi: i32, rax: u64) {
+    // SAFETY: a live map value; the helper has no precondition.
+    unsafe {
+        (*gc).start_kind = 0;
+        (*gc).stopping_ns = 0;
+        (*gc).stop_began = bpf_ktime_get_ns();
+        (*gc).reason = if abi == Abi::NoReason as i32 {
+            UNKNOWN
+        } else {
+            known(rax)
+        };
+    }
+}
+
+/// 1.22 and newer: `startTheWorldWithSema` is entered and told what it ends.
+#[inline(always)]
+fn start(process: ProcessKey, gc: *mut GcFigures, target: u32, abi: i32, regs: Registers) {
+    let reason = known(regs.rbx);
+    let began = regs.rcx;
+    // SAFETY: a live map value.
+    unsafe {
+        let stopping = if abi == Abi::WorldStopFinished as i32 {
+            Some(regs.rdi.wrapping_sub(began))
+        } else if (*gc).stopping_ns != 0 {
+            Some((*gc).stopping_ns)
+        } else {
+            None
+        };
+        (*gc).stopping_ns = 0;
+        if let Some(stopping) = stopping {
+            let place = reason as usize % (STW_REASONS + 4);
+            if place < STW_REASONS {
+                (*gc).stops[place].stopping_ns += stopping;
+            }
+            record(
+                if is_gc(reason) {
+                    &raw mut (*gc).stopping_gc
+                } else {
+                    &raw mut (*gc).stopping_other
+                },
+                stopping,
+            );
+        }
+        if regs.rax != 0 {
+            // The caller took the time itself: mark termination, which ends the cycle.
+            (*gc).start_kind = 0;
+            let pause = regs.rax.wrapping_sub(began);
+            ended(gc, reason, pause);
+            if reason == MARK_TERMINATION {
+                mark_terminated(process, gc, target, began, Some(pause));
+            }
+        } else {
+            (*gc).start_kind = SiteKind::StartTheWorld as u32;
+            (*gc).stop_began = began;
+            (*gc).reason = reason;
+        }
+    }
+}
+
+/// Up to 1.21: a stop that was not the collector's is about to end.
+#[inline(always)]
+fn start_other(gc: *mut GcFigures) {
+    // SAFETY: a live map value.
+    unsafe {
+        if (&raw const (*gc).reasons_pending).read_volatile() != 0 {
+            (*gc).reason = (*gc).pending_reason;
+            atomic::add(&raw mut (*gc).reasons_pending, u64::MAX);
+        }
+        (*gc).start_kind = if (*gc).stop_began == 0 {
+            0
+        } else {
+            SiteKind::StartAfterOther as u32
+        };
+    }
+}
+
+/// Up to 1.21: one of the collector's stops is about to end.
+#[inline(always)]
+fn start_collector(
+    process: ProcessKey,
+    gc: *mut GcFigures,
+    target: u32,
+    kind: SiteKind,
+    pause_start: Option<(u64, u64)>,
+) {
+    let last = matches!(kind, SiteKind::StartAfterMarkTermination);
+    // SAFETY: a live map value.
+    unsafe {
+        (*gc).start_kind = 0;
+        (*gc).stop_began = 0;
+        let Some((address, began)) = pause_start else {
+            health!(failed_reads);
+            // The cycle is not seen whole any more.
+            gc::spoil(gc);
+            if last {
+                mark_terminated(process, gc, target, 0, None);
+            }
+            return;
+        };
+        if last {
+            let pause = last_gc(target, address).map(|end| end.wrapping_sub(began));
+            if let Some(pause) = pause {
+                ended(gc, MARK_TERMINATION, pause);
+            }
+            mark_terminated(process, gc, target, began, pause);
+            return;
+        }
+        (*gc).reason = if matches!(kind, SiteKind::StartAfterSweepTermination) {
+            SWEEP_TERMINATION
+        } else {
+            MARK_TERMINATION
+        };
+        (*gc).stop_began = began;
+        (*gc).start_kind = kind as u32;
+    }
+}
+
+/// `startTheWorldWithSema` returns: the world runs, since `now`.
+#[inline(always)]
+fn started(gc: *mut GcFigures, now: u64) {
+    // SAFETY: a live map value.
+    unsafe {
+        // Complete, or its start was not seen.
+        if (*gc).start_kind == 0 {
+            return;
+        }
+        let began = (*gc).stop_began;
+        let reason = (*gc).reason;
+        let pause = now.wrapping_sub(began);
+        (*gc).start_kind = 0;
+        (*gc).stop_began = 0;
+        ended(gc, reason, pause);
+        if reason == SWEEP_TERMINATION {
+            sweep_terminated(gc, began, now);
+        } else if reason == MARK_TERMINATION {
+            mark_restarted(gc, pause);
+        }
+    }
+}
+
+/// Counts a stop.
+#[inline(always)]
+fn ended(gc: *mut GcFigures, reason: u32, pause: u64) {
+    let place = reason as usize % (STW_REASONS + 4);
+    // SAFETY: a live map value, and the index is checked.
+    unsafe {
+        if place < STW_REASONS {
+            (*gc).stops[place].count += 1;
+            (*gc).stops[place].total_ns += pause;
+        }
+        record(
+            if is_gc(reason) {
+                &raw mut (*gc).total_gc
+            } else {
+                &raw mut (*gc).total_other
+            },
+            pause,
+        );
+    }
+}
+
+#[inline(never)]
+fn record(histogram: *mut TimeHistogram, ns: u64) {
+    // SAFETY: a field of a live map value.
+    unsafe {
+        (*histogram).sum_ns += ns;
+        match TimeHistogram::bucket(ns) {
+            Some(bucket) if bucket < (*histogram).counts.len() => (*histogram).counts[bucket] += 1,
+            _ => (*histogram).overflow += 1,
+        }
+    }
+}
+
+/// `stwReason.isGC`.
+#[inline(always)]
+fn is_gc(reason: u32) -> bool {
+    reason == MARK_TERMINATION || reason == SWEEP_TERMINATION
+}
+
+/// A reason's number from the low byte of a register.
+#[inline(always)]
+fn known(register: u64) -> u32 {
+    let reason = register as u8 as u32;
+    if reason < STW_REASONS as u32 {
+        reason
+    } else {
+        UNKNOWN
+    }
+}
+
+/// Up to 1.21: the address of `work.pauseStart`, and what it holds.
+#[inline(always)]
+fn pause_start_at(rip: u64, distance: i32) -> Option<(u64, u64)> {
+    let address = rip.wrapping_add(distance as i64 as u64);
+    read(address).map(|began| (address, began))
+}
+
+/// Up to 1.21: `memstats.last_gc_nanotime`, which mark termination has just set.
+#[inline(always)]
+fn last_gc(target: u32, pause_start: u64) -> Option<u64> {
+    // SAFETY: the map's entries are changed as a whole by user space only.
+    let distance = unsafe { TARGETS.get(&target) }?.last_gc_from_pause_start;
+    if distance == 0 {
+        return None;
+    }
+    let end = read(pause_start.wrapping_add(distance as u64));
+    if end.is_none() {
+        health!(failed_reads);
+    }
+    end
+}
+
+#[inline(always)]
+fn read(address: u64) -> Option<u64> {
+    // SAFETY: the helper checks the address and fails without a fault.
+    unsafe { bpf_probe_read_user(address as *const u64) }.ok()
+}
+
+/// Up to 1.20: `stopTheWorld` says why before it waits for its turn. Where
+/// several wait for different reasons, which of them goes first is not seen.
+#[inline(always)]
+fn reason_given(gc: *mut GcFigures, reason: u32) {
+    // SAFETY: a live map value; only the count decides who is first.
+    unsafe {
+        let given = &raw mut (*gc).pending_reason;
+        if atomic::fetch_add(&raw mut (*gc).reasons_pending, 1) == 0 {
+            given.write_volatile(reason);
+        } else if given.read_volatile() != reason {
+            given.write_volatile(UNKNOWN);
+        }
+    }
+}
+
+/// Up to 1.20 the reason is a string constant of the runtime: its length and
+/// its first seven bytes tell which.
+#[inline(always)]
+fn reason_of(text: u64, len: u64) -> u32 {
+    const fn word(text: &[u8; 7]) -> u64 {
+        u64::from_le_bytes([
+            text[0], text[1], text[2], text[3], text[4], text[5], text[6], 0,
+        ])
+    }
+    const REASONS: [(u64, u64, StwReason); 9] = [
+        (14, word(b"read me"), StwReason::ReadMemStats),
+        (10, word(b"GOMAXPR"), StwReason::Gomaxprocs),
+        (11, word(b"stack t"), StwReason::AllGoroutinesStack),
+        (7, word(b"profile"), StwReason::GoroutineProfile),
+        (15, word(b"profile"), StwReason::GoroutineProfileCleanup),
+        (15, word(b"write h"), StwReason::WriteHeapDump),
+        (19, word(b"doAllTh"), StwReason::AllThreadsSyscall),
+        (13, word(b"start t"), StwReason::StartTrace),
+        (12, word(b"stop tr"), StwReason::StopTrace),
+    ];
+    // SAFETY: the helper checks the address and fails without a fault.
+    let Ok(first) = (unsafe { bpf_probe_read_user(text as *const [u8; 7]) }) else {
+        health!(failed_reads);
+        return UNKNOWN;
+    };
+    let first = word(&first);
+    for (known_len, known_first, reason) in REASONS {
+        if len == known_len && first == known_first {
+            return reason as u32;
+        }
+    }
+    UNKNOWN
+}

@@ -1,0 +1,117 @@
+//! One look at one process.
+
+use rustix::io::Errno;
+
+use super::{
+    DiscoverError, Process, cgroup,
+    entry::{Entry, ended, first_thread_ended, is_kernel_thread},
+    executable, hierarchy,
+};
+
+/// The longest name given as a label, in characters.
+const MAX_NAME: usize = 64;
+
+impl Process {
+    /// What to call it: the executable's base name, the task's name where there
+    /// is none. Both are in a user's hands: at most 64 characters, no control
+    /// characters, valid UTF-8.
+    pub fn name(&self) -> String {
+        let name = self.executable.base_name();
+        if name.is_empty() {
+            label(&self.comm)
+        } else {
+            name
+        }
+    }
+}
+
+/// A name made fit for a label.
+pub(super) fn label(name: &str) -> String {
+    let replace = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    name.chars().take(MAX_NAME).map(replace).collect()
+}
+
+/// Looks at process `pid` once. All that is returned belongs to one process,
+/// also where the id is given to another one meanwhile; but a process may begin
+/// another program during the look, and an exec event is then on its way.
+pub fn process(pid: u32) -> Result<Process, DiscoverError> {
+    let entry = Entry::open(pid)?;
+    let stat = entry.stat()?;
+    if is_kernel_thread(&stat) {
+        return Err(DiscoverError::NotAProgram(pid));
+    }
+    if ended(&stat) {
+        return Err(DiscoverError::Zombie(pid));
+    }
+    let thread = if first_thread_ended(&stat) {
+        entry.living_thread()?
+    } else {
+        None
+    };
+    let task = thread.as_ref().unwrap_or(&entry);
+    let executable = match executable::of_entry(task) {
+        Ok(executable) => executable,
+        // It ended since `stat` was read: let that decide whether it is a zombie.
+        Err(Errno::NOENT) => {
+            let over = ended(&entry.stat()?);
+            return Err(if over {
+                DiscoverError::Zombie(pid)
+            } else {
+                DiscoverError::Gone(pid)
+            });
+        }
+        Err(errno) => return Err(DiscoverError::of(pid, "exe", errno)),
+    };
+    let groups = match task.read("cgroup") {
+        Ok(text) => text,
+        // A kernel without cgroups; a process that is gone fails below.
+        Err(Errno::NOENT) => Vec::new(),
+        Err(errno) => return Err(DiscoverError::of(pid, "cgroup", errno)),
+    };
+    let groups = String::from_utf8_lossy(&groups);
+    let status = entry
+        .read("status")
+        .map_err(|errno| entry.error("status", errno))?;
+    let leader = field(&status, "Tgid:").unwrap_or(pid);
+    if leader != pid {
+        return Err(DiscoverError::Thread { pid, leader });
+    }
+    Ok(Process {
+        pid,
+        // A kernel without pid namespaces has no `NSpid`.
+        inner_pid: field(&status, "NSpid:").unwrap_or(pid),
+        start_ticks: stat.starttime,
+        executable,
+        comm: stat.comm,
+        container: cgroup::container(&groups),
+        cgroup_id: cgroup::unified(&groups).and_then(hierarchy::id),
+    })
+}
+
+/// Whether process `pid` is still the one that started then. A process whose
+/// threads have all ended is not, though its parent may not have collected it.
+pub fn alive(pid: u32, start_ticks: u64) -> bool {
+    Entry::open(pid)
+        .and_then(|entry| entry.stat())
+        .is_ok_and(|stat| stat.starttime == start_ticks && !ended(&stat))
+}
+
+/// The last number of a line of `/proc/PID/status`. procfs would read all
+/// sixty lines into a map, and refuse the whole for one that it does not know.
+fn field(status: &[u8], name: &str) -> Option<u32> {
+    let line = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|l| l.strip_prefix(name.as_bytes()))?;
+    str::from_utf8(line)
+        .ok()?
+        .split_ascii_whitespace()
+        .next_back()?
+        .parse()
+        .ok()
+}

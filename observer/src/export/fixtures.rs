@@ -1,0 +1,189 @@
+//! Snapshots to test with.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use observer_ebpf::{
+    GcCycleFigures, GcFigures, GoroutineFigures, PendingTrigger, StopFigures,
+    TIME_HISTOGRAM_BUCKETS, TimeHistogram,
+};
+
+use crate::{
+    discover::{Container, Executable, FileId, Process, Runtime},
+    gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan},
+    node::{Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot},
+};
+
+pub(crate) fn binary(version: &str) -> Binary {
+    Binary {
+        version: version.to_owned(),
+        release: GoVersion::parse(version),
+        path: Some("example.com/shop/cmd/server".to_owned()),
+        module: Some(Module {
+            path: "example.com/shop".to_owned(),
+            version: "v1.4.2".to_owned(),
+        }),
+        build_mode: BuildMode::Pie,
+        arch: Arch::Amd64,
+        stripped: true,
+        build_id: Some("abc123".to_owned()),
+        size: 4_000_000,
+        pclntab: None,
+        plan: SitePlan::default(),
+    }
+}
+
+pub(crate) fn histogram(durations: &[u64]) -> TimeHistogram {
+    let mut histogram = TimeHistogram {
+        counts: [0; TIME_HISTOGRAM_BUCKETS],
+        overflow: 0,
+        sum_ns: 0,
+    };
+    for &ns in durations {
+        match TimeHistogram::bucket(ns) {
+            Some(bucket) => histogram.counts[bucket] += 1,
+            None => histogram.overflow += 1,
+        }
+        histogram.sum_ns += ns;
+    }
+    histogram
+}
+
+/// Three cycles, one of them forced, and a ReadMemStats.
+pub(crate) fn gc() -> GcFigures {
+    let mut stops = [StopFigures::default(); observer_ebpf::STW_REASONS];
+    stops[1] = StopFigures {
+        count: 3,
+        total_ns: 90_000,
+        stopping_ns: 9_000,
+    };
+    stops[2] = StopFigures {
+        count: 3,
+        total_ns: 60_000,
+        stopping_ns: 6_000,
+    };
+    stops[7] = StopFigures {
+        count: 1,
+        total_ns: 20_000_000,
+        stopping_ns: 1_000,
+    };
+    GcFigures {
+        started: [2, 0, 1, 0],
+        completed: [2, 0, 1, 0],
+        pause_total_ns: 150_000,
+        mark_ns: 3_000_000,
+        whole_cycles: 3,
+        last: GcCycleFigures {
+            began: 1,
+            sweep_termination_ns: 20_000,
+            mark_began: 20_001,
+            mark_ns: 1_000_000,
+            mark_termination_ns: 30_000,
+        },
+        stops,
+        total_gc: histogram(&[20_000, 20_000, 20_000, 30_000, 30_000, 30_000]),
+        total_other: histogram(&[20_000_000]),
+        stopping_gc: histogram(&[2_000, 2_000, 2_000, 3_000, 3_000, 3_000]),
+        stopping_other: histogram(&[1_000]),
+        hits: 40,
+        pending: [PendingTrigger::default(); observer_ebpf::PENDING_TRIGGERS],
+        pending_next: 0,
+        trigger: 0,
+        cycle_seen: 0,
+        reason: 0,
+        stop_began: 0,
+        stopping_ns: 0,
+        start_kind: 0,
+        _pad: 0,
+        cycle: GcCycleFigures::default(),
+    }
+}
+
+/// A process seen from its start, everything exact, without a collection yet.
+pub(crate) fn observation(pid: u32, path: &str) -> Observation {
+    Observation {
+        process: Process {
+            pid,
+            inner_pid: 1,
+            start_ticks: 100,
+            executable: Executable {
+                id: FileId {
+                    device: 1,
+                    inode: 2,
+                    size: 3,
+                    modified_ns: 4,
+                    changed_ns: 5,
+                },
+                path: path.into(),
+                deleted: false,
+                memfd: false,
+            },
+            comm: "server".to_owned(),
+            container: None,
+            cgroup_id: Some(7),
+        },
+        binary: Arc::new(binary("go1.26.8")),
+        coverage: Coverage(
+            Figure::ALL
+                .into_iter()
+                .map(|figure| (figure, None))
+                .collect(),
+        ),
+        figures: Figures {
+            events: EventFigures {
+                from_start: true,
+                goroutines: GoroutineFigures {
+                    created: 1010,
+                    exited: 1000,
+                    system_created: 5,
+                    system_exited: 0,
+                    goid_refills: 64,
+                    hits: 2010,
+                },
+                gc: None,
+            },
+        },
+        ended: None,
+    }
+}
+
+pub(crate) fn with_gc(mut observation: Observation) -> Observation {
+    observation.figures.events.gc = Some(Box::new(gc()));
+    observation
+}
+
+pub(crate) fn in_container(mut observation: Observation, id: &str) -> Observation {
+    observation.process.container = Some(Container {
+        id: id.to_owned(),
+        runtime: Runtime::Containerd,
+        pod_uid: None,
+    });
+    observation
+}
+
+pub(crate) fn lacking(mut observation: Observation, figure: Figure, reason: Reason) -> Observation {
+    let detail = format!("{} is not there", figure.label());
+    observation
+        .coverage
+        .0
+        .insert(figure, Some(Missing { reason, detail }));
+    observation
+}
+
+pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
+    let mut health = Health {
+        targets: 2,
+        sites: 24,
+        ..Health::default()
+    };
+    health.inspected.insert("go", 3);
+    health.map_entries.insert("PROCESSES", 5);
+    health.kernel.refused_gc = 1;
+    Arc::new(Snapshot {
+        at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
+        processes: processes.into_iter().map(Arc::new).collect(),
+        health,
+    })
+}

@@ -1,0 +1,205 @@
+//! Which processes share a series, and their sums.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use observer_ebpf::{GC_TRIGGERS, STW_REASONS, StopFigures};
+
+use super::buckets::Reduced;
+use crate::{
+    discover::Process,
+    gobinary::{Figure, Reason},
+    node::{Observation, Snapshot},
+};
+
+/// Most groups in one exposition. Living processes come first; what is left
+/// out is counted in `observer_processes_not_exported`.
+pub const MAX_GROUPS: usize = 2048;
+
+/// Longest label value, in bytes: what comes from a target is data from a stranger.
+const MAX_LABEL: usize = 255;
+
+/// The labels that tell one group's series from another's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) namespace: String,
+    pub(super) pod: String,
+    pub(super) container: String,
+    pub(super) process: String,
+    pub(super) pid: String,
+}
+
+impl Key {
+    /// The series a process belongs to. Without Kubernetes a container has no
+    /// name, so its id stands there, and each process is a series of its own.
+    fn of(observation: &Observation) -> Self {
+        let process = &observation.process;
+        Self {
+            namespace: String::new(),
+            pod: String::new(),
+            container: process
+                .container
+                .as_ref()
+                .map(|container| label(&container.id))
+                .unwrap_or_default(),
+            process: label(&process_name(process)),
+            pid: process.pid.to_string(),
+        }
+    }
+}
+
+/// Base name of the executable; the task's name where the path has none.
+pub fn process_name(process: &Process) -> String {
+    process.executable.path.file_name().map_or_else(
+        || process.comm.clone(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// A label value without control characters and of bounded length.
+pub(super) fn label(value: &str) -> String {
+    let mut out = String::new();
+    for c in value.chars().map(|c| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    }) {
+        if out.len() + c.len_utf8() > MAX_LABEL {
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// What the processes of one [`Key`] have in common: sums, and what is known of all.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// `runtime.Version()` of each.
+    pub(super) versions: BTreeSet<String>,
+    /// The oldest minor version among them; `None` where one has no known release.
+    pub(super) oldest_minor: Option<u16>,
+    /// For each figure, why it is left out for the first process that lacks it.
+    pub(super) coverage: BTreeMap<Figure, Option<Reason>>,
+    /// How many of its processes live.
+    pub(super) living: u64,
+    /// Live goroutines of the living; `None` where one's are not known.
+    pub(super) live: Option<u64>,
+    /// Goroutines created.
+    pub(super) created: u64,
+    /// Goroutines ended.
+    pub(super) exited: u64,
+    /// Probe hits.
+    pub(super) hits: u64,
+    /// Completed cycles by trigger.
+    pub(super) cycles: [u64; GC_TRIGGERS],
+    /// As `MemStats.PauseTotalNs`, of cycles seen whole.
+    pub(super) pause_total_ns: u64,
+    /// Concurrent mark, of cycles seen whole.
+    pub(super) mark_ns: u64,
+    /// Cycles seen whole.
+    pub(super) whole_cycles: u64,
+    /// Stops by reason.
+    pub(super) stops: [StopFigures; STW_REASONS],
+    /// `/sched/pauses/total/gc:seconds`.
+    pub(super) total_gc: Reduced,
+    /// `/sched/pauses/total/other:seconds`.
+    pub(super) total_other: Reduced,
+    /// `/sched/pauses/stopping/gc:seconds`.
+    pub(super) stopping_gc: Reduced,
+    /// `/sched/pauses/stopping/other:seconds`.
+    pub(super) stopping_other: Reduced,
+}
+
+impl Group {
+    fn first(observation: &Observation) -> Self {
+        let mut group = Self {
+            oldest_minor: observation.binary.release.map(|release| release.minor),
+            live: Some(0),
+            coverage: Figure::ALL
+                .into_iter()
+                .filter(|figure| observation.coverage.0.contains_key(figure))
+                .map(|figure| (figure, None))
+                .collect(),
+            ..Self::default()
+        };
+        group.add(observation);
+        group
+    }
+
+    fn add(&mut self, observation: &Observation) {
+        let events = &observation.figures.events;
+        self.versions.insert(label(&observation.binary.version));
+        let minor = observation.binary.release.map(|release| release.minor);
+        self.oldest_minor = self.oldest_minor.zip(minor).map(|(a, b)| a.min(b));
+
+        // A figure is exact for the group only where every process says so.
+        self.coverage
+            .retain(|figure, _| observation.coverage.0.contains_key(figure));
+        for (figure, known) in &mut self.coverage {
+            let missing = observation.coverage.0.get(figure).and_then(Option::as_ref);
+            *known = known.or(missing.map(|missing| missing.reason));
+        }
+
+        if observation.ended.is_none() {
+            self.living += 1;
+            self.live = self
+                .live
+                .zip(events.live())
+                .map(|(a, b)| a.saturating_add(b));
+        }
+        self.created = self.created.saturating_add(events.goroutines.created);
+        self.exited = self.exited.saturating_add(events.goroutines.exited);
+        self.hits = self.hits.saturating_add(events.goroutines.hits);
+
+        let Some(gc) = &events.gc else { return };
+        self.hits = self.hits.saturating_add(gc.hits);
+        for (sum, count) in self.cycles.iter_mut().zip(gc.completed) {
+            *sum = sum.saturating_add(count);
+        }
+        self.pause_total_ns = self.pause_total_ns.saturating_add(gc.pause_total_ns);
+        self.mark_ns = self.mark_ns.saturating_add(gc.mark_ns);
+        self.whole_cycles = self.whole_cycles.saturating_add(gc.whole_cycles);
+        for (sum, stops) in self.stops.iter_mut().zip(&gc.stops) {
+            sum.count = sum.count.saturating_add(stops.count);
+            sum.total_ns = sum.total_ns.saturating_add(stops.total_ns);
+            sum.stopping_ns = sum.stopping_ns.saturating_add(stops.stopping_ns);
+        }
+        self.total_gc.add(&gc.total_gc);
+        self.total_other.add(&gc.total_other);
+        self.stopping_gc.add(&gc.stopping_gc);
+        self.stopping_other.add(&gc.stopping_other);
+    }
+
+    /// Whether the figure is known of every process of the group.
+    pub(super) fn is_exact(&self, figure: Figure) -> bool {
+        self.coverage.get(&figure).is_some_and(Option::is_none)
+    }
+
+    /// Whether every process runs this minor version or a newer one.
+    pub(super) fn is_since(&self, minor: u16) -> bool {
+        minor == 0 || self.oldest_minor.is_some_and(|oldest| oldest >= minor)
+    }
+}
+
+/// The groups of a snapshot, and how many processes found no room.
+pub(super) fn groups(snapshot: &Snapshot) -> (BTreeMap<Key, Group>, u64) {
+    let mut groups = BTreeMap::<Key, Group>::new();
+    let mut left_out = 0;
+    let (living, ended): (Vec<_>, Vec<_>) = snapshot
+        .processes
+        .iter()
+        .partition(|process| process.ended.is_none());
+    for observation in living.into_iter().chain(ended) {
+        let key = Key::of(observation);
+        if let Some(group) = groups.get_mut(&key) {
+            group.add(observation);
+        } else if groups.len() < MAX_GROUPS {
+            groups.insert(key, Group::first(observation));
+        } else {
+            left_out += 1;
+        }
+    }
+    (groups, left_out)
+}

@@ -1,0 +1,239 @@
+//! Families of the observer itself.
+
+use std::time::UNIX_EPOCH;
+
+use super::{
+    families::{Family, Kind, Samples, Sink, Value},
+    own::OwnProcess,
+};
+use crate::node::Snapshot;
+
+/// What they are made of.
+pub(super) struct Node<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) own: &'a OwnProcess,
+    /// Processes beyond [`super::MAX_GROUPS`].
+    pub(super) left_out: u64,
+}
+
+const fn node(
+    name: &'static str,
+    kind: Kind,
+    unit: Option<&'static str>,
+    help: &'static str,
+    source: &'static str,
+    samples: fn(&Node<'_>, &mut Sink),
+) -> Family {
+    Family {
+        name,
+        help,
+        unit,
+        kind,
+        source,
+        samples: Samples::Node(samples),
+    }
+}
+
+/// The observer's own families.
+pub(super) static FAMILIES: [Family; 20] = [
+    node(
+        "observer_build_info",
+        Kind::Gauge,
+        None,
+        "Version of the observer.",
+        "Cargo.toml",
+        |_, sink| sink.labelled("version", env!("CARGO_PKG_VERSION"), Value::Integer(1)),
+    ),
+    node(
+        "observer_snapshot_timestamp_seconds",
+        Kind::Gauge,
+        Some("seconds"),
+        "When the figures of this exposition were taken, in seconds since the epoch.",
+        "the node's loop",
+        |node, sink| {
+            if let Ok(since) = node.snapshot.at.duration_since(UNIX_EPOCH) {
+                sink.float(since.as_secs_f64());
+            }
+        },
+    ),
+    node(
+        "observer_processes",
+        Kind::Gauge,
+        None,
+        "Go processes known, by whether they live.",
+        "the node's loop",
+        |node, sink| {
+            let living = node
+                .snapshot
+                .processes
+                .iter()
+                .filter(|process| process.ended.is_none())
+                .count();
+            sink.labelled("state", "live", Value::Integer(living as u64));
+            sink.labelled(
+                "state",
+                "ended",
+                Value::Integer((node.snapshot.processes.len() - living) as u64),
+            );
+        },
+    ),
+    node(
+        "observer_processes_not_exported",
+        Kind::Gauge,
+        None,
+        "Go processes left out of this exposition because it has no room for more.",
+        "the exposition's bound",
+        |node, sink| sink.count(node.left_out),
+    ),
+    node(
+        "observer_targets",
+        Kind::Gauge,
+        None,
+        "Executables that probes are attached to.",
+        "the probe room",
+        |node, sink| sink.count(node.snapshot.health.targets),
+    ),
+    node(
+        "observer_sites",
+        Kind::Gauge,
+        None,
+        "Instructions that a probe stands on.",
+        "the probe room",
+        |node, sink| sink.count(node.snapshot.health.sites),
+    ),
+    node(
+        "observer_map_entries",
+        Kind::Gauge,
+        None,
+        "Entries in the per-process maps.",
+        "the maps",
+        |node, sink| {
+            for (map, entries) in &node.snapshot.health.map_entries {
+                sink.labelled("map", map, Value::Integer(*entries));
+            }
+        },
+    ),
+    node(
+        "observer_map_refused",
+        Kind::Counter,
+        None,
+        "Insertions that a map had no room for.",
+        "the programs",
+        |node, sink| {
+            let kernel = &node.snapshot.health.kernel;
+            for (map, refused) in [
+                (observer_ebpf::names::PROCESSES, kernel.refused_processes),
+                (observer_ebpf::names::GOROUTINES, kernel.refused_goroutines),
+                (observer_ebpf::names::GC, kernel.refused_gc),
+            ] {
+                sink.labelled("map", map, Value::Integer(refused));
+            }
+        },
+    ),
+    node(
+        "observer_events_lost",
+        Kind::Counter,
+        None,
+        "Events that the ring buffer had no room for.",
+        "the programs",
+        |node, sink| sink.count(node.snapshot.health.kernel.lost_events),
+    ),
+    node(
+        "observer_process_events",
+        Kind::Counter,
+        None,
+        "Execs, forks and exits seen.",
+        "the programs",
+        |node, sink| sink.count(node.snapshot.health.kernel.process_events),
+    ),
+    node(
+        "observer_alias_hits",
+        Kind::Counter,
+        None,
+        "Probe hits left out because another target counts for the process.",
+        "the programs",
+        |node, sink| sink.count(node.snapshot.health.kernel.alias_hits),
+    ),
+    node(
+        "observer_target_reads_failed",
+        Kind::Counter,
+        None,
+        "Reads of a process's memory that failed.",
+        "the programs",
+        |node, sink| sink.count(node.snapshot.health.kernel.failed_reads),
+    ),
+    node(
+        "observer_files_inspected",
+        Kind::Counter,
+        None,
+        "Files inspected, by result.",
+        "the node's loop",
+        |node, sink| {
+            for (result, files) in &node.snapshot.health.inspected {
+                sink.labelled("result", result, Value::Integer(*files));
+            }
+        },
+    ),
+    node(
+        "observer_attachments_refused",
+        Kind::Counter,
+        None,
+        "Attachments that the kernel refused.",
+        "the probe room",
+        |node, sink| sink.count(node.snapshot.health.refused_attachments),
+    ),
+    node(
+        "observer_lacking",
+        Kind::Gauge,
+        None,
+        "Capabilities and kernel features that the observer lacks; /readyz names them.",
+        "the checks at start",
+        |node, sink| sink.count(node.snapshot.health.missing.len() as u64),
+    ),
+    node(
+        "process_cpu_seconds",
+        Kind::Counter,
+        Some("seconds"),
+        "Total user and system CPU time spent in seconds.",
+        "/proc/self/stat",
+        |node, sink| optional(node.own.cpu_seconds, sink),
+    ),
+    node(
+        "process_resident_memory_bytes",
+        Kind::Gauge,
+        Some("bytes"),
+        "Resident memory size in bytes.",
+        "/proc/self/stat",
+        |node, sink| optional(node.own.resident_bytes.map(|bytes| bytes as f64), sink),
+    ),
+    node(
+        "process_virtual_memory_bytes",
+        Kind::Gauge,
+        Some("bytes"),
+        "Virtual memory size in bytes.",
+        "/proc/self/stat",
+        |node, sink| optional(node.own.virtual_bytes.map(|bytes| bytes as f64), sink),
+    ),
+    node(
+        "process_open_fds",
+        Kind::Gauge,
+        None,
+        "Number of open file descriptors.",
+        "/proc/self/fd",
+        |node, sink| optional(node.own.open_fds.map(|fds| fds as f64), sink),
+    ),
+    node(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        Some("seconds"),
+        "Start time of the process since unix epoch in seconds.",
+        "/proc/self/stat, /proc/stat",
+        |node, sink| optional(node.own.start_seconds, sink),
+    ),
+];
+
+fn optional(value: Option<f64>, sink: &mut Sink) {
+    if let Some(value) = value {
+        sink.float(value);
+    }
+}

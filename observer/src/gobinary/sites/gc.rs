@@ -1,0 +1,25 @@
+//! Sites that tell when a collection was asked for and really began. Its end
+//! is the world starting again after mark termination, a site of the stops.
+
+use iced_x86::Register;
+
+use super::super::SiteKind;
+use super::choose::Entry;
+use super::image::{Image, Sites};
+
+/// `gcStart` with the trigger's kind, and `gcBgMarkStartWorkers`, which it
+/// calls once when it goes through with it.
+pub(super) fn cycles(image: &Image) -> Sites {
+    let asked = Entry {
+        intact: &[Register::RAX, Register::R14],
+        growable: true,
+    };
+    let begun = Entry {
+        intact: &[Register::R14],
+        growable: true,
+    };
+    Ok(vec![
+        image.entry_site(SiteKind::GcStart, "runtime.gcStart", asked, 0)?,
+        image.entry_site(SiteKind::GcCycle, "runtime.gcBgMarkStartWorkers", begun, 0)?,
+    ])
+}

@@ -1,0 +1,160 @@
+//! Addresses of the runtime's variables, from the instructions that use them,
+//! because a stripped file names none.
+
+use std::collections::BTreeSet;
+
+use iced_x86::{Mnemonic, OpKind};
+
+use super::decode::Code;
+use super::image::{Image, Missing};
+
+/// `schedinit` allows 10000 threads: nothing else there stores this number.
+const MAX_M_COUNT: u64 = 10_000;
+/// `work.pauseStart` − `work.tSweepTerm`, Go 1.17–1.21.
+const FROM_SWEEP_TERM: u64 = 40;
+/// `work.pauseStart` − `work.tMarkTerm`, Go 1.17–1.21.
+const FROM_MARK_TERM: u64 = 24;
+/// `work.pauseStart` − `work.tEnd`, Go 1.17–1.21.
+const FROM_END: u64 = 16;
+/// `work.pauseStart` − `work.pauseNS`, Go 1.17–1.21.
+const FROM_PAUSE_NS: u64 = 8;
+/// How far apart the two stores of one `nanotime()` may be.
+const PAIR_DISTANCE: usize = 4;
+
+/// Address of `sched`, whose first field is `goidgen`.
+pub(super) fn sched(image: &Image) -> Result<u64, Missing> {
+    let max_m_count_offset = match image.version.minor {
+        ..=24 => 56,
+        25 => 64,
+        _ => 80,
+    };
+    Ok(max_m_count(image)? - max_m_count_offset)
+}
+
+/// Address of `sched.ngsys`.
+pub(super) fn ngsys(image: &Image) -> Result<u64, Missing> {
+    // 72 − 56, 80 − 64 and 96 − 80: sixteen behind maxmcount in all versions.
+    Ok(max_m_count(image)?.wrapping_add(16))
+}
+
+/// Address of `sched.maxmcount`.
+fn max_m_count(image: &Image) -> Result<u64, Missing> {
+    let name = "runtime.schedinit";
+    let addresses: BTreeSet<u64> = image
+        .named(name)
+        .flat_map(|code| &code.instructions)
+        .filter(|i| {
+            i.mnemonic() == Mnemonic::Mov
+                && i.is_ip_rel_memory_operand()
+                && i.op0_kind() == OpKind::Memory
+                && i.op1_kind() == OpKind::Immediate32
+                && i.immediate(1) == MAX_M_COUNT
+        })
+        .map(|i| i.ip_rel_memory_address())
+        .collect();
+    match addresses.into_iter().collect::<Vec<_>>()[..] {
+        // Fields before it are subtracted from it.
+        [address] if address > 1 << 10 => Ok(address),
+        [] if image.named(name).next().is_none() => image.function(name).map(|_| 0),
+        ref found => Err(image.no_site(format!(
+            "{name} stores {MAX_M_COUNT} to {} variables instead of sched.maxmcount alone",
+            found.len()
+        ))),
+    }
+}
+
+/// Address of `work.pauseStart` (up to 1.21). Three functions tell it
+/// independently; two must agree and none may disagree.
+pub(super) fn pause_start(image: &Image) -> Result<u64, Missing> {
+    let witnesses = [
+        witness(image, "runtime.gcStart", |code| {
+            stored_twice(code, FROM_SWEEP_TERM)
+        }),
+        witness(image, "runtime.gcMarkDone", |code| {
+            stored_twice(code, FROM_MARK_TERM)
+        }),
+        witness(image, "runtime.gcMarkTermination", |code| {
+            let ends: BTreeSet<u64> = stores(code).map(|a| a.wrapping_add(FROM_END)).collect();
+            &subtracted(code) & &ends
+        }),
+    ];
+    let mut found: Vec<&BTreeSet<u64>> = witnesses.iter().filter(|w| !w.is_empty()).collect();
+    let Some(first) = found.pop() else {
+        return Err(image.no_site(
+            "work.pauseStart was not recognised in gcStart, gcMarkDone or gcMarkTermination".into(),
+        ));
+    };
+    let agreed = found.iter().fold(first.clone(), |a, b| &a & b);
+    match (found.is_empty(), agreed.first(), agreed.len()) {
+        (false, Some(&address), 1) => Ok(address),
+        _ => Err(image.no_site(format!(
+            "work.pauseStart: {} of gcStart, gcMarkDone and gcMarkTermination tell it and agree on {} addresses",
+            witnesses.iter().filter(|w| !w.is_empty()).count(),
+            agreed.len()
+        ))),
+    }
+}
+
+/// Address of `memstats.last_gc_nanotime` (up to 1.21).
+pub(super) fn last_gc_nanotime(image: &Image) -> Result<u64, Missing> {
+    let name = "runtime.gcMarkTermination";
+    let code = image.function(name)?;
+    // gcMarkTermination counts numgc and, when forced, numforcedgc behind it.
+    let counted: BTreeSet<u64> = code.addresses(Mnemonic::Inc).collect();
+    let from_numgc = if image.version.minor <= 18 { 1664 } else { 16 };
+    // An atomic store: `xchg` through a `lea`, or a plain move where it is none.
+    let written: BTreeSet<u64> = code
+        .addresses(Mnemonic::Lea)
+        .chain(code.addresses(Mnemonic::Xchg))
+        .chain(stores(code))
+        .collect();
+    let found: Vec<u64> = counted
+        .iter()
+        .filter(|&&numgc| counted.contains(&numgc.wrapping_add(4)))
+        .map(|numgc| numgc.wrapping_add(from_numgc))
+        .filter(|address| written.contains(address))
+        .collect();
+    match found[..] {
+        [address] => Ok(address),
+        _ => Err(image.no_site(format!(
+            "memstats.last_gc_nanotime fits {} addresses in {name}",
+            found.len()
+        ))),
+    }
+}
+
+fn witness(image: &Image, function: &str, read: impl Fn(&Code) -> BTreeSet<u64>) -> BTreeSet<u64> {
+    image.named(function).flat_map(read).collect()
+}
+
+/// Variables that get the same value right behind the one `distance` below.
+fn stored_twice(code: &Code, distance: u64) -> BTreeSet<u64> {
+    let stores: Vec<_> = code.moves().filter(|m| m.stores).collect();
+    stores
+        .windows(2)
+        .filter(|pair| {
+            pair[0].register == pair[1].register
+                && pair[0].address.checked_add(distance) == Some(pair[1].address)
+                && pair[1].index - pair[0].index <= PAIR_DISTANCE
+        })
+        .map(|pair| pair[1].address)
+        .collect()
+}
+
+/// Variables that are loaded while something is added to `pauseNS` before them.
+fn subtracted(code: &Code) -> BTreeSet<u64> {
+    let added: BTreeSet<u64> = code
+        .addresses(Mnemonic::Add)
+        .map(|a| a.wrapping_add(FROM_PAUSE_NS))
+        .collect();
+    let loaded: BTreeSet<u64> = code
+        .moves()
+        .filter(|m| !m.stores)
+        .map(|m| m.address)
+        .collect();
+    &added & &loaded
+}
+
+fn stores(code: &Code) -> impl Iterator<Item = u64> {
+    code.moves().filter(|m| m.stores).map(|m| m.address)
+}

@@ -1,0 +1,189 @@
+//! Sites around stops of the world.
+
+use iced_x86::Register;
+
+use super::super::{Abi, Site, SiteKind};
+use super::choose::Entry;
+use super::decode::Code;
+use super::globals;
+use super::image::{Image, Missing, Sites, in_family};
+
+const STOP: &str = "runtime.stopTheWorldWithSema";
+const START: &str = "runtime.startTheWorldWithSema";
+const RECORD: &str = "runtime.(*timeHistogram).record";
+/// Up to 1.20 the reason is a string and known here only.
+const STOP_WITH_REASON: &str = "runtime.stopTheWorld";
+
+/// The collector's functions that start the world, and what that ends.
+const COLLECTOR: [(&str, SiteKind); 3] = [
+    ("runtime.gcStart", SiteKind::StartAfterSweepTermination),
+    (
+        "runtime.gcMarkTermination",
+        SiteKind::StartAfterMarkTermination,
+    ),
+    ("runtime.gcMarkDone", SiteKind::StartBeforeMarkRestart),
+];
+
+/// Whether this is one of the functions that start the world.
+pub(super) fn is_caller(name: &str) -> bool {
+    COLLECTOR
+        .iter()
+        .any(|(function, _)| in_family(name, function))
+        || (name.starts_with("runtime.") && name.contains("tartTheWorld"))
+}
+
+/// What the stops' sites are.
+pub(super) struct Stops {
+    pub(super) sites: Vec<Site>,
+    /// See [`super::SitePlan::last_gc_from_pause_start`].
+    pub(super) last_gc_from_pause_start: Option<i64>,
+}
+
+/// Every stop and start. They are one set: a start that is not seen would
+/// be taken for a stop that goes on.
+pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
+    let abi = match image.version.minor {
+        ..=20 => Abi::NoReason,
+        21 => Abi::Reason,
+        22 => Abi::WorldStopStart,
+        _ => Abi::WorldStopFinished,
+    };
+    let mut sites = vec![image.entry_site(
+        SiteKind::StopTheWorld,
+        STOP,
+        arguments(abi, &[Register::RAX]),
+        abi as i32,
+    )?];
+    sites.extend(returns(image)?);
+    if abi != Abi::NoReason {
+        stops_called(image)?;
+    }
+    let mut last_gc_from_pause_start = None;
+    if matches!(abi, Abi::NoReason | Abi::Reason) {
+        let pause_start = globals::pause_start(image)?;
+        let last_gc = globals::last_gc_nanotime(image)?;
+        last_gc_from_pause_start = Some(last_gc.wrapping_sub(pause_start) as i64);
+        sites.extend(starts(image, |site| distance(image, site, pause_start))?);
+    } else {
+        let kept = [Register::RAX, Register::RBX, Register::RCX, Register::RDI];
+        sites.push(image.entry_site(
+            SiteKind::StartTheWorld,
+            START,
+            arguments(abi, &kept),
+            abi as i32,
+        )?);
+        // No probe stands on them: they show that no start was inlined.
+        starts(image, |_| Ok(0))?;
+    }
+    if abi == Abi::WorldStopStart {
+        sites.extend(stopped(image)?);
+    }
+    Ok(Stops {
+        sites,
+        last_gc_from_pause_start,
+    })
+}
+
+/// The reason of a stop that is not the collector's, up to 1.20. A program
+/// without `stopTheWorld` never makes such a stop.
+pub(super) fn reasons(image: &Image) -> Sites {
+    if image.version.minor > 20 || image.named(STOP_WITH_REASON).next().is_none() {
+        return Ok(Vec::new());
+    }
+    let entry = Entry {
+        intact: &[Register::RAX, Register::RBX],
+        growable: true,
+    };
+    let site = image.entry_site(SiteKind::StopReason, STOP_WITH_REASON, entry, 0)?;
+    Ok(vec![site])
+}
+
+/// Both functions run on g0.
+fn arguments(abi: Abi, registers: &[Register]) -> Entry<'_> {
+    Entry {
+        intact: if abi == Abi::NoReason { &[] } else { registers },
+        growable: false,
+    }
+}
+
+/// Every RET of `startTheWorldWithSema`.
+fn returns(image: &Image) -> Sites {
+    let code = image.function(START)?;
+    let sites: Vec<Site> = code
+        .returns()
+        .map(|index| image.site(SiteKind::StartTheWorldReturn, code, index, 0))
+        .collect::<Result<_, _>>()?;
+    if sites.is_empty() {
+        return Err(image.no_site(format!("{START} never returns")));
+    }
+    Ok(sites)
+}
+
+/// The calls of `startTheWorldWithSema`, each as what it ends.
+fn starts(image: &Image, aux: impl Fn(&Site) -> Result<i32, Missing>) -> Sites {
+    let start = image.function(START)?.function.address;
+    let mut sites = Vec::new();
+    for code in image.all() {
+        let name = &code.function.name;
+        let kind = COLLECTOR
+            .iter()
+            .find(|(function, _)| in_family(name, function))
+            .map_or(SiteKind::StartAfterOther, |&(_, kind)| kind);
+        for index in code.calls(start) {
+            let site = image.site(kind, code, index, 0)?;
+            let aux = aux(&site)?;
+            sites.push(Site { aux, ..site });
+        }
+    }
+    for (function, kind) in COLLECTOR {
+        if !sites.iter().any(|site| site.kind == kind) {
+            // Says that it is missing where it is.
+            image.function(function)?;
+            return Err(image.no_site(format!("{function} does not call {START}")));
+        }
+    }
+    Ok(sites)
+}
+
+/// A profile-guided build may inline a stop into its caller, where the site
+/// would not see it. Up to 1.20 the collector hands the function itself to
+/// `systemstack`, which nothing inlines.
+fn stops_called(image: &Image) -> Result<(), Missing> {
+    let stop = image.function(STOP)?.function.address;
+    for function in ["runtime.gcStart", "runtime.gcMarkDone"] {
+        let calls = |code: &Code| code.calls(stop).next().is_some();
+        if !image.family(function).any(calls) {
+            return Err(image.no_site(format!("{function} does not call {STOP}")));
+        }
+    }
+    Ok(())
+}
+
+/// From the site to `work.pauseStart`, as the cookie carries it.
+fn distance(image: &Image, site: &Site, pause_start: u64) -> Result<i32, Missing> {
+    let distance = pause_start.wrapping_sub(site.address) as i64;
+    i32::try_from(distance).map_err(|_| {
+        image.no_site(format!(
+            "work.pauseStart is {distance} bytes from {}, more than a cookie holds",
+            site.function
+        ))
+    })
+}
+
+/// 1.22: where `stopTheWorldWithSema` records how long stopping took, once
+/// for the collector and once for the others.
+fn stopped(image: &Image) -> Sites {
+    let record = image.function(RECORD)?.function.address;
+    let code = image.function(STOP)?;
+    let sites: Vec<Site> = code
+        .calls(record)
+        .map(|index| image.site(SiteKind::Stopped, code, index, 0))
+        .collect::<Result<_, _>>()?;
+    if sites.len() != 2 {
+        return Err(image.no_site(format!(
+            "{STOP} calls {RECORD} in {} places instead of two",
+            sites.len()
+        )));
+    }
+    Ok(sites)
+}

@@ -1,0 +1,105 @@
+//! What is covered of a process, and why not more.
+
+use observer_ebpf::SiteKind;
+
+use super::observation::{Coverage, Missing};
+use crate::{
+    gobinary::{Binary, Figure, Reason},
+    probe::Attached,
+};
+
+/// How a target's probes stand.
+#[derive(Debug)]
+pub(super) enum Attachment {
+    /// The links are live.
+    Live(Attached),
+    /// There is nothing to attach; the plan's gaps say why.
+    NoSites,
+    /// The kernel, or the lack of eBPF, refused all of them.
+    Refused(Reason, String),
+}
+
+/// What holds of one process besides its binary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// The kernel's table has it.
+    pub(super) registered: bool,
+    /// Nothing came before its probes.
+    pub(super) from_start: bool,
+}
+
+pub(super) fn coverage(binary: &Binary, attachment: &Attachment, standing: Standing) -> Coverage {
+    let missing = |figure| {
+        gap(binary, figure)
+            .or_else(|| refused(attachment, figure))
+            .or_else(|| by_standing(standing, figure))
+    };
+    Coverage(
+        Figure::ALL
+            .into_iter()
+            .map(|figure| (figure, missing(figure)))
+            .collect(),
+    )
+}
+
+fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {
+    let gap = binary.plan.gaps.iter().find(|gap| gap.figure == figure)?;
+    Some(Missing {
+        reason: gap.reason,
+        detail: gap.detail.clone(),
+    })
+}
+
+fn refused(attachment: &Attachment, figure: Figure) -> Option<Missing> {
+    match attachment {
+        Attachment::NoSites => None,
+        Attachment::Refused(reason, detail) => Some(Missing {
+            reason: *reason,
+            detail: detail.clone(),
+        }),
+        Attachment::Live(attached) => {
+            let (site, error) = attached
+                .refused
+                .iter()
+                .find(|(site, _)| figures_of(site.kind).contains(&figure))?;
+            Some(Missing {
+                reason: Reason::ProbeRefused,
+                detail: format!("{} at {:#x}: {error}", site.function, site.address),
+            })
+        }
+    }
+}
+
+fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {
+    if !standing.registered {
+        return Some(Missing {
+            reason: Reason::MapFull,
+            detail: "the kernel's table of processes is full".to_owned(),
+        });
+    }
+    // Counters count from here on; a number of live ones needs the beginning.
+    (figure == Figure::Goroutines && !standing.from_start).then(|| Missing {
+        reason: Reason::StartedBefore,
+        detail: "the process ran before its probes were attached".to_owned(),
+    })
+}
+
+/// Which figures need sites of this kind.
+fn figures_of(kind: SiteKind) -> &'static [Figure] {
+    use Figure::{GcCycles, GcPauses, Goroutines, GoroutinesCreated, GoroutinesExited, OtherStops};
+    match kind {
+        SiteKind::GoroutineCreated => &[GoroutinesCreated, Goroutines],
+        SiteKind::GoroutineExited => &[GoroutinesExited, Goroutines],
+        SiteKind::SystemGoroutineCreated | SiteKind::SystemGoroutineExited => &[Goroutines],
+        SiteKind::GoidRefill => &[],
+        SiteKind::GcStart | SiteKind::GcCycle => &[GcCycles],
+        SiteKind::StopReason | SiteKind::StartAfterOther => &[OtherStops],
+        SiteKind::StopTheWorld
+        | SiteKind::Stopped
+        | SiteKind::StartTheWorld
+        | SiteKind::StartTheWorldReturn => &[GcCycles, GcPauses, OtherStops],
+        SiteKind::StartAfterSweepTermination
+        | SiteKind::StartAfterMarkTermination
+        | SiteKind::StartBeforeMarkRestart => &[GcCycles, GcPauses],
+    }
+}

@@ -1,0 +1,293 @@
+//! The engine's thread: events in, snapshots out.
+
+mod intake;
+
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroUsize,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime},
+};
+
+use lru::LruCache;
+use observer_ebpf::{Event, EventKind, ProcessKey};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use tokio::sync::watch;
+
+use super::{
+    inspector::Inspector,
+    observation::{EventFigures, Health, Observation, Snapshot},
+    processes::Processes,
+    targets::Targets,
+};
+use crate::{
+    discover::{self, Executable, FileId},
+    probe::Probes,
+};
+
+/// How often everything is compared with /proc, for what events missed.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long the first look at every file may hold back the first snapshot.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+/// Execs remembered whose process was gone before it could be looked at.
+const EXECS: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+
+/// The node's observer could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A descriptor or the thread could not be made.
+    #[error("cannot start the engine: {0}")]
+    Engine(#[from] std::io::Error),
+}
+
+/// The running engine.
+pub struct Node {
+    thread: JoinHandle<()>,
+    stop: Arc<Stop>,
+}
+
+struct Stop {
+    flag: AtomicBool,
+    wake: OwnedFd,
+}
+
+impl Node {
+    /// Starts observing. `probes` is `None` where eBPF is not to be had; then
+    /// processes are found, and none of their figures.
+    pub fn start(
+        interval: Duration,
+        probes: Option<Probes>,
+        missing: Vec<String>,
+    ) -> Result<(Self, watch::Receiver<Option<Arc<Snapshot>>>), StartError> {
+        let (sender, receiver) = watch::channel(None);
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(std::io::Error::from)?;
+        let stop = Arc::new(Stop {
+            flag: AtomicBool::new(false),
+            wake,
+        });
+        let engine = Engine {
+            interval,
+            probes,
+            missing,
+            inspector: Inspector::new().map_err(std::io::Error::from)?,
+            targets: Targets::new(),
+            processes: Processes::new(),
+            waiting: HashMap::new(),
+            execs: LruCache::new(EXECS),
+            strays: HashSet::new(),
+            map_entries: std::collections::BTreeMap::new(),
+            sender,
+            stop: Arc::clone(&stop),
+        };
+        let thread = thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || engine.run())?;
+        Ok((Self { thread, stop }, receiver))
+    }
+
+    /// Whether the engine has ended, which only a bug makes it do.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Stops observing. The kernel takes the probes off when the process ends.
+    pub fn stop(self) {
+        self.stop.flag.store(true, Ordering::Relaxed);
+        let _ = rustix::io::write(&self.stop.wake, &1u64.to_ne_bytes());
+        let _ = self.thread.join();
+    }
+}
+
+struct Engine {
+    interval: Duration,
+    probes: Option<Probes>,
+    missing: Vec<String>,
+    inspector: Inspector,
+    targets: Targets,
+    processes: Processes,
+    /// Processes whose file is being inspected, and when they ran it.
+    waiting: HashMap<FileId, Vec<(Executable, u32, Option<u64>)>>,
+    /// When a process that was gone too soon ran its program.
+    execs: LruCache<u32, u64>,
+    /// Keys in the kernel's maps that belonged to nobody at the last sweep.
+    strays: HashSet<ProcessKey>,
+    map_entries: std::collections::BTreeMap<&'static str, u64>,
+    sender: watch::Sender<Option<Arc<Snapshot>>>,
+    stop: Arc<Stop>,
+}
+
+impl Engine {
+    fn run(mut self) {
+        let began = Instant::now();
+        let mut next_sample = began + self.interval;
+        let mut next_sweep = began + SWEEP;
+        let mut first = true;
+        self.scan();
+        while !self.stop.flag.load(Ordering::Relaxed) {
+            let looked = self.inspector.is_idle() || began.elapsed() > FIRST_LOOK;
+            if first && looked {
+                first = false;
+                next_sample = Instant::now();
+            }
+            let now = Instant::now();
+            if !first && now >= next_sample {
+                self.sample();
+                // A late sample is not made up for by a burst of samples.
+                next_sample = (next_sample + self.interval).max(Instant::now());
+            }
+            if now >= next_sweep {
+                self.sweep();
+                next_sweep = Instant::now() + SWEEP;
+            }
+            self.wait(next_sample.min(next_sweep));
+            self.events();
+            for done in self.inspector.done() {
+                self.inspected(done);
+            }
+        }
+    }
+
+    /// Sleeps until something happens or `until`.
+    fn wait(&self, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.inspector.fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.stop.wake.as_fd(), PollFlags::IN),
+        ];
+        if let Some(probes) = &self.probes {
+            fds.push(PollFd::from_borrowed_fd(probes.event_fd(), PollFlags::IN));
+        }
+        // EINTR and the like only make the loop look once more.
+        let _ = poll(&mut fds, Some(&timeout));
+    }
+
+    fn events(&mut self) {
+        let mut events = Vec::new();
+        if let Some(probes) = &mut self.probes {
+            probes.drain(|event| events.push(event));
+        }
+        for event in events {
+            self.event(&event);
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match EventKind::from_u32(event.kind) {
+            Some(EventKind::Exec) => {
+                // What ran before in this process is over.
+                self.end(event.tgid);
+                self.look(event.tgid, Some(event.at));
+            }
+            Some(EventKind::Fork | EventKind::FirstHit) => {
+                if !self.processes.contains(event.tgid) {
+                    let exec = self.execs.get(&event.tgid).copied();
+                    self.look(event.tgid, exec);
+                }
+            }
+            Some(EventKind::Exit) => {
+                if self.processes.contains(event.tgid) {
+                    self.end(event.tgid);
+                } else {
+                    self.short_lived(event);
+                }
+            }
+            Some(EventKind::GcEnd) | None => {}
+        }
+    }
+
+    /// Reads every figure and publishes what is known.
+    fn sample(&mut self) {
+        if let Some(probes) = &self.probes {
+            for tracked in self.processes.iter_mut() {
+                let Some(key) = tracked.key else { continue };
+                let before = &tracked.observation.figures.events;
+                let (goroutines, gc) = probes.read(key);
+                let unchanged = goroutines == before.goroutines
+                    && gc.as_ref().map(|gc| gc.hits) == before.gc.as_ref().map(|gc| gc.hits);
+                // An idle process keeps its observation: nothing to copy.
+                if !unchanged {
+                    let events = EventFigures {
+                        from_start: before.from_start,
+                        goroutines,
+                        gc,
+                    };
+                    let mut observation = Observation::clone(&tracked.observation);
+                    observation.figures.events = events;
+                    tracked.observation = Arc::new(observation);
+                }
+            }
+        }
+        let snapshot = Snapshot {
+            at: SystemTime::now(),
+            processes: self.processes.shown(),
+            health: self.health(),
+        };
+        self.sender.send_replace(Some(Arc::new(snapshot)));
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            kernel: self.probes.as_ref().map(Probes::health).unwrap_or_default(),
+            targets: self.targets.len() as u64,
+            sites: self.targets.sites() as u64,
+            inspected: self.targets.inspected.clone(),
+            refused_attachments: self.targets.refused,
+            map_entries: self.map_entries.clone(),
+            missing: self.missing.clone(),
+        }
+    }
+
+    /// Sets right what events missed: a full ring buffer loses some.
+    fn sweep(&mut self) {
+        for pid in self.processes.pids() {
+            let gone = self.processes.get(pid).is_some_and(|tracked| {
+                !discover::alive(pid, tracked.observation.process.start_ticks)
+            });
+            if gone {
+                self.end(pid);
+            }
+        }
+        self.scan();
+        self.take_strays();
+        self.targets.retire(self.probes.as_mut());
+        if let Some(probes) = &self.probes {
+            self.map_entries = probes.map_entries();
+        }
+    }
+
+    /// Entries in the kernel's maps that belong to no process known: one that
+    /// is alive is looked at, one that stays a stray for a whole sweep goes.
+    fn take_strays(&mut self) {
+        let Some(probes) = &mut self.probes else {
+            return;
+        };
+        let known: HashSet<ProcessKey> = self.processes.keys().collect();
+        let strays: HashSet<ProcessKey> = probes
+            .keys()
+            .into_iter()
+            .filter(|key| !known.contains(key))
+            .collect();
+        for key in strays.intersection(&self.strays) {
+            let lives = probes
+                .registration(key.tgid)
+                .is_some_and(|r| r.epoch == key.epoch)
+                && std::path::Path::new("/proc")
+                    .join(key.tgid.to_string())
+                    .exists();
+            if !lives {
+                probes.take(*key);
+            }
+        }
+        self.strays = strays;
+    }
+}

@@ -1,0 +1,157 @@
+//! Go processes that are observed, and those that ended lately.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use lru::LruCache;
+use observer_ebpf::ProcessKey;
+
+use super::observation::{Coverage, EventFigures, Figures, Observation};
+use crate::{
+    discover::{Container, Process},
+    gobinary::Binary,
+};
+
+/// How long a process that ended is still shown, so that a scrape every 30 s sees it.
+const SHOWN: Duration = Duration::from_secs(30);
+/// How many of those at most: a shell loop must not fill the memory.
+const SHOWN_AT_MOST: usize = 8192;
+/// Cgroups remembered, for processes that are gone before they could be looked at.
+const CGROUPS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// A process that is observed.
+pub(super) struct Tracked {
+    pub(super) target: u32,
+    /// Its place in the kernel's maps; `None` where they had no room or there
+    /// are no probes.
+    pub(super) key: Option<ProcessKey>,
+    /// What is known of it, as last published.
+    pub(super) observation: Arc<Observation>,
+}
+
+/// All of them.
+pub(super) struct Processes {
+    tracked: HashMap<u32, Tracked>,
+    ended: VecDeque<(Instant, Arc<Observation>)>,
+    /// Which container a cgroup belongs to; `None` where several share its number.
+    cgroups: LruCache<u64, Option<Container>>,
+}
+
+impl Processes {
+    pub(super) fn new() -> Self {
+        Self {
+            tracked: HashMap::new(),
+            ended: VecDeque::new(),
+            cgroups: LruCache::new(CGROUPS),
+        }
+    }
+
+    pub(super) fn contains(&self, pid: u32) -> bool {
+        self.tracked.contains_key(&pid)
+    }
+
+    pub(super) fn get(&self, pid: u32) -> Option<&Tracked> {
+        self.tracked.get(&pid)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Tracked> {
+        self.tracked.values_mut()
+    }
+
+    /// Their places in the kernel's maps.
+    pub(super) fn keys(&self) -> impl Iterator<Item = ProcessKey> {
+        self.tracked.values().filter_map(|tracked| tracked.key)
+    }
+
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.tracked.keys().copied().collect()
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        process: Process,
+        binary: Arc<Binary>,
+        target: u32,
+        key: Option<ProcessKey>,
+        from_start: bool,
+        coverage: Coverage,
+    ) {
+        if let Some(cgroup) = process.cgroup_id {
+            self.learn(cgroup, process.container.as_ref());
+        }
+        let pid = process.pid;
+        let events = EventFigures {
+            from_start,
+            ..EventFigures::default()
+        };
+        let observation = Arc::new(Observation {
+            process,
+            binary,
+            coverage,
+            figures: Figures { events },
+            ended: None,
+        });
+        self.tracked.insert(
+            pid,
+            Tracked {
+                target,
+                key,
+                observation,
+            },
+        );
+    }
+
+    pub(super) fn remove(&mut self, pid: u32) -> Option<Tracked> {
+        self.tracked.remove(&pid)
+    }
+
+    /// Keeps the last figures of a process that ended.
+    pub(super) fn end(&mut self, observation: &Observation, events: EventFigures) {
+        if self.ended.len() == SHOWN_AT_MOST {
+            self.ended.pop_front();
+        }
+        let ended = Observation {
+            figures: Figures { events },
+            ended: Some(SystemTime::now()),
+            ..observation.clone()
+        };
+        self.ended.push_back((Instant::now(), Arc::new(ended)));
+    }
+
+    /// Everything to be shown, ordered by pid.
+    pub(super) fn shown(&mut self) -> Vec<Arc<Observation>> {
+        while self
+            .ended
+            .front()
+            .is_some_and(|(at, _)| at.elapsed() > SHOWN)
+        {
+            self.ended.pop_front();
+        }
+        let alive = self.tracked.values().map(|tracked| &tracked.observation);
+        let ended = self.ended.iter().map(|(_, observation)| observation);
+        let mut shown: Vec<_> = alive.chain(ended).cloned().collect();
+        shown.sort_by_key(|observation| (observation.process.pid, observation.process.start_ticks));
+        shown
+    }
+
+    /// The container of a cgroup, learned from processes that lived longer.
+    pub(super) fn container_of(&mut self, cgroup: u64) -> Option<Container> {
+        self.cgroups.get(&cgroup).cloned().flatten()
+    }
+
+    fn learn(&mut self, cgroup: u64, container: Option<&Container>) {
+        let known = self
+            .cgroups
+            .get(&cgroup)
+            .map(|known| known.as_ref() == container);
+        let learned = match known {
+            Some(false) => None,
+            Some(true) | None => container.cloned(),
+        };
+        self.cgroups.put(cgroup, learned);
+    }
+}

@@ -1,0 +1,259 @@
+//! Files that processes run: which are known, and which carry probes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    num::NonZeroUsize,
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lru::LruCache;
+use observer_ebpf::Cookie;
+
+use super::coverage::Attachment;
+use crate::{
+    discover::{Executable, FileId},
+    gobinary::{Binary, Reason},
+    probe::Probes,
+};
+
+/// How long probes stay on a file that nothing runs, so that a program started
+/// again and again is counted from its first instruction each time.
+const IDLE: Duration = Duration::from_secs(60);
+/// Files remembered as not Go, and builds remembered after their last process.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+const BUILDS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// A file without its device: overlayfs shows one file of an image's layer
+/// under a device of its own to each container, all else alike. The change
+/// time, which nobody can set, makes a chance match of two files absurd.
+type Build = (u64, u64, i128, i128);
+
+fn build(id: FileId) -> Build {
+    (id.inode, id.size, id.modified_ns, id.changed_ns)
+}
+
+/// A Go executable that processes run.
+pub(super) struct Target {
+    pub(super) binary: Arc<Binary>,
+    pub(super) path: PathBuf,
+    pub(super) attachment: Attachment,
+    files: Vec<FileId>,
+    processes: usize,
+    idle_since: Option<Instant>,
+}
+
+impl Target {
+    /// One of the files it is known as.
+    pub(super) fn file(&self) -> Option<FileId> {
+        self.files.first().copied()
+    }
+}
+
+/// What is known of a file.
+pub(super) enum Known {
+    /// Probes are on it, as far as that goes.
+    Target(u32),
+    /// It has nothing to do with Go.
+    NotGo,
+    /// It must be attached, but was inspected before.
+    Inspected(Arc<Binary>),
+    /// Nothing.
+    Unknown,
+}
+
+/// All files.
+pub(super) struct Targets {
+    files: HashMap<FileId, u32>,
+    targets: HashMap<u32, Target>,
+    builds: LruCache<Build, Arc<Binary>>,
+    not_go: LruCache<FileId, ()>,
+    next: u32,
+    pub(super) inspected: BTreeMap<&'static str, u64>,
+    pub(super) refused: u64,
+}
+
+impl Targets {
+    pub(super) fn new() -> Self {
+        Self {
+            files: HashMap::new(),
+            targets: HashMap::new(),
+            builds: LruCache::new(BUILDS),
+            not_go: LruCache::new(REMEMBERED),
+            next: 0,
+            inspected: BTreeMap::new(),
+            refused: 0,
+        }
+    }
+
+    pub(super) fn get(&self, target: u32) -> Option<&Target> {
+        self.targets.get(&target)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Sites that carry a probe now.
+    pub(super) fn sites(&self) -> usize {
+        self.targets
+            .values()
+            .map(|target| match &target.attachment {
+                Attachment::Live(attached) => attached.sites,
+                _ => 0,
+            })
+            .sum()
+    }
+
+    /// What is known of the file that `pid` runs.
+    pub(super) fn known(&mut self, pid: u32, id: FileId) -> Known {
+        if let Some(target) = self.files.get(&id) {
+            return Known::Target(*target);
+        }
+        if self.not_go.get(&id).is_some() {
+            return Known::NotGo;
+        }
+        if let Some(target) = self.same_file(pid, id) {
+            self.files.insert(id, target);
+            if let Some(entry) = self.targets.get_mut(&target) {
+                entry.files.push(id);
+            }
+            return Known::Target(target);
+        }
+        match self.builds.get(&build(id)) {
+            Some(binary) => Known::Inspected(Arc::clone(binary)),
+            None => Known::Unknown,
+        }
+    }
+
+    /// A target that is the same file underneath: alike in all but the device,
+    /// and its breakpoint stands in the memory of `pid` already.
+    fn same_file(&self, pid: u32, id: FileId) -> Option<u32> {
+        let (number, target) = self
+            .targets
+            .iter()
+            .find(|(_, target)| target.files.iter().any(|file| build(*file) == build(id)))?;
+        let Attachment::Live(attached) = &target.attachment else {
+            return None;
+        };
+        let site = target.binary.plan.sites.iter().find(|site| {
+            let refused = |(refused, _): &(_, _)| refused == *site;
+            site.kind != observer_ebpf::SiteKind::GoidRefill
+                && !attached.refused.iter().any(refused)
+        })?;
+        has_breakpoint(pid, id.inode, site.offset).then_some(*number)
+    }
+
+    pub(super) fn is_not_go(&mut self, id: FileId) {
+        self.not_go.put(id, ());
+    }
+
+    /// Attaches probes to a file and makes it a target.
+    pub(super) fn attach(
+        &mut self,
+        probes: Option<&mut Probes>,
+        executable: &Executable,
+        file: &File,
+        binary: Arc<Binary>,
+    ) -> u32 {
+        self.next = self.next % Cookie::MAX_TARGET + 1;
+        let number = self.next;
+        self.builds.put(build(executable.id), Arc::clone(&binary));
+        // Through the open file: its path may be gone or in another mount namespace.
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let attachment = attach(probes, number, &path, &binary);
+        if let Attachment::Refused(reason, error) = &attachment {
+            self.refused += 1;
+            tracing::warn!(file = %executable.path.display(), ?reason, %error, "no probes on this file");
+        }
+        self.files.insert(executable.id, number);
+        self.targets.insert(
+            number,
+            Target {
+                binary,
+                path: executable.path.clone(),
+                attachment,
+                files: vec![executable.id],
+                processes: 0,
+                idle_since: Some(Instant::now()),
+            },
+        );
+        number
+    }
+
+    /// One more process runs it.
+    pub(super) fn acquire(&mut self, target: u32) {
+        if let Some(target) = self.targets.get_mut(&target) {
+            target.processes += 1;
+            target.idle_since = None;
+        }
+    }
+
+    /// One process less runs it.
+    pub(super) fn release(&mut self, target: u32) {
+        if let Some(target) = self.targets.get_mut(&target) {
+            target.processes = target.processes.saturating_sub(1);
+            if target.processes == 0 {
+                target.idle_since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Takes the probes off files that nothing has run for a while.
+    pub(super) fn retire(&mut self, mut probes: Option<&mut Probes>) {
+        let idle = |target: &Target| {
+            target
+                .idle_since
+                .is_some_and(|since| since.elapsed() > IDLE)
+        };
+        self.targets.retain(|number, target| {
+            let retired = idle(target);
+            if retired {
+                if let Some(probes) = probes.as_deref_mut() {
+                    probes.detach(*number);
+                    probes.forget_target(*number);
+                }
+                for file in &target.files {
+                    self.files.remove(file);
+                }
+            }
+            !retired
+        });
+    }
+}
+
+fn attach(probes: Option<&mut Probes>, number: u32, path: &Path, binary: &Binary) -> Attachment {
+    if binary.plan.sites.is_empty() {
+        return Attachment::NoSites;
+    }
+    let Some(probes) = probes else {
+        let why = "eBPF is not available to the observer; it said why when it started".to_owned();
+        return Attachment::Refused(Reason::NoEbpf, why);
+    };
+    match probes.attach(number, path, &binary.plan) {
+        Ok(attached) => Attachment::Live(attached),
+        Err(error) => Attachment::Refused(Reason::ProbeRefused, error.to_string()),
+    }
+}
+
+/// Whether an int3 stands at a file offset in the memory of `pid`.
+fn has_breakpoint(pid: u32, inode: u64, offset: u64) -> bool {
+    const INT3: u8 = 0xcc;
+    let Ok(maps) = procfs::process::Process::new(pid as i32).and_then(|process| process.maps())
+    else {
+        return false;
+    };
+    let Some(map) = maps.iter().find(|map| {
+        let length = map.address.1 - map.address.0;
+        map.inode == inode && (map.offset..map.offset.saturating_add(length)).contains(&offset)
+    }) else {
+        return false;
+    };
+    let mut byte = [0];
+    File::open(format!("/proc/{pid}/mem"))
+        .and_then(|memory| memory.read_exact_at(&mut byte, map.address.0 + (offset - map.offset)))
+        .is_ok_and(|()| byte[0] == INT3)
+}

@@ -1,0 +1,139 @@
+//! Reading what was counted, and the bookkeeping of processes and targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aya::maps::{MapError, MapKeys};
+use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, names};
+
+use super::{ProbeError, Probes, clock, error::chain};
+
+/// `BPF_NOEXIST` and `BPF_EXIST` of the kernel's `bpf_map_update_elem`.
+const NO_EXIST: u64 = 1;
+const EXIST: u64 = 2;
+
+impl Probes {
+    /// Makes `target` the owner of a process, unless the process is
+    /// registered already; returns what is registered.
+    pub fn register(&mut self, tgid: u32, target: u32) -> Result<Registration, ProbeError> {
+        // As the programs choose it: microseconds, never 0.
+        let epoch = ((clock::monotonic_ns() >> 10) as u32).max(1);
+        let new = Registration { epoch, target };
+        let inserted = self.processes.insert(&tgid, &new, NO_EXIST);
+        match (self.registration(tgid), inserted) {
+            (Some(registration), _) => Ok(registration),
+            (None, Err(error)) => Err(ProbeError::Map {
+                map: names::PROCESSES,
+                reason: chain(&error),
+            }),
+            // Inserted, and gone again: the process has just ended.
+            (None, Ok(())) => Ok(new),
+        }
+    }
+
+    /// What is registered for a process.
+    pub fn registration(&self, tgid: u32) -> Option<Registration> {
+        self.processes.get(&tgid, 0).ok()
+    }
+
+    /// All registered processes.
+    pub fn registrations(&self) -> Vec<(u32, Registration)> {
+        self.processes.iter().filter_map(Result::ok).collect()
+    }
+
+    /// Takes a process out, for one whose end was missed. Its figures stay
+    /// until [`Self::take`].
+    pub fn unregister(&mut self, tgid: u32) {
+        // Where it is gone already, that is as good.
+        let _ = self.processes.remove(&tgid);
+    }
+
+    /// Every process life that has figures.
+    pub fn keys(&self) -> Vec<ProcessKey> {
+        let keys: BTreeSet<ProcessKey> = self
+            .goroutines
+            .keys()
+            .chain(self.gc.keys())
+            .filter_map(Result::ok)
+            .collect();
+        keys.into_iter().collect()
+    }
+
+    /// A process's figures.
+    pub fn read(&self, key: ProcessKey) -> (GoroutineFigures, Option<Box<GcFigures>>) {
+        let goroutines = self
+            .goroutines
+            .get(&key, 0)
+            .map_or(GoroutineFigures::ZERO, |cpus| {
+                cpus.iter()
+                    .copied()
+                    .fold(GoroutineFigures::ZERO, GoroutineFigures::plus)
+            });
+        (goroutines, self.gc.get(&key, 0).ok().map(Box::new))
+    }
+
+    /// A process's figures for the last time: they are deleted.
+    pub fn take(&mut self, key: ProcessKey) -> (GoroutineFigures, Option<Box<GcFigures>>) {
+        let figures = self.read(key);
+        // Where there was none, there is nothing to delete.
+        let _ = self.goroutines.remove(&key);
+        let _ = self.gc.remove(&key);
+        figures
+    }
+
+    /// Pairs of targets (loser, owner) that fired for one process: they are
+    /// one file underneath, and only the owner's hits count there. Two targets
+    /// may be in it both ways round, each as the owner of other processes.
+    pub fn aliases(&self) -> Vec<(u32, u32)> {
+        self.aliases
+            .keys()
+            .filter_map(Result::ok)
+            .map(|pair| ((pair >> 32) as u32, pair as u32))
+            .collect()
+    }
+
+    /// Clears what is kept for a target whose probes are gone. The processes
+    /// it owned keep their figures, and the target that hits next owns them.
+    pub fn forget_target(&mut self, target: u32) {
+        let _ = self.targets.remove(&target);
+        for (loser, owner) in self.aliases() {
+            if loser == target || owner == target {
+                let _ = self
+                    .aliases
+                    .remove(&(u64::from(loser) << 32 | u64::from(owner)));
+            }
+        }
+        for (tgid, registration) in self.registrations() {
+            if registration.target == target {
+                let free = Registration {
+                    target: 0,
+                    ..registration
+                };
+                // Fails where the process has ended, as it should.
+                let _ = self.processes.insert(&tgid, &free, EXIST);
+            }
+        }
+    }
+
+    /// The programs' own counters, summed over CPUs.
+    pub fn health(&self) -> Health {
+        self.health.get(&0, 0).map_or_else(
+            |_| Health::default(),
+            |cpus| cpus.iter().copied().fold(Health::default(), Health::plus),
+        )
+    }
+
+    /// How many entries each map of processes or targets has.
+    pub fn map_entries(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::from([
+            (names::PROCESSES, count(self.processes.keys())),
+            (names::GOROUTINES, count(self.goroutines.keys())),
+            (names::GC, count(self.gc.keys())),
+            (names::TARGETS, count(self.targets.keys())),
+            (names::ALIASES, count(self.aliases.keys())),
+        ])
+    }
+}
+
+fn count<K: aya::Pod>(keys: MapKeys<'_, K>) -> u64 {
+    keys.filter(|key: &Result<K, MapError>| key.is_ok()).count() as u64
+}

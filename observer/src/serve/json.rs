@@ -1,0 +1,249 @@
+//! The form of `/api/v1/processes`. Names of fields are stable: new ones may
+//! come, none goes or changes its meaning. Durations are in nanoseconds,
+//! instants in seconds since the epoch.
+
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+
+use crate::{
+    discover::Container,
+    export::{STOP_REASONS, TRIGGERS, process_name},
+    gobinary::{BuildMode, Module, Reason},
+    node::{Observation, Snapshot},
+};
+
+/// One Go process.
+#[derive(Debug, Serialize)]
+pub struct ProcessJson<'a> {
+    /// Process id on the node.
+    pub pid: u32,
+    /// Its id in its own pid namespace.
+    pub inner_pid: u32,
+    /// Base name of its executable.
+    pub process: String,
+    /// Path of its executable as the process sees it.
+    pub exe: String,
+    /// Whether that path no longer leads to it.
+    pub exe_deleted: bool,
+    /// Its container, where it is in one.
+    pub container: Option<&'a Container>,
+    /// What it runs.
+    pub binary: BinaryJson<'a>,
+    /// By group of figures, whether it is exact.
+    pub coverage: BTreeMap<&'static str, CoverageJson<'a>>,
+    /// Its figures; those that [`Self::coverage`] calls exact are.
+    pub figures: FiguresJson,
+    /// When it ended, for one that has.
+    pub ended: Option<f64>,
+}
+
+/// An executable.
+#[derive(Debug, Serialize)]
+pub struct BinaryJson<'a> {
+    /// `runtime.Version()`.
+    pub version: &'a str,
+    /// Path of the main package.
+    pub path: Option<&'a str>,
+    /// Main module.
+    pub module: Option<&'a Module>,
+    /// `exe`, `pie`, `c-shared` or `plugin`.
+    pub build_mode: BuildMode,
+    /// Whether it has no symbol table.
+    pub stripped: bool,
+    /// GNU build id, else Go's.
+    pub build_id: Option<&'a str>,
+}
+
+/// Whether a group of figures is exact.
+#[derive(Debug, Serialize)]
+pub struct CoverageJson<'a> {
+    /// Whether it is.
+    pub covered: bool,
+    /// Why not, as in the label of `observer_process_coverage`.
+    pub reason: Option<Reason>,
+    /// Why not, for people.
+    pub detail: Option<&'a str>,
+}
+
+/// Figures counted since the probes were attached.
+#[derive(Debug, Serialize)]
+pub struct FiguresJson {
+    /// Whether nothing came before the probes.
+    pub from_start: bool,
+    /// Goroutines.
+    pub goroutines: GoroutinesJson,
+    /// Collector and stops; `null` until the first of either.
+    pub gc: Option<GcJson>,
+}
+
+/// Goroutines; those of the runtime itself are in `created` and `exited` too.
+#[derive(Debug, Serialize)]
+pub struct GoroutinesJson {
+    /// Created.
+    pub created: u64,
+    /// Ended.
+    pub exited: u64,
+    /// Of those created, the runtime's own.
+    pub system_created: u64,
+    /// Of those ended, the runtime's own.
+    pub system_exited: u64,
+    /// As `runtime.NumGoroutine`, where it is known; `null` for an ended process.
+    pub live: Option<u64>,
+}
+
+/// Collector and stops of the world.
+#[derive(Debug, Serialize)]
+pub struct GcJson {
+    /// Cycles by trigger: `heap`, `time`, `forced`, `unknown`.
+    pub cycles: BTreeMap<&'static str, CyclesJson>,
+    /// Stops by reason; one that has not occurred is left out.
+    pub pauses: BTreeMap<&'static str, PausesJson>,
+    /// `MemStats.PauseTotalNs` of cycles seen whole.
+    pub pause_total_ns: u64,
+    /// Concurrent mark of cycles seen whole.
+    pub mark_ns: u64,
+    /// Cycles seen whole.
+    pub whole_cycles: u64,
+    /// The last of them.
+    pub last_cycle: Option<CycleJson>,
+}
+
+/// Cycles of one trigger.
+#[derive(Debug, Serialize)]
+pub struct CyclesJson {
+    /// Begun.
+    pub started: u64,
+    /// Whose mark termination ended.
+    pub completed: u64,
+}
+
+/// Stops for one reason.
+#[derive(Debug, Serialize)]
+pub struct PausesJson {
+    /// How many.
+    pub count: u64,
+    /// From deciding to stop until the world ran again.
+    pub total_ns: u64,
+    /// Of that, until every P had stopped; `null` before Go 1.22.
+    pub stopping_ns: Option<u64>,
+}
+
+/// The parts of one cycle.
+#[derive(Debug, Serialize)]
+pub struct CycleJson {
+    /// The stop for sweep termination.
+    pub sweep_termination_ns: u64,
+    /// Concurrent mark.
+    pub mark_ns: u64,
+    /// The stops for mark termination.
+    pub mark_termination_ns: u64,
+}
+
+/// Every Go process of a snapshot.
+pub fn processes(snapshot: &Snapshot) -> Vec<ProcessJson<'_>> {
+    snapshot
+        .processes
+        .iter()
+        .map(|observation| process(observation))
+        .collect()
+}
+
+fn process(observation: &Observation) -> ProcessJson<'_> {
+    let Observation {
+        process,
+        binary,
+        coverage,
+        ended,
+        ..
+    } = observation;
+    ProcessJson {
+        pid: process.pid,
+        inner_pid: process.inner_pid,
+        process: process_name(process),
+        exe: process.executable.path.to_string_lossy().into_owned(),
+        exe_deleted: process.executable.deleted,
+        container: process.container.as_ref(),
+        binary: BinaryJson {
+            version: &binary.version,
+            path: binary.path.as_deref(),
+            module: binary.module.as_ref(),
+            build_mode: binary.build_mode,
+            stripped: binary.stripped,
+            build_id: binary.build_id.as_deref(),
+        },
+        coverage: coverage
+            .0
+            .iter()
+            .map(|(figure, missing)| {
+                let coverage = CoverageJson {
+                    covered: missing.is_none(),
+                    reason: missing.as_ref().map(|missing| missing.reason),
+                    detail: missing.as_ref().map(|missing| missing.detail.as_str()),
+                };
+                (figure.label(), coverage)
+            })
+            .collect(),
+        figures: figures(observation),
+        ended: ended.and_then(epoch_seconds),
+    }
+}
+
+fn figures(observation: &Observation) -> FiguresJson {
+    let events = &observation.figures.events;
+    let goroutines = &events.goroutines;
+    let tells_stopping = observation
+        .binary
+        .release
+        .is_some_and(|release| release.minor >= 22);
+    FiguresJson {
+        from_start: events.from_start,
+        goroutines: GoroutinesJson {
+            created: goroutines.created,
+            exited: goroutines.exited,
+            system_created: goroutines.system_created,
+            system_exited: goroutines.system_exited,
+            live: events.live().filter(|_| observation.ended.is_none()),
+        },
+        gc: events.gc.as_ref().map(|gc| GcJson {
+            cycles: TRIGGERS
+                .into_iter()
+                .zip(gc.started.into_iter().zip(gc.completed))
+                .map(|(trigger, (started, completed))| (trigger, CyclesJson { started, completed }))
+                .collect(),
+            pauses: STOP_REASONS
+                .into_iter()
+                .zip(&gc.stops)
+                .filter(|(_, stops)| stops.count > 0)
+                .map(|(reason, stops)| {
+                    let stopping_ns = tells_stopping.then_some(stops.stopping_ns);
+                    (
+                        reason,
+                        PausesJson {
+                            count: stops.count,
+                            total_ns: stops.total_ns,
+                            stopping_ns,
+                        },
+                    )
+                })
+                .collect(),
+            pause_total_ns: gc.pause_total_ns,
+            mark_ns: gc.mark_ns,
+            whole_cycles: gc.whole_cycles,
+            last_cycle: (gc.whole_cycles > 0).then_some(CycleJson {
+                sweep_termination_ns: gc.last.sweep_termination_ns,
+                mark_ns: gc.last.mark_ns,
+                mark_termination_ns: gc.last.mark_termination_ns,
+            }),
+        }),
+    }
+}
+
+fn epoch_seconds(at: SystemTime) -> Option<f64> {
+    at.duration_since(UNIX_EPOCH)
+        .ok()
+        .map(|since| since.as_secs_f64())
+}

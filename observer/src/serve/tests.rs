@@ -1,0 +1,278 @@
+//! The server as a client sees it, over real sockets.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+
+use super::{connections::Bounded, router, serve};
+use crate::{
+    export::fixtures::{in_container, lacking, observation, snapshot, with_gc},
+    gobinary::{Figure, Reason},
+    node::Snapshot,
+};
+
+type Sender = watch::Sender<Option<Arc<Snapshot>>>;
+
+struct Server {
+    address: std::net::SocketAddr,
+    snapshots: Sender,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+async fn start() -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (snapshots, receiver) = watch::channel(None);
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(serve(listener, receiver, async {
+        stopped.await.ok();
+    }));
+    Server {
+        address,
+        snapshots,
+        stop,
+        task,
+    }
+}
+
+impl Server {
+    async fn ask(&self, method: &str, path: &str, accept: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (
+            head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head.to_lowercase(),
+            body.to_owned(),
+        )
+    }
+}
+
+#[tokio::test]
+async fn ready_once_the_node_was_observed() {
+    let server = start().await;
+    assert_eq!(server.ask("GET", "/healthz", "*/*").await.0, 200);
+    for path in ["/readyz", "/metrics", "/api/v1/processes"] {
+        let (status, _, body) = server.ask("GET", path, "*/*").await;
+        assert_eq!(
+            (status, body.as_str()),
+            (503, "not ready: the node has not been observed yet\n"),
+            "{path}"
+        );
+    }
+    let mut first = Arc::unwrap_or_clone(snapshot(vec![]));
+    first
+        .health
+        .missing
+        .push("CAP_BPF: no event is counted".to_owned());
+    server.snapshots.send(Some(Arc::new(first))).unwrap();
+    let (status, _, body) = server.ask("GET", "/readyz", "*/*").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (200, "ready\nlacking: CAP_BPF: no event is counted\n")
+    );
+    assert_eq!(server.ask("GET", "/api/v1/processes", "*/*").await.2, "[]");
+    drop(server.snapshots.send(None));
+    let (status, _, _) = server.ask("GET", "/readyz", "*/*").await;
+    assert_eq!(status, 503);
+}
+
+#[tokio::test]
+async fn figures_are_not_served_once_nobody_takes_them() {
+    let Server {
+        address,
+        snapshots,
+        stop,
+        task,
+    } = start().await;
+    snapshots.send(Some(snapshot(vec![]))).unwrap();
+    drop(snapshots);
+    let server = Server {
+        address,
+        snapshots: watch::channel(None).0,
+        stop,
+        task,
+    };
+    assert_eq!(server.ask("GET", "/metrics", "*/*").await.0, 503);
+}
+
+#[tokio::test]
+async fn formats_methods_and_unknown_paths() {
+    let server = start().await;
+    server
+        .snapshots
+        .send(Some(snapshot(vec![with_gc(observation(10, "/srv/shop"))])))
+        .unwrap();
+    let (status, head, body) = server
+        .ask(
+            "GET",
+            "/metrics",
+            "application/openmetrics-text;q=0.5,*/*;q=0.1",
+        )
+        .await;
+    assert_eq!(status, 200);
+    assert!(
+        head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(body.ends_with("# EOF\n"));
+    let (_, head, body) = server.ask("GET", "/metrics", "*/*").await;
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"));
+    assert!(
+        body.contains("# TYPE go_gc_cycles_total_gc_cycles_total counter\n")
+            && !body.contains("# EOF")
+    );
+    let (status, head, body) = server.ask("HEAD", "/metrics", "*/*").await;
+    assert!(status == 200 && body.is_empty() && head.contains("content-length: "));
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        for path in ["/", "/metrics", "/healthz", "/readyz", "/api/v1/processes"] {
+            assert_eq!(
+                server.ask(method, path, "*/*").await.0,
+                405,
+                "{method} {path}"
+            );
+        }
+    }
+    assert_eq!(server.ask("GET", "/debug", "*/*").await.0, 404);
+    assert!(
+        server
+            .ask("GET", "/", "*/*")
+            .await
+            .2
+            .contains("/api/v1/processes")
+    );
+
+    // A new snapshot is a new body.
+    server.snapshots.send(Some(snapshot(vec![]))).unwrap();
+    assert!(
+        !server
+            .ask("GET", "/metrics", "*/*")
+            .await
+            .2
+            .contains("go_goroutines")
+    );
+}
+
+#[tokio::test]
+async fn processes_have_the_documented_form() {
+    let server = start().await;
+    let process = lacking(
+        with_gc(observation(10, "/srv/shop")),
+        Figure::Goroutines,
+        Reason::StartedBefore,
+    );
+    let process = in_container(process, &"ab".repeat(32));
+    server
+        .snapshots
+        .send(Some(snapshot(vec![process])))
+        .unwrap();
+    let (_, head, body) = server.ask("GET", "/api/v1/processes", "*/*").await;
+    assert!(head.contains("content-type: application/json"));
+    let exact = json!({"covered": true, "reason": null, "detail": null});
+    let cycles = |n: u64| json!({"started": n, "completed": n});
+    assert_eq!(
+        serde_json::from_str::<Value>(&body).unwrap(),
+        json!([{
+            "pid": 10, "inner_pid": 1, "process": "shop", "exe": "/srv/shop", "exe_deleted": false, "ended": null,
+            "container": {"id": "ab".repeat(32), "runtime": "containerd", "pod_uid": null},
+            "binary": {
+                "version": "go1.26.8", "path": "example.com/shop/cmd/server", "build_mode": "pie", "stripped": true,
+                "module": {"path": "example.com/shop", "version": "v1.4.2"}, "build_id": "abc123",
+            },
+            "coverage": {
+                "goroutines_created": exact, "goroutines_exited": exact, "gc_cycles": exact, "gc_pauses": exact,
+                "other_stops": exact,
+                "goroutines": {"covered": false, "reason": "started_before", "detail": "goroutines is not there"},
+            },
+            "figures": {
+                "from_start": true,
+                "goroutines": {"created": 1010, "exited": 1000, "system_created": 5, "system_exited": 0, "live": 5},
+                "gc": {
+                    "cycles": {"heap": cycles(2), "time": cycles(0), "forced": cycles(1), "unknown": cycles(0)},
+                    "pauses": {
+                        "gc_mark_termination": {"count": 3, "total_ns": 90_000, "stopping_ns": 9_000},
+                        "gc_sweep_termination": {"count": 3, "total_ns": 60_000, "stopping_ns": 6_000},
+                        "read_mem_stats": {"count": 1, "total_ns": 20_000_000, "stopping_ns": 1_000},
+                    },
+                    "pause_total_ns": 150_000, "mark_ns": 3_000_000, "whole_cycles": 3,
+                    "last_cycle": {"sweep_termination_ns": 20_000, "mark_ns": 1_000_000, "mark_termination_ns": 30_000},
+                },
+            },
+        }])
+    );
+}
+
+#[tokio::test]
+async fn stops_within_a_second_whatever_clients_do() {
+    let server = start().await;
+    let processes = (0..500)
+        .map(|pid| with_gc(observation(pid, "/srv/shop")))
+        .collect();
+    server.snapshots.send(Some(snapshot(processes))).unwrap();
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(b"GET /metrics HTTP/1.1\r\nHost:")
+        .await
+        .unwrap();
+    // Asks for megabytes and reads none of them.
+    let mut deaf = TcpStream::connect(server.address).await.unwrap();
+    deaf.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let _idle = TcpStream::connect(server.address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_gives_its_place_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (snapshots, receiver) = watch::channel(Some(snapshot(vec![])));
+    let bounded = Bounded::with_limits(listener, 1, Duration::from_millis(300));
+    tokio::spawn(async move { axum::serve(bounded, router(receiver)).await });
+    let mut dawdler = TcpStream::connect(address).await.unwrap();
+    tokio::spawn(async move {
+        for byte in b"GET /metrics HTTP/1.1\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaa" {
+            if dawdler.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let (stop, _) = oneshot::channel();
+    let server = Server {
+        address,
+        snapshots,
+        stop,
+        task: tokio::spawn(async { Ok(()) }),
+    };
+    let began = Instant::now();
+    assert_eq!(server.ask("GET", "/healthz", "*/*").await.0, 200);
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+}

@@ -1,0 +1,238 @@
+//! What the table's rows say.
+
+use std::{collections::HashMap, time::SystemTime};
+
+use crate::{
+    export::process_name,
+    gobinary::Figure,
+    node::{Coverage, Observation, Snapshot},
+};
+
+/// A process over its life: its pid may be used again.
+type Identity = (u32, u64, u64, u64);
+
+fn identity(observation: &Observation) -> Identity {
+    let process = &observation.process;
+    // An exec keeps pid and start, and changes the file.
+    (
+        process.pid,
+        process.start_ticks,
+        process.executable.id.device,
+        process.executable.id.inode,
+    )
+}
+
+/// Goroutines created and exited per second between the last two snapshots.
+#[derive(Default)]
+pub(super) struct Rates {
+    at: Option<SystemTime>,
+    counts: HashMap<Identity, (u64, u64)>,
+    rates: HashMap<Identity, (f64, f64)>,
+}
+
+impl Rates {
+    pub(super) fn take(&mut self, snapshot: &Snapshot) {
+        let seconds = self
+            .at
+            .and_then(|at| snapshot.at.duration_since(at).ok())
+            .map(|passed| passed.as_secs_f64());
+        let counts: HashMap<_, _> = snapshot
+            .processes
+            .iter()
+            .map(|observation| {
+                let goroutines = &observation.figures.events.goroutines;
+                (
+                    identity(observation),
+                    (goroutines.created, goroutines.exited),
+                )
+            })
+            .collect();
+        self.rates = match seconds.filter(|seconds| *seconds > 0.0) {
+            Some(seconds) => counts
+                .iter()
+                .filter_map(|(identity, now)| {
+                    let before = self.counts.get(identity)?;
+                    // Counts that fell were started anew: no rate between the two.
+                    let created = now.0.checked_sub(before.0)? as f64 / seconds;
+                    let exited = now.1.checked_sub(before.1)? as f64 / seconds;
+                    Some((*identity, (created, exited)))
+                })
+                .collect(),
+            None => HashMap::new(),
+        };
+        self.counts = counts;
+        self.at = Some(snapshot.at);
+    }
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) cells: [String; COLUMNS],
+    pub(super) state: State,
+    sort: (f64, u32),
+}
+
+/// How a line is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Exact,
+    Partial,
+    Blind,
+    Ended,
+}
+
+pub(super) const COLUMNS: usize = 11;
+
+pub(super) const HEADINGS: [&str; COLUMNS] = [
+    "PROCESS",
+    "PID",
+    "CONTAINER",
+    "GO",
+    "GOROUTINES",
+    "CREATED/s",
+    "EXITED/s",
+    "GCs",
+    "GC PAUSES",
+    "LAST",
+    "COVERAGE",
+];
+
+/// Stands where a figure is not known.
+const UNKNOWN: &str = "–";
+
+/// Rows of a snapshot: the living before the ended, most goroutines created
+/// per second first.
+pub(super) fn rows(snapshot: &Snapshot, rates: &Rates) -> Vec<Row> {
+    let mut rows: Vec<_> = snapshot
+        .processes
+        .iter()
+        .map(|observation| row(observation, rates))
+        .collect();
+    rows.sort_by(|a, b| {
+        let ended = |row: &Row| row.state == State::Ended;
+        ended(a)
+            .cmp(&ended(b))
+            .then(b.sort.0.total_cmp(&a.sort.0))
+            .then(a.sort.1.cmp(&b.sort.1))
+    });
+    rows
+}
+
+fn row(observation: &Observation, rates: &Rates) -> Row {
+    let process = &observation.process;
+    let events = &observation.figures.events;
+    let exact = |figure| matches!(observation.coverage.0.get(&figure), Some(None));
+    let living = observation.ended.is_none();
+    let rate = rates.rates.get(&identity(observation)).filter(|_| living);
+    let known = |figure, text: Option<String>| {
+        text.filter(|_| exact(figure))
+            .unwrap_or_else(|| UNKNOWN.to_owned())
+    };
+
+    let gc = events.gc.as_ref();
+    let cycles = gc.map_or(0, |gc| gc.completed.iter().sum::<u64>());
+    let pauses = gc.map_or(0, |gc| gc.pause_total_ns);
+    let last = gc.filter(|gc| gc.whole_cycles > 0).map(|gc| {
+        duration(
+            gc.last
+                .sweep_termination_ns
+                .saturating_add(gc.last.mark_termination_ns),
+        )
+    });
+    let (coverage, state) = coverage(&observation.coverage);
+    let container = process
+        .container
+        .as_ref()
+        .map_or_else(String::new, |container| {
+            container.id.chars().take(12).collect()
+        });
+    Row {
+        cells: [
+            clean(&process_name(process)),
+            process.pid.to_string(),
+            clean(&container),
+            clean(observation.binary.version.trim_start_matches("go")),
+            known(
+                Figure::Goroutines,
+                events
+                    .live()
+                    .filter(|_| living)
+                    .map(|live| live.to_string()),
+            ),
+            known(
+                Figure::GoroutinesCreated,
+                rate.map(|rate| per_second(rate.0)),
+            ),
+            known(
+                Figure::GoroutinesExited,
+                rate.map(|rate| per_second(rate.1)),
+            ),
+            known(Figure::GcCycles, Some(cycles.to_string())),
+            known(Figure::GcPauses, Some(duration(pauses))),
+            known(Figure::GcPauses, last),
+            if living { coverage } else { "ended".to_owned() },
+        ],
+        state: if living { state } else { State::Ended },
+        sort: (
+            rate.filter(|_| exact(Figure::GoroutinesCreated))
+                .map_or(-1.0, |rate| rate.0),
+            process.pid,
+        ),
+    }
+}
+
+fn coverage(coverage: &Coverage) -> (String, State) {
+    let all = coverage.0.len();
+    let exact = coverage
+        .0
+        .values()
+        .filter(|missing| missing.is_none())
+        .count();
+    let first = coverage.0.values().flatten().next();
+    match (exact, first) {
+        (0, Some(missing)) => (format!("none: {}", missing.reason.label()), State::Blind),
+        (0, None) => ("none".to_owned(), State::Blind),
+        (_, None) => ("full".to_owned(), State::Exact),
+        (_, Some(_)) => (format!("partial {exact} of {all}"), State::Partial),
+    }
+}
+
+fn per_second(rate: f64) -> String {
+    if rate > 0.0 && rate < 10.0 {
+        format!("{rate:.1}")
+    } else {
+        format!("{rate:.0}")
+    }
+}
+
+/// Nanoseconds in a unit with three or four digits.
+pub(super) fn duration(ns: u64) -> String {
+    match ns {
+        0 => "0".to_owned(),
+        1..10_000 => format!("{ns}ns"),
+        10_000..10_000_000 => format!("{}µs", ns / 1_000),
+        10_000_000..10_000_000_000 => format!("{}ms", ns / 1_000_000),
+        _ => format!("{}s", ns / 1_000_000_000),
+    }
+}
+
+/// Text from a stranger, so that it can neither steer the terminal nor turn
+/// the line around, and is no longer than a column could show.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .take(64)
+        .map(|c| match c {
+            c if c.is_control() => '?',
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}' => '?',
+            c => c,
+        })
+        .collect()
+}

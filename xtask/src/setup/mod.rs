@@ -1,0 +1,63 @@
+//! Installs what is missing. Each step looks first and does nothing where
+//! nothing is to be done.
+
+mod apt;
+pub(crate) mod go;
+mod llvm;
+mod rust;
+
+use anyhow::Result;
+
+use crate::{ui::step, workspace::Workspace};
+
+pub(crate) use apt::{Privilege, is_root};
+
+use apt::Need;
+
+/// What building `observer` needs.
+const BUILD: &[Need] = &[
+    Need::command("cc", "gcc"),
+    Need::command("c++", "g++"),
+    Need::package("libc6-dev"),
+];
+
+/// What the tests need besides.
+const TEST: &[Need] = &[
+    Need::command("containerd", "containerd"),
+    Need::command("runc", "runc"),
+    Need::command("setcap", "libcap2-bin"),
+    Need::command("capsh", "libcap2-bin"),
+    Need::command("unshare", "util-linux"),
+];
+
+/// For `build` and `run`.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    rust::rustup(workspace)?;
+    rust::toolchain(workspace)?;
+    apt::install(workspace, "Debian packages to build", BUILD)?;
+    llvm::libraries(workspace)?;
+    llvm::bpf_linker(workspace)
+}
+
+/// For `test` and `bench`.
+pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    build(workspace)?;
+    apt::install(workspace, "Debian packages to test", TEST)?;
+    rust::cargo_fuzz(workspace)?;
+    go::toolchains(workspace, go::VERSIONS)?;
+    step("set-up is complete", |step| {
+        step.note(format!("cache {}", workspace.cache.root().display()));
+        Ok(())
+    })
+}
+
+/// For `demo`: one Go, and a C compiler is not needed.
+pub(crate) fn demo(workspace: &Workspace, version: &str) -> Result<()> {
+    go::toolchains(workspace, &[version])
+}
+
+/// For `fuzz`.
+pub(crate) fn fuzz(workspace: &Workspace) -> Result<()> {
+    build(workspace)?;
+    rust::cargo_fuzz(workspace)
+}

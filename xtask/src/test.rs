@@ -1,0 +1,280 @@
+//! Everything a change must pass.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+
+use crate::{
+    build, fixtures, fuzz,
+    setup::{self, Privilege, is_root},
+    ui::{self, step},
+    workspace::Workspace,
+};
+
+/// How long the test command fuzzes.
+const FUZZ_SECONDS: u64 = 20;
+
+/// A step of the test command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Install what is missing.
+    Setup,
+    /// Format of Rust and Go.
+    Format,
+    /// Clippy on every package, warnings are errors.
+    Lints,
+    /// Unit tests.
+    Unit,
+    /// Release build of the product.
+    Build,
+    /// The Go programs.
+    Fixtures,
+    /// A short fuzz run.
+    Fuzz,
+    /// Tests on the real kernel.
+    Kernel,
+}
+
+impl Stage {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// `cargo xtask test`: stops at the first step that fails.
+pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) -> Result<()> {
+    let stages = select(filter, only);
+    let mut report = Vec::new();
+    let mut fixtures = None;
+    let started = Instant::now();
+    for stage in &stages {
+        let start = Instant::now();
+        eprintln!("── {}", stage.name());
+        let result = run(workspace, *stage, filter, &mut fixtures);
+        report.push((*stage, start.elapsed(), result.is_ok()));
+        if result.is_err() {
+            summarize(&report, &stages, started.elapsed());
+            return result.with_context(|| {
+                let repeat = match filter {
+                    Some(filter) => format!(" {filter}"),
+                    None => String::new(),
+                };
+                format!(
+                    "step `{0}` failed; repeat it with: cargo xtask test --step {0}{repeat}",
+                    stage.name()
+                )
+            });
+        }
+    }
+    summarize(&report, &stages, started.elapsed());
+    Ok(())
+}
+
+/// The steps to run. A name of a test leaves out what runs no tests.
+fn select(filter: Option<&str>, only: &[Stage]) -> Vec<Stage> {
+    use Stage::{Build, Fixtures, Format, Fuzz, Kernel, Lints, Setup, Unit};
+    let all = [Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel];
+    all.into_iter()
+        .filter(|stage| match (only, filter) {
+            ([], None) => true,
+            ([], Some(_)) => !matches!(stage, Format | Lints | Fuzz),
+            (only, _) => only.contains(stage),
+        })
+        .collect()
+}
+
+fn summarize(report: &[(Stage, Duration, bool)], stages: &[Stage], took: Duration) {
+    eprintln!("──");
+    for (stage, took, passed) in report {
+        let mark = if *passed { '✓' } else { '✗' };
+        eprintln!("{mark} {:<10} {}", stage.name(), ui::seconds(*took));
+    }
+    for stage in &stages[report.len()..] {
+        eprintln!("- {:<10} not run", stage.name());
+    }
+    let passed = report.iter().filter(|(_, _, passed)| *passed).count();
+    let verdict = if passed == stages.len() {
+        "passed"
+    } else {
+        "FAILED"
+    };
+    eprintln!(
+        "{verdict}: {passed} of {} steps passed, {}",
+        stages.len(),
+        ui::seconds(took)
+    );
+}
+
+fn run(
+    workspace: &Workspace,
+    stage: Stage,
+    filter: Option<&str>,
+    built: &mut Option<PathBuf>,
+) -> Result<()> {
+    let mut fixtures = || match built.clone() {
+        Some(path) => Ok(path),
+        None => fixtures::build(workspace).inspect(|path| *built = Some(path.clone())),
+    };
+    match stage {
+        Stage::Setup => setup::everything(workspace),
+        Stage::Format => format(workspace),
+        Stage::Lints => lints(workspace),
+        Stage::Unit => unit(workspace, filter),
+        Stage::Build => build::observer(workspace),
+        Stage::Fixtures => fixtures().map(drop),
+        Stage::Fuzz => {
+            let fixtures = fixtures()?;
+            step(&format!("fuzz for {FUZZ_SECONDS} s"), |step| {
+                fuzz::run(workspace, step, &fixtures, FUZZ_SECONDS)
+            })
+        }
+        Stage::Kernel => kernel(workspace, &fixtures()?, filter),
+    }
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    step("rustfmt", |step| {
+        step.run(&mut workspace.cargo(["fmt", "--all", "--", "--check"]))?;
+        let fuzz = workspace.root.join("tests/fuzz/Cargo.toml");
+        if fuzz.exists() {
+            let mut command = workspace.cargo(["fmt", "--manifest-path"]);
+            step.run(command.arg(fuzz).args(["--", "--check"]))?;
+        }
+        Ok(())
+    })?;
+    step("gofmt", |step| {
+        let newest = setup::go::VERSIONS.last().context("no Go version")?;
+        let mut command = workspace.command(setup::go::root(workspace, newest).join("bin/gofmt"));
+        let sources = fixtures::sources(workspace);
+        let unformatted = step.output(command.arg("-l").arg(&sources))?;
+        anyhow::ensure!(
+            unformatted.trim().is_empty(),
+            "not formatted; run gofmt -w {}:\n{unformatted}",
+            sources.display()
+        );
+        Ok(())
+    })
+}
+
+fn lints(workspace: &Workspace) -> Result<()> {
+    let clippy = |title: &str, args: &[&str], configure: fn(&mut Command)| {
+        step(title, |step| {
+            let mut command = workspace.cargo(["clippy", "--locked"]);
+            command.args(args);
+            configure(&mut command);
+            command.args(["--", "-D", "warnings"]);
+            step.run(&mut command)
+        })
+    };
+    let host = "--package observer --package observer-tests --package xtask --all-targets";
+    let host: Vec<_> = host.split(' ').collect();
+    clippy("clippy: observer, tests, xtask", &host, |_| ())?;
+    let shared = "--package observer-ebpf --lib --features user";
+    let shared: Vec<_> = shared.split(' ').collect();
+    clippy("clippy: shared types", &shared, |_| ())?;
+    let bpf = "--package observer-ebpf --bin observer-ebpf --features ebpf --target \
+               bpfel-unknown-none -Z build-std=core";
+    let bpf: Vec<_> = bpf.split(' ').collect();
+    clippy("clippy: eBPF programs", &bpf, |command| {
+        command
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_ENCODED_RUSTFLAGS", bpf_flags());
+    })
+}
+
+/// As observer's build script sets them.
+fn bpf_flags() -> String {
+    format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH)
+}
+
+fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
+    step("unit tests", |step| {
+        let mut command = workspace.cargo(["test", "--locked"]);
+        command.args(["--package", "observer", "--package", "xtask"]);
+        command.args(filter);
+        let output = step.output(&mut command)?;
+        step.note(format!("{} passed", passed(&output)));
+        Ok(())
+    })
+}
+
+/// Sum over the `test result: ok. N passed` lines.
+fn passed(output: &str) -> u64 {
+    output
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: ok. "))
+        .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
+fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
+    if !workspace.observer().exists() {
+        build::observer(workspace)?;
+    }
+    let mut command = as_root(workspace, fixtures, &["test"])?;
+    command
+        .args(["--locked", "--package", "observer-tests"])
+        .args(filter)
+        .args(["--", "--test-threads=1"]);
+    step("tests on the kernel", |step| step.stream(&mut command))
+}
+
+/// A cargo command that builds as this user and runs what it built as root,
+/// with the paths that the tests crate reads.
+pub(crate) fn as_root(workspace: &Workspace, fixtures: &Path, cargo: &[&str]) -> Result<Command> {
+    let variables = [
+        ("OBSERVER_BIN", workspace.observer().into_os_string()),
+        ("OBSERVER_FIXTURES", fixtures.as_os_str().to_owned()),
+        ("OBSERVER_GO", workspace.cache.go().into_os_string()),
+    ];
+    let mut command = workspace.cargo(cargo);
+    if is_root() {
+        command.envs(variables);
+        return Ok(command);
+    }
+    Privilege::get(workspace, "testing on the kernel")?;
+    // sudo's own PATH and variables would not reach the tests otherwise.
+    let mut runner: Vec<OsString> = ["sudo", "-E", "env"].map(OsString::from).to_vec();
+    let path = ("PATH", workspace.path());
+    for (name, value) in variables.into_iter().chain([path]) {
+        let mut word = OsString::from(name);
+        word.push("=");
+        word.push(value);
+        runner.push(word);
+    }
+    let runner: Vec<_> = runner.iter().map(|word| word.to_string_lossy()).collect();
+    // A JSON list of strings is a TOML one as well.
+    let runner = serde_json::to_string(&runner)?;
+    let arch = std::env::consts::ARCH;
+    command.args([
+        "--config".to_owned(),
+        format!("target.{arch}-unknown-linux-gnu.runner={runner}"),
+    ]);
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stage, passed, select};
+
+    #[test]
+    fn a_filter_runs_tests_only() {
+        let stages = select(Some("gc"), &[]);
+        assert!(stages.contains(&Stage::Kernel) && !stages.contains(&Stage::Lints));
+        assert_eq!(select(Some("gc"), &[Stage::Unit]), [Stage::Unit]);
+    }
+
+    #[test]
+    fn passed_tests_are_summed_over_binaries() {
+        let output = "test result: ok. 3 passed; 0 failed\nx\ntest result: ok. 4 passed; 0 failed";
+        assert_eq!(passed(output), 7);
+    }
+}
