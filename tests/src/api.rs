@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// One Go process.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +16,7 @@ pub struct Process {
     /// The container it runs in.
     pub container: Option<Container>,
     /// Whether it has ended.
+    #[serde(deserialize_with = "is_there")]
     pub ended: bool,
     /// What it runs.
     pub binary: Binary,
@@ -60,6 +61,7 @@ pub struct Coverage {
 
 /// What was counted.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "served::Figures")]
 pub struct Figures {
     /// Whether nothing came before the probes.
     pub from_start: bool,
@@ -73,7 +75,7 @@ pub struct Figures {
     pub system_created: u64,
     /// Of `exited`, the runtime's own.
     pub system_exited: u64,
-    /// Collections by trigger: heap, time, forced, unknown.
+    /// Ended collections by trigger: heap, time, forced, unknown.
     pub gc_cycles: BTreeMap<String, u64>,
     /// As `MemStats.PauseTotalNs`.
     pub pause_total_ns: u64,
@@ -90,8 +92,79 @@ pub struct Stop {
     pub count: u64,
     /// From the start of stopping until the world ran again.
     pub total_ns: u64,
-    /// Of that, until every P had stopped.
-    pub stopping_ns: u64,
+    /// Of that, until every P had stopped (1.22+).
+    pub stopping_ns: Option<u64>,
+}
+
+/// The figures in the form they are served in.
+mod served {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::Stop;
+
+    #[derive(Deserialize)]
+    pub(super) struct Figures {
+        from_start: bool,
+        goroutines: Goroutines,
+        /// None until the first collection or stop.
+        gc: Option<Gc>,
+    }
+
+    #[derive(Deserialize)]
+    struct Goroutines {
+        created: u64,
+        exited: u64,
+        system_created: u64,
+        system_exited: u64,
+        live: Option<u64>,
+    }
+
+    #[derive(Default, Deserialize)]
+    struct Gc {
+        cycles: BTreeMap<String, Cycles>,
+        pauses: BTreeMap<String, Stop>,
+        pause_total_ns: u64,
+        whole_cycles: u64,
+    }
+
+    #[derive(Deserialize)]
+    struct Cycles {
+        completed: u64,
+    }
+
+    impl From<Figures> for super::Figures {
+        fn from(served: Figures) -> Self {
+            let Figures {
+                from_start,
+                goroutines: g,
+                gc,
+            } = served;
+            let gc = gc.unwrap_or_default();
+            Self {
+                from_start,
+                goroutines: g.live,
+                created: g.created,
+                exited: g.exited,
+                system_created: g.system_created,
+                system_exited: g.system_exited,
+                gc_cycles: gc
+                    .cycles
+                    .into_iter()
+                    .map(|(t, c)| (t, c.completed))
+                    .collect(),
+                pause_total_ns: gc.pause_total_ns,
+                whole_cycles: gc.whole_cycles,
+                stops: gc.pauses,
+            }
+        }
+    }
+}
+
+/// An instant where something happened, else null.
+fn is_there<'de, D: Deserializer<'de>>(instant: D) -> Result<bool, D::Error> {
+    Ok(Option::<f64>::deserialize(instant)?.is_some())
 }
 
 impl Process {

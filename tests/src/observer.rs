@@ -46,7 +46,12 @@ impl Observer {
     }
 
     /// Starts it and does not wait.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_every(INTERVAL, command)
+    }
+
+    /// Starts it with another interval and does not wait.
+    pub fn spawn_every(interval: Duration, mut command: Command) -> Self {
         let address = free_address();
         let log = NamedTempFile::new().expect("a file for the observer's log");
         let out = File::options()
@@ -54,15 +59,8 @@ impl Observer {
             .open(log.path())
             .expect("the observer's log");
         let child = command
-            .args([
-                "node",
-                "--listen",
-                &address,
-                "--interval",
-                "200ms",
-                "--kube",
-                "off",
-            ])
+            .args(["node", "--listen", &address, "--kube", "off"])
+            .arg(format!("--interval={}ms", interval.as_millis()))
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("the observer's log"))
             .stderr(out)
@@ -192,13 +190,6 @@ impl Observer {
             .try_wait()
             .expect("the observer's status")
             .is_none()
-    }
-
-    /// Waits until it ends by itself.
-    pub fn ended(&mut self, within: Duration) -> ExitStatus {
-        wait::until("the observer's end", within, || {
-            self.child.try_wait().expect("the observer's status")
-        })
     }
 
     fn signal(&self, signal: Signal) {

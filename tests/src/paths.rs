@@ -1,6 +1,6 @@
 //! Where the programs are that the tests run.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, path::PathBuf};
 
 /// All Go versions of the matrix.
 pub const VERSIONS: [&str; 11] = [
@@ -35,18 +35,6 @@ pub fn fixture(name: &str, version: &str, variant: &str) -> PathBuf {
         path.display()
     );
     path
-}
-
-/// Every executable built for the tests.
-pub fn fixtures() -> Vec<PathBuf> {
-    let dir = from_env("OBSERVER_FIXTURES");
-    let mut all: Vec<_> = fs::read_dir(&dir)
-        .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
-        .map(|entry| entry.expect("directory entry").path())
-        .filter(|path| path.extension().is_none_or(|e| e != "h") && path.is_file())
-        .collect();
-    all.sort();
-    all
 }
 
 fn from_env(name: &str) -> PathBuf {

@@ -230,7 +230,9 @@ fn broken_executables() {
             })
             .collect();
         run_briefly(&files);
-        files.iter().for_each(|f| inspect_survives(f));
+        for file in &files {
+            inspect_survives(file);
+        }
         assert!(
             observer.runs(),
             "{version}: the observer ended:\n{}",

@@ -197,6 +197,12 @@ fn try_version(observer: &Observer, version: &str) -> Vec<(&'static str, Vec<Str
                 report.goroutines, fresh.figures.goroutines
             ));
         }
+        for (reason, stop) in &fresh.figures.stops {
+            if stop.stopping_ns.is_some_and(|ns| ns > stop.total_ns) {
+                cell.wrong
+                    .push(format!("{reason}: stopping took longer than all: {stop:?}"));
+            }
+        }
         for (figure, c) in fresh.coverage.iter().filter(|(_, c)| !c.covered) {
             cell.wrong
                 .push(format!("from its start: {figure} is not covered: {c:?}"));

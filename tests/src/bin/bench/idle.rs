@@ -1,0 +1,124 @@
+//! Many Go processes that do nothing: how soon all are attached, what the
+//! observer takes then, and how soon it ends.
+
+use std::{
+    fs,
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+use observer_tests::{
+    Observer, Process,
+    paths::{self, VERSIONS, fixture},
+};
+
+/// How many run.
+pub(crate) const PROCESSES: usize = 200;
+/// How many different files they run.
+pub(crate) const BINARIES: usize = 20;
+
+const CPU_WINDOW: Duration = Duration::from_secs(20);
+
+struct Idle(Vec<Child>);
+
+impl Idle {
+    fn start() -> Self {
+        let files: Vec<_> = ["default", "stripped"]
+            .into_iter()
+            .flat_map(|variant| VERSIONS.map(|version| fixture("idle", version, variant)))
+            .take(BINARIES)
+            .collect();
+        let start = |n: usize| {
+            Command::new(&files[n % BINARIES])
+                .spawn()
+                .expect("an idle program")
+        };
+        Self((0..PROCESSES).map(start).collect())
+    }
+
+    fn all_attached(&self, processes: &[Process]) -> bool {
+        self.0
+            .iter()
+            .all(|c| processes.iter().any(|p| p.pid == c.id() && p.attached()))
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+        }
+        for child in &mut self.0 {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A line of `/proc/PID/status`, in MB.
+fn megabytes(pid: u32, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the observer's status");
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+    let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or_else(|| panic!("no {name}")) * 1024.0 / 1e6
+}
+
+/// Seconds on a CPU so far, of all threads.
+fn cpu_seconds(pid: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the observer's threads");
+    let ns = |task: fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        stat.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    tasks.flatten().filter_map(ns).sum::<u64>() as f64 / 1e9
+}
+
+/// The table.
+pub(crate) fn table() -> String {
+    let idle = Idle::start();
+    thread::sleep(Duration::from_secs(3));
+
+    let begin = Instant::now();
+    let mut observer =
+        Observer::spawn_every(Duration::from_secs(1), Command::new(paths::observer()));
+    observer.await_ready();
+    let ready = begin.elapsed();
+    while !idle.all_attached(&observer.processes()) {
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "not all are attached after a minute"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    let attached = begin.elapsed();
+    let pid = observer.pid();
+    thread::sleep(Duration::from_secs(5));
+    let (resident, peak) = (megabytes(pid, "VmRSS"), megabytes(pid, "VmHWM"));
+    let before = cpu_seconds(pid);
+    thread::sleep(CPU_WINDOW);
+    let cpu = 100.0 * (cpu_seconds(pid) - before) / CPU_WINDOW.as_secs_f64();
+    let (status, ended) = observer.stop();
+    assert!(status.success(), "the observer ended with {status}");
+
+    let row = |what: &str, value: f64, unit: &str, limit: f64| {
+        let verdict = if value <= limit { "yes" } else { "no" };
+        format!("| {what} | {value:.2} {unit} | {limit} {unit} | {verdict} |\n")
+    };
+    [
+        "| | measured | at most | held |\n| --- | --- | --- | --- |\n".to_owned(),
+        format!("| start until ready | {:.2} s | | |\n", ready.as_secs_f64()),
+        row(
+            "start until all are attached",
+            attached.as_secs_f64(),
+            "s",
+            2.0,
+        ),
+        row("resident memory", resident, "MB", 40.0),
+        row("its peak", peak, "MB", 80.0),
+        row("CPU while they are idle, of one core", cpu, "%", 0.5),
+        row("end", ended.as_secs_f64(), "s", 1.0),
+    ]
+    .concat()
+}
