@@ -141,7 +141,10 @@ fn load(link: Link) -> (Option<Probes>, Vec<String>) {
         Link::Multi => Some(LinkMode::UprobeMulti),
         Link::Perf => Some(LinkMode::PerfEvent),
     };
-    let options = LoadOptions { link_mode: mode, ..LoadOptions::default() };
+    let options = LoadOptions {
+        link_mode: mode,
+        ..LoadOptions::default()
+    };
     let probes = match Probes::load(options) {
         Ok(probes) => Some(probes),
         Err(error) => {

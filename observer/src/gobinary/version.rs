@@ -44,7 +44,9 @@ impl fmt::Display for GoVersion {
 }
 
 fn digits(text: &str) -> Option<(u16, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 

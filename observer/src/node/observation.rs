@@ -77,7 +77,11 @@ impl EventFigures {
         let users_gone = g.exited.checked_sub(g.system_exited)?;
         // Per-CPU copies are not read at one instant, so an exit may be seen
         // before its creation; a count below zero is no count.
-        if self.from_start { users.checked_sub(users_gone) } else { None }
+        if self.from_start {
+            users.checked_sub(users_gone)
+        } else {
+            None
+        }
     }
 }
 
