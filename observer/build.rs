@@ -4,7 +4,9 @@
 use aya_build::{Package, Toolchain};
 
 fn main() -> anyhow::Result<()> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../observer-ebpf");
+    // Only watched for changes. Relative, so that checkouts which share a
+    // target directory each watch their own.
+    let root = "../observer-ebpf";
     // SAFETY: a build script's main has no other threads yet.
     // The BPF target has no prebuilt `core`: cargo's build-std is unstable,
     // and this lets the pinned stable toolchain use it for this one package.

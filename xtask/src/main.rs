@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod cache;
+mod checkout;
 mod fixtures;
 mod fuzz;
 mod run;

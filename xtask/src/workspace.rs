@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::cache::Cache;
+use crate::{cache::Cache, checkout};
 
 /// What every subcommand works on.
 #[derive(Debug)]
@@ -40,10 +40,12 @@ impl Workspace {
                 manifest.display()
             )
         })?;
+        let cache = Cache::open()?;
+        checkout::claim(&root, &cache.target())?;
         Ok(Self {
             root,
             toolchain: toolchain.to_owned(),
-            cache: Cache::open()?,
+            cache,
         })
     }
 
