@@ -59,7 +59,7 @@ impl Observer {
             .open(log.path())
             .expect("the observer's log");
         let child = command
-            .args(["node", "--listen", &address, "--kube", "off"])
+            .args(["node", "--listen", &address])
             .arg(format!("--interval={}ms", interval.as_millis()))
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("the observer's log"))

@@ -43,8 +43,7 @@ fn bad_settings_are_refused() {
     );
     refuses(&["node", "--interval", "0"], &["--interval", "0"]);
     refuses(&["node", "--interval", "soon"], &["--interval", "soon"]);
-    refuses(&["node", "--interval", "-1s"], &["--interval"]);
-    refuses(&["node", "--kube", "perhaps"], &["--kube", "perhaps"]);
+    refuses(&["node", "--interval=-1s"], &["--interval"]);
     refuses(&["node", "--unknown"], &["--unknown"]);
     refuses(&["nonsense"], &["nonsense"]);
     refuses(&["inspect"], &["Usage"]);
@@ -57,10 +56,7 @@ fn bad_settings_are_refused() {
 fn an_address_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
-    refuses(
-        &["node", "--kube", "off", "--listen", &address],
-        &[&address],
-    );
+    refuses(&["node", "--listen", &address], &[&address]);
 }
 
 #[test]
