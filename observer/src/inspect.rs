@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -59,7 +60,12 @@ fn open(what: &Path) -> Result<(File, String, Option<discover::Process>)> {
         return Ok((file, name, Some(process)));
     }
     let name = what.display().to_string();
-    let file = File::open(what).with_context(|| format!("cannot open {name}"))?;
+    // A FIFO without a writer would keep a plain open waiting.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(what)
+        .with_context(|| format!("cannot open {name}"))?;
     if !file.metadata()?.is_file() {
         bail!("{name} is not a regular file; expected an executable or a process id");
     }

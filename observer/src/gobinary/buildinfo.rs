@@ -155,6 +155,11 @@ fn pointed(image: &Image<'_>, place: u64, limit: u64) -> Result<Vec<u8>, Inspect
     if header == 0 {
         return Ok(Vec::new());
     }
+    // A program built without modules has no modinfo: the variable is zero, and
+    // where it lies in .bss the file has no bytes for it.
+    if image.loaded(header).is_none() && image.maps(header) {
+        return Ok(Vec::new());
+    }
     let mut words = image.bytes(what, header, 16, 16)?;
     if u64_at(&words, 8) == 0 {
         return Ok(Vec::new());

@@ -50,6 +50,8 @@ impl Range {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) range: Range,
+    /// Size in memory; what the file has no bytes for is zero there.
+    memory: u64,
     pub(super) writable: bool,
     pub(super) executable: bool,
 }
@@ -168,6 +170,7 @@ impl<'s> Image<'s> {
                 if kind == PT_LOAD {
                     self.segments.push(Segment {
                         range,
+                        memory: segment.p_memsz.get(LE),
                         writable: flags & PF_W.0 != 0,
                         executable: flags & PF_X.0 != 0,
                     });
@@ -283,6 +286,14 @@ impl<'s> Image<'s> {
         self.segments
             .iter()
             .find_map(|segment| segment.range.from(address))
+    }
+
+    /// Whether `address` has a place in memory, be it without bytes in the file.
+    pub(super) fn maps(&self, address: u64) -> bool {
+        self.segments.iter().any(|segment| {
+            let offset = address.checked_sub(segment.range.address);
+            offset.is_some_and(|offset| offset < segment.memory)
+        })
     }
 
     /// What is loaded from `address` on, where it is code.

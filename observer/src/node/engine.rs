@@ -19,6 +19,7 @@ use observer_ebpf::{Event, EventKind, ProcessKey};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::watch;
 
+use self::intake::Ended;
 use super::{
     inspector::Inspector,
     observation::{EventFigures, Health, Observation, Snapshot},
@@ -183,11 +184,7 @@ impl Engine {
 
     fn event(&mut self, event: &Event) {
         match EventKind::from_u32(event.kind) {
-            Some(EventKind::Exec) => {
-                // What ran before in this process is over.
-                self.end(event.tgid);
-                self.look(event.tgid, Some(event.at));
-            }
+            Some(EventKind::Exec) => self.exec(event),
             Some(EventKind::Fork | EventKind::FirstHit) => {
                 if !self.processes.contains(event.tgid) {
                     let exec = self.execs.get(&event.tgid).copied();
@@ -196,7 +193,7 @@ impl Engine {
             }
             Some(EventKind::Exit) => {
                 if self.processes.contains(event.tgid) {
-                    self.end(event.tgid);
+                    self.end(event.tgid, Ended::Exited);
                 } else {
                     self.short_lived(event);
                 }
@@ -254,7 +251,7 @@ impl Engine {
                 !discover::alive(pid, tracked.observation.process.start_ticks)
             });
             if gone {
-                self.end(pid);
+                self.end(pid, Ended::Exited);
             }
         }
         self.scan();

@@ -58,6 +58,10 @@ impl Processes {
         self.tracked.get(&pid)
     }
 
+    pub(super) fn get_mut(&mut self, pid: u32) -> Option<&mut Tracked> {
+        self.tracked.get_mut(&pid)
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Tracked> {
         self.tracked.values_mut()
     }

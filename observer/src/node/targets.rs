@@ -47,6 +47,14 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Whether a program that began then was seen whole.
+    pub(super) fn saw(&self, exec: Option<u64>) -> bool {
+        match &self.attachment {
+            Attachment::Live(attached) => exec.is_some_and(|at| at > attached.since_ns),
+            _ => false,
+        }
+    }
+
     /// One of the files it is known as.
     pub(super) fn file(&self) -> Option<FileId> {
         self.files.first().copied()

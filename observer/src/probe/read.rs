@@ -12,8 +12,8 @@ const NO_EXIST: u64 = 1;
 const EXIST: u64 = 2;
 
 impl Probes {
-    /// Makes `target` the owner of a process, unless the process is
-    /// registered already; returns what is registered.
+    /// Makes `target` (0: whoever hits first) the owner of a process, unless
+    /// the process is registered already; returns what is registered.
     pub fn register(&mut self, tgid: u32, target: u32) -> Result<Registration, ProbeError> {
         // As the programs choose it: microseconds, never 0.
         let epoch = ((clock::monotonic_ns() >> 10) as u32).max(1);

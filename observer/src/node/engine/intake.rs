@@ -6,16 +6,59 @@ use observer_ebpf::{Event, ProcessKey};
 
 use super::Engine;
 use crate::{
-    discover::{self, DiscoverError, Executable, Process},
+    discover::{self, DiscoverError, Executable, FileId, Process},
     gobinary::Inspected,
     node::{
-        coverage::{Attachment, Standing, coverage},
+        coverage::{Standing, coverage},
         inspector::Done,
+        observation::Observation,
         targets::Known,
     },
 };
 
+/// How a program ended in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The process is no more.
+    Exited,
+    /// The process runs another program.
+    ByExec,
+}
+
 impl Engine {
+    /// A process runs a new program.
+    pub(super) fn exec(&mut self, event: &Event) {
+        // A fork's event, or a scan, may have been faster than this one: then
+        // the new program is observed already, and only its beginning is news.
+        // Its registration is younger than the exec where the kernel had none
+        // then (epoch 0), or gave it then.
+        let key = self.processes.get(event.tgid).and_then(|it| it.key);
+        if key.is_some_and(|key| event.epoch == 0 || key.epoch == event.epoch) {
+            self.began(event.tgid, event.at);
+        } else {
+            self.end(event.tgid, Ended::ByExec);
+            self.look(event.tgid, Some(event.at));
+        }
+    }
+
+    /// When an observed process began is known now.
+    fn began(&mut self, pid: u32, exec: u64) {
+        let Some(tracked) = self.processes.get_mut(pid) else {
+            return;
+        };
+        let Some(target) = self.targets.get(tracked.target) else {
+            return;
+        };
+        let standing = Standing {
+            registered: tracked.key.is_some(),
+            from_start: target.saw(Some(exec)),
+        };
+        let mut observation = Observation::clone(&tracked.observation);
+        observation.figures.events.from_start = standing.from_start;
+        observation.coverage = coverage(&target.binary, &target.attachment, standing);
+        tracked.observation = Arc::new(observation);
+    }
+
     /// Everything that runs now.
     pub(super) fn scan(&mut self) {
         match discover::pids() {
@@ -34,20 +77,14 @@ impl Engine {
     pub(super) fn look(&mut self, pid: u32, exec: Option<u64>) {
         let executable = match discover::executable(pid) {
             Ok(executable) => executable,
-            Err(DiscoverError::Gone(_) | DiscoverError::Zombie(_)) => {
-                if let Some(at) = exec {
-                    self.execs.put(pid, at);
-                }
-                return;
-            }
             Err(error) => {
-                tracing::debug!(pid, %error, "process left out");
+                self.left(pid, exec, &error);
                 return;
             }
         };
         match self.targets.known(pid, executable.id) {
             Known::NotGo => {}
-            Known::Target(target) => self.track(pid, target, exec),
+            Known::Target(target) => self.track(pid, executable.id, target, exec),
             known => {
                 let waiting = self.waiting.entry(executable.id).or_default();
                 if waiting.iter().any(|(_, waits, _)| *waits == pid) {
@@ -93,10 +130,7 @@ impl Engine {
                 tracing::info!(file = %path, version = %binary.version, "Go executable");
                 let target = self.targets.attach(probes, executable, &done.file, binary);
                 for (executable, pid, exec) in &waiting {
-                    // The process may have run something else meanwhile.
-                    if discover::executable(*pid).is_ok_and(|now| now.id == executable.id) {
-                        self.track(*pid, target, *exec);
-                    }
+                    self.track(*pid, executable.id, target, *exec);
                 }
                 "go"
             }
@@ -115,31 +149,43 @@ impl Engine {
     }
 
     /// Takes up a process whose file carries probes.
-    fn track(&mut self, pid: u32, target: u32, exec: Option<u64>) {
+    fn track(&mut self, pid: u32, id: FileId, target: u32, exec: Option<u64>) {
         if self.processes.contains(pid) {
             return;
         }
+        // First, so that an exec from here on changes the epoch.
+        let key = self.register(pid);
         let process = match discover::process(pid) {
             Ok(process) => process,
-            Err(DiscoverError::Gone(_) | DiscoverError::Zombie(_)) => {
-                if let Some(at) = exec {
-                    self.execs.put(pid, at);
-                }
-                return;
-            }
             Err(error) => {
-                tracing::debug!(pid, %error, "process left out");
+                self.left(pid, exec, &error);
                 return;
             }
         };
-        let registered = self.register(pid, target);
+        // It has run something else meanwhile: that exec's event is on its way.
+        if process.executable.id != id {
+            return;
+        }
         self.targets.acquire(target);
-        self.insert(process, target, registered, exec);
+        self.insert(process, target, key, exec);
     }
 
-    fn register(&mut self, pid: u32, target: u32) -> Option<ProcessKey> {
-        let probes = self.probes.as_mut()?;
-        match probes.register(pid, target) {
+    /// A process that cannot be looked at.
+    fn left(&mut self, pid: u32, exec: Option<u64>, error: &DiscoverError) {
+        if !error.is_ended() {
+            tracing::debug!(pid, %error, "process left out");
+            return;
+        }
+        if let Some(at) = exec {
+            self.execs.put(pid, at);
+        }
+    }
+
+    /// Gives a process a place in the kernel's maps. Whose probes count for it
+    /// is left to its first hit: what it runs may change at any moment.
+    fn register(&mut self, pid: u32) -> Option<ProcessKey> {
+        const FIRST_HIT_DECIDES: u32 = 0;
+        match self.probes.as_mut()?.register(pid, FIRST_HIT_DECIDES) {
             Ok(registration) => Some(ProcessKey {
                 tgid: pid,
                 epoch: registration.epoch,
@@ -161,10 +207,7 @@ impl Engine {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
-        let from_start = match &entry.attachment {
-            Attachment::Live(attached) => exec.is_some_and(|at| at > attached.since_ns),
-            _ => false,
-        };
+        let from_start = entry.saw(exec);
         let registered = key.is_some() || self.probes.is_none();
         let standing = Standing {
             registered,
@@ -177,7 +220,7 @@ impl Engine {
     }
 
     /// A process is over: its last figures are kept, its entries go.
-    pub(super) fn end(&mut self, pid: u32) {
+    pub(super) fn end(&mut self, pid: u32, how: Ended) {
         let Some(tracked) = self.processes.remove(pid) else {
             return;
         };
@@ -186,6 +229,11 @@ impl Engine {
             (events.goroutines, events.gc) = probes.take(key);
         }
         self.targets.release(tracked.target);
+        // Between fork and exec a child runs its parent's file and does nothing in it.
+        let nothing = events.goroutines.hits == 0 && events.gc.is_none();
+        if how == Ended::ByExec && nothing {
+            return;
+        }
         self.processes.end(&tracked.observation, events);
     }
 
@@ -225,6 +273,6 @@ impl Engine {
         };
         self.targets.acquire(event.target);
         self.insert(process, event.target, Some(key), exec);
-        self.end(event.tgid);
+        self.end(event.tgid, Ended::Exited);
     }
 }
