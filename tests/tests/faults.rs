@@ -216,6 +216,10 @@ fn ten_thousand_processes_leave_the_maps_as_they_were() {
         assert!(!maps.is_empty(), "observer_map_entries is not exported");
         maps
     };
+    // Entries are counted every few seconds.
+    let counted = || metrics::sum(&entries(), "observer_map_entries", &["map=\"PROCESSES\""]);
+    let seen = wait::comes_true(Duration::from_secs(20), || counted() >= Some(1.0));
+    assert!(seen, "{:?}", entries());
     let before = entries();
     let mut parent = Command::new(fixture("parent", GO, "default"))
         .args(["10000", "8"])
@@ -227,8 +231,8 @@ fn ten_thousand_processes_leave_the_maps_as_they_were() {
     wait::until("ten thousand children", Duration::from_secs(400), || {
         parent.try_wait().expect("parent's status")
     });
-    // The figures of an ended process stay for half a minute.
-    let back = wait::comes_true(Duration::from_secs(60), || {
+    // The probes on the parent's file stay for a minute after its end.
+    let back = wait::comes_true(Duration::from_secs(90), || {
         entries().iter().all(|now| {
             let was = metrics::sum(&before, &now.name, &[&now.labels]).unwrap_or(0.0);
             now.value <= was

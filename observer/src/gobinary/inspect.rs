@@ -25,6 +25,9 @@ pub enum Inspected {
     NotGo(NotGoReason),
 }
 
+/// In the table only where the program can reach it: the linker drops the rest.
+const LOADS_PLUGINS: &str = "plugin.open";
+
 /// Inspects an open executable. Reads with `pread` only: the file's position
 /// does not move.
 pub fn inspect(file: &File) -> Result<Inspected, InspectError> {
@@ -88,7 +91,13 @@ fn plan(
         let detail = "neither .gopclntab nor a table that the module data points to";
         return Ok(nothing(Reason::NoFunctionTable, detail));
     };
-    let functions = functions::collect(image, header, &|name| sites::wanted(release, name))?;
+    let wanted = |name: &str| name == LOADS_PLUGINS || sites::wanted(release, name);
+    let functions = functions::collect(image, header, &wanted)?;
+    if functions.iter().any(|it| it.name == LOADS_PLUGINS) {
+        let detail = "it can load plugins, and their goroutines and collections run through \
+                      copies of the runtime's functions that each plugin brings";
+        return Ok(nothing(Reason::UnsupportedBuildMode, detail));
+    }
     Ok(sites::plan(release, &functions, &|address| {
         Some(image.code(address)?.offset)
     }))

@@ -127,26 +127,29 @@ impl Engine {
     fn run(mut self) {
         let began = Instant::now();
         let mut next_sample = began + self.interval;
-        let mut next_sweep = began + SWEEP;
+        let mut next_sweep = began;
         let mut first = true;
-        self.scan();
         while !self.stop.flag.load(Ordering::Relaxed) {
+            if Instant::now() >= next_sweep {
+                self.sweep();
+                next_sweep = Instant::now() + SWEEP;
+            }
             let looked = self.inspector.is_idle() || began.elapsed() > FIRST_LOOK;
             if first && looked {
                 first = false;
                 next_sample = Instant::now();
             }
-            let now = Instant::now();
-            if !first && now >= next_sample {
+            if !first && Instant::now() >= next_sample {
                 self.sample();
                 // A late sample is not made up for by a burst of samples.
                 next_sample = (next_sample + self.interval).max(Instant::now());
             }
-            if now >= next_sweep {
-                self.sweep();
-                next_sweep = Instant::now() + SWEEP;
-            }
-            self.wait(next_sample.min(next_sweep));
+            let next = if first {
+                began + FIRST_LOOK
+            } else {
+                next_sample
+            };
+            self.wait(next.min(next_sweep));
             self.events();
             for done in self.inspector.done() {
                 self.inspected(done);
