@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
     inspect,
-    node::{Node, Snapshot},
+    node::{Node, Snapshots},
     probe::{self, LinkMode, LoadOptions, Probes},
     serve,
     settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
@@ -25,7 +25,7 @@ use observer::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{oneshot, watch},
+    sync::oneshot,
 };
 
 /// How long requests in flight may go on after the signal to end.
@@ -101,11 +101,7 @@ struct Table {
 }
 
 impl Table {
-    fn start(
-        snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-        address: SocketAddr,
-        quit: oneshot::Sender<()>,
-    ) -> Result<Self> {
+    fn start(snapshots: Snapshots, address: SocketAddr, quit: oneshot::Sender<()>) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let info = TerminalInfo {
             listen: address.to_string(),

@@ -1,7 +1,6 @@
 //! Inspection of real Go programs.
 //!
-//! `OBSERVER_FIXTURES` names a directory with one program per Go release and
-//! way of linking, named `<version>-<variant>`, for example `1.26.8-pie`.
+//! Every release and way of linking of the workload fixture.
 
 use std::{
     fs::{self, File},
@@ -13,30 +12,20 @@ use std::{
 use observer::gobinary::{
     Binary, BuildMode, Functions, InspectError, Inspected, NotGoReason, inspect, inspect_bytes,
 };
+use observer_tests::paths::{VARIANTS, VERSIONS, fixture};
 
 /// Memory that inspecting a large file may take.
 const MAX_GROWTH_KIB: u64 = 16 << 10;
 
 fn fixtures() -> Vec<(String, String, PathBuf)> {
-    let directory = std::env::var_os("OBSERVER_FIXTURES")
-        .expect("set OBSERVER_FIXTURES to a directory of Go programs named VERSION-VARIANT");
-    let mut programs = Vec::new();
-    for entry in fs::read_dir(&directory).expect("read OBSERVER_FIXTURES") {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if let Some((version, variant)) = name.split_once('-')
-            && version.starts_with("1.")
-        {
-            programs.push((version.to_owned(), variant.to_owned(), path));
-        }
-    }
-    assert!(
-        !programs.is_empty(),
-        "no VERSION-VARIANT programs in {}",
-        directory.display()
-    );
-    programs.sort();
-    programs
+    let all = VERSIONS
+        .iter()
+        .flat_map(|version| VARIANTS.map(|it| (*version, it)));
+    all.map(|(version, variant)| {
+        let path = fixture("workload", version, variant);
+        (version.to_owned(), variant.to_owned(), path)
+    })
+    .collect()
 }
 
 fn binary(found: Result<Inspected, InspectError>, what: &str) -> Box<Binary> {
@@ -135,24 +124,22 @@ fn a_program_that_embeds_another_is_not_it() {
     );
 }
 
-/// Peak memory since the last reset, in KiB. A test of its own process
-/// (nextest) or thread: others only make the bound harder to keep.
+/// Peak memory since the last reset, in KiB. Tests run one after another;
+/// one beside it would only make the bound harder to keep.
 fn peak(reset: bool) -> u64 {
     if reset {
         fs::write("/proc/self/clear_refs", "5").expect("reset the peak of resident memory");
     }
-    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let status = fs::read_to_string("/proc/self/status").expect("this process's status");
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+        .expect("a VmHWM line");
+    let number = line.trim().trim_end_matches(" kB").parse();
+    number.expect("VmHWM in kB")
 }
 
-/// Alone in its process: run with `--ignored`, as the memory of tests beside
-/// it would count.
 #[test]
-#[ignore = "measures the memory of the whole process: run it alone"]
 fn a_large_program_takes_little_memory() {
     let (_, _, path) = fixtures().pop().unwrap();
     // 200 MB between the program and its section headers, which go: every

@@ -1,7 +1,5 @@
 //! Against real processes of every odd kind.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::{
     fs, io,
     os::{fd::AsRawFd, unix::process::CommandExt},
@@ -366,31 +364,4 @@ fn what_the_kernel_forbids() {
             "{error}"
         );
     }
-}
-
-/// `cargo test -- --ignored --nocapture cost_of_looks`
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_looks() {
-    let measure = |what: &str, look: &dyn Fn(u32) -> bool| {
-        let (mut calls, mut good) = (0_u32, 0_u32);
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(500) {
-            for pid in pids().unwrap() {
-                calls += 1;
-                good += u32::from(look(pid));
-            }
-        }
-        println!(
-            "{what}: {:?} a call, {good} of {calls} programs",
-            start.elapsed() / calls
-        );
-    };
-    measure("pids only", &|_| true);
-    measure("executable", &|pid| executable(pid).is_ok());
-    measure("process", &|pid| process(pid).is_ok());
-    measure("alive", &|pid| alive(pid, 0));
-    let me = std::process::id();
-    measure("executable of one program", &|_| executable(me).is_ok());
-    measure("process of one program", &|_| process(me).is_ok());
 }

@@ -83,9 +83,11 @@ mod tests {
 
     #[test]
     fn boundaries_are_those_client_golang_exports() {
+        // To the bit: dashboards name these bounds as text.
+        let bits = |bounds: &[f64]| bounds.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
         assert_eq!(
-            upper_bounds(),
-            &[
+            bits(upper_bounds()),
+            bits(&[
                 6.399999999999999e-08,
                 6.399999999999999e-07,
                 7.167999999999999e-06,
@@ -94,7 +96,7 @@ mod tests {
                 0.010485759999999998,
                 0.11744051199999998,
                 f64::INFINITY,
-            ]
+            ])
         );
     }
 

@@ -144,7 +144,7 @@ static PROCESSES: [Family; 21] = [
         "Count of goroutines created, the runtime's own included, since the probes were attached.",
         "/sched/goroutines-created:goroutines (1.26+): calls of newproc1",
         Samples::Group(Some(Figure::GoroutinesCreated), 0, |group, sink| {
-            sink.count(group.created)
+            sink.count(group.created);
         }),
     ),
     family(
@@ -154,7 +154,7 @@ static PROCESSES: [Family; 21] = [
         "Count of goroutines ended, the runtime's own included, since the probes were attached.",
         "no name in runtime/metrics: gdestroy (1.22+), goexit0 (up to 1.21)",
         Samples::Group(Some(Figure::GoroutinesExited), 0, |group, sink| {
-            sink.count(group.exited)
+            sink.count(group.exited);
         }),
     ),
     family(
@@ -164,7 +164,7 @@ static PROCESSES: [Family; 21] = [
         "Count of all completed GC cycles.",
         "/gc/cycles/total:gc-cycles",
         Samples::Group(Some(Figure::GcCycles), 0, |group, sink| {
-            sink.count(group.cycles.iter().sum())
+            sink.count(group.cycles.iter().sum());
         }),
     ),
     family(
@@ -184,7 +184,7 @@ static PROCESSES: [Family; 21] = [
         "Count of completed GC cycles forced by the application.",
         "/gc/cycles/forced:gc-cycles: gcTriggerCycle",
         Samples::Group(Some(Figure::GcCycles), 0, |group, sink| {
-            sink.count(group.cycles[FORCED])
+            sink.count(group.cycles[FORCED]);
         }),
     ),
     family(
@@ -219,7 +219,7 @@ static PROCESSES: [Family; 21] = [
         "Stops of the world for sweep termination, the start of a GC cycle.",
         "stops for stwGCSweepTerm, from stopping to running again",
         Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            phase(group, SWEEP_TERMINATION, sink)
+            phase(group, SWEEP_TERMINATION, sink);
         }),
     ),
     family(
@@ -242,7 +242,7 @@ static PROCESSES: [Family; 21] = [
         "Stops of the world for mark termination, the end of a GC cycle, restarts of marking included.",
         "stops for stwGCMarkTerm, from stopping to running again",
         Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            phase(group, MARK_TERMINATION, sink)
+            phase(group, MARK_TERMINATION, sink);
         }),
     ),
     family(
@@ -252,7 +252,7 @@ static PROCESSES: [Family; 21] = [
         "Distribution of individual GC-related stop-the-world pause latencies, from deciding to stop the world until it is started again. The sum is exact.",
         "/sched/pauses/total/gc:seconds (1.22+), /gc/pauses:seconds before; client_golang's buckets",
         Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            sink.histogram(&group.total_gc)
+            sink.histogram(&group.total_gc);
         }),
     ),
     family(
@@ -262,7 +262,7 @@ static PROCESSES: [Family; 21] = [
         "Distribution of individual non-GC-related stop-the-world pause latencies, from deciding to stop the world until it is started again. The sum is exact.",
         "/sched/pauses/total/other:seconds (1.22+); client_golang's buckets",
         Samples::Group(Some(Figure::OtherStops), 0, |group, sink| {
-            sink.histogram(&group.total_other)
+            sink.histogram(&group.total_other);
         }),
     ),
     family(
@@ -272,7 +272,7 @@ static PROCESSES: [Family; 21] = [
         "Distribution of individual GC-related stop-the-world stopping latencies, from deciding to stop the world until all Ps are stopped. The sum is exact.",
         "/sched/pauses/stopping/gc:seconds (1.22+); client_golang's buckets",
         Samples::Group(Some(Figure::GcPauses), 22, |group, sink| {
-            sink.histogram(&group.stopping_gc)
+            sink.histogram(&group.stopping_gc);
         }),
     ),
     family(
@@ -282,7 +282,7 @@ static PROCESSES: [Family; 21] = [
         "Distribution of individual non-GC-related stop-the-world stopping latencies, from deciding to stop the world until all Ps are stopped. The sum is exact.",
         "/sched/pauses/stopping/other:seconds (1.22+); client_golang's buckets",
         Samples::Group(Some(Figure::OtherStops), 22, |group, sink| {
-            sink.histogram(&group.stopping_other)
+            sink.histogram(&group.stopping_other);
         }),
     ),
     family(
@@ -292,7 +292,7 @@ static PROCESSES: [Family; 21] = [
         "Count of stops of the world by reason; a reason that has not occurred is left out.",
         "stwReason, or the caller up to 1.20",
         Samples::Group(None, 0, |group, sink| {
-            stops(group, sink, |stop| Value::Integer(stop.count))
+            stops(group, sink, |stop| Value::Integer(stop.count));
         }),
     ),
     family(
@@ -302,7 +302,7 @@ static PROCESSES: [Family; 21] = [
         "Time the world was stopped by reason, from deciding to stop until it is started again.",
         "as /sched/pauses/total, by stwReason",
         Samples::Group(None, 0, |group, sink| {
-            stops(group, sink, |stop| Value::Float(seconds(stop.total_ns)))
+            stops(group, sink, |stop| Value::Float(seconds(stop.total_ns)));
         }),
     ),
     family(
@@ -312,7 +312,7 @@ static PROCESSES: [Family; 21] = [
         "Part of go_sched_stops_seconds_total until all Ps were stopped.",
         "as /sched/pauses/stopping (1.22+), by stwReason",
         Samples::Group(None, 22, |group, sink| {
-            stops(group, sink, |stop| Value::Float(seconds(stop.stopping_ns)))
+            stops(group, sink, |stop| Value::Float(seconds(stop.stopping_ns)));
         }),
     ),
     family(

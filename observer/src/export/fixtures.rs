@@ -6,8 +6,7 @@ use std::{
 };
 
 use observer_ebpf::{
-    GcCycleFigures, GcFigures, GoroutineFigures, PendingTrigger, StopFigures,
-    TIME_HISTOGRAM_BUCKETS, TimeHistogram,
+    GcCycleFigures, GcFigures, GoroutineFigures, StopFigures, TIME_HISTOGRAM_BUCKETS, TimeHistogram,
 };
 
 use crate::{
@@ -88,16 +87,7 @@ pub(crate) fn gc() -> GcFigures {
         stopping_gc: histogram(&[2_000, 2_000, 2_000, 3_000, 3_000, 3_000]),
         stopping_other: histogram(&[1_000]),
         hits: 40,
-        pending: [PendingTrigger::default(); observer_ebpf::PENDING_TRIGGERS],
-        pending_next: 0,
-        trigger: 0,
-        cycle_seen: 0,
-        reason: 0,
-        stop_began: 0,
-        stopping_ns: 0,
-        start_kind: 0,
-        _pad: 0,
-        cycle: GcCycleFigures::default(),
+        ..GcFigures::ZERO
     }
 }
 

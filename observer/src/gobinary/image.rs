@@ -216,7 +216,7 @@ impl<'s> Image<'s> {
                 rela = Some(value);
             } else if tag == DT_RELASZ {
                 rela_size = value;
-            } else if tag == DT_FLAGS_1 && value & u64::from(DF_1_PIE.0) != 0 {
+            } else if tag == DT_FLAGS_1 && value & DF_1_PIE.0 != 0 {
                 self.runnable = true;
             }
         }

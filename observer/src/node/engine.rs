@@ -46,6 +46,9 @@ pub enum StartError {
     Engine(#[from] std::io::Error),
 }
 
+/// The latest snapshot, `None` until there is one.
+pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+
 /// The running engine.
 pub struct Node {
     thread: JoinHandle<()>,
@@ -64,7 +67,7 @@ impl Node {
         interval: Duration,
         probes: Option<Probes>,
         missing: Vec<String>,
-    ) -> Result<(Self, watch::Receiver<Option<Arc<Snapshot>>>), StartError> {
+    ) -> Result<(Self, Snapshots), StartError> {
         let (sender, receiver) = watch::channel(None);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(std::io::Error::from)?;

@@ -12,7 +12,7 @@ mod observation;
 mod processes;
 mod targets;
 
-pub use engine::{Node, StartError};
+pub use engine::{Node, Snapshots, StartError};
 pub use observation::{
     Coverage, EventFigures, Figures, Health, LastCycle, Missing, Observation, Snapshot, Stops,
 };

@@ -20,13 +20,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, watch},
-};
+use tokio::{net::TcpListener, sync::Notify};
 
 use self::cache::{Cache, Content};
-use crate::{export::Format, node::Snapshot};
+use crate::{
+    export::Format,
+    node::{Snapshot, Snapshots},
+};
 
 /// How long open requests may take to finish once the server stops.
 const GRACE: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ observer: the Go runtime of every process on this node, seen from the kernel
 ";
 
 struct Node {
-    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    snapshots: Snapshots,
     cache: Cache,
 }
 
@@ -87,7 +87,7 @@ impl Node {
 /// for requests under way.
 pub async fn serve(
     listener: TcpListener,
-    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    snapshots: Snapshots,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let router = router(snapshots);
@@ -105,7 +105,7 @@ pub async fn serve(
     }
 }
 
-fn router(snapshots: watch::Receiver<Option<Arc<Snapshot>>>) -> Router {
+fn router(snapshots: Snapshots) -> Router {
     let node = Arc::new(Node {
         snapshots,
         cache: Cache::default(),

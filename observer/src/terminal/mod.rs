@@ -16,10 +16,9 @@ use std::{
 };
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use tokio::sync::watch;
 
 use self::rows::Rates;
-use crate::node::Snapshot;
+use crate::node::{Snapshot, Snapshots};
 
 /// How long a key or a new snapshot may wait.
 const TICK: Duration = Duration::from_millis(100);
@@ -41,10 +40,7 @@ pub struct TerminalInfo {
     clippy::needless_pass_by_value,
     reason = "the thread that runs this owns its receiver and settings"
 )]
-pub fn run(
-    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-    info: TerminalInfo,
-) -> io::Result<()> {
+pub fn run(snapshots: Snapshots, info: TerminalInfo) -> io::Result<()> {
     // `try_init` sets the panic hook that restores; the guard covers returns.
     let mut terminal = ratatui::try_init()?;
     let _restore = Restore;

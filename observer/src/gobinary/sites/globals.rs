@@ -50,7 +50,7 @@ fn max_m_count(image: &Image) -> Result<u64, Missing> {
                 && i.op1_kind() == OpKind::Immediate32
                 && i.immediate(1) == MAX_M_COUNT
         })
-        .map(|i| i.ip_rel_memory_address())
+        .map(iced_x86::Instruction::ip_rel_memory_address)
         .collect();
     match addresses.into_iter().collect::<Vec<_>>()[..] {
         // Fields before it are subtracted from it.
