@@ -2,6 +2,23 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+#![allow(
+    clippy::inline_always,
+    reason = "the verifier checks one function at a time; what crosses a call it forgets"
+)]
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "fields of the kernel's structures lie at offsets known at load time only"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "contexts are handles, and the macros that make the programs pass them so"
+)]
+#![allow(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::single_match_else,
+    reason = "everything is inlined; the form that reads best stays"
+)]
 
 mod atomic;
 mod events;
