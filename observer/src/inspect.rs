@@ -72,21 +72,44 @@ fn open(what: &Path) -> Result<(File, String, Option<discover::Process>)> {
     Ok((file, name, None))
 }
 
+/// Names come from a file of a stranger; a terminal obeys control characters.
+fn plain(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
 fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
     let binary = report.binary;
-    writeln!(out, "file        {}", report.file)?;
+    writeln!(out, "file        {}", plain(&report.file))?;
     if let Some(process) = report.process {
-        writeln!(out, "process     {} ({})", process.pid, process.comm)?;
+        writeln!(
+            out,
+            "process     {} ({})",
+            process.pid,
+            plain(&process.comm)
+        )?;
         if let Some(container) = &process.container {
             writeln!(out, "container   {}", container.id)?;
         }
     }
     writeln!(out, "go          {}", binary.version)?;
     if let Some(path) = &binary.path {
-        writeln!(out, "main        {path}")?;
+        writeln!(out, "main        {}", plain(path))?;
     }
     if let Some(module) = &binary.module {
-        writeln!(out, "module      {} {}", module.path, module.version)?;
+        writeln!(
+            out,
+            "module      {} {}",
+            plain(&module.path),
+            plain(&module.version)
+        )?;
     }
     let stripped = if binary.stripped { ", stripped" } else { "" };
     writeln!(
@@ -116,7 +139,7 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
             "  {:<27} {:#x}  {}  [{}] {cost}",
             format!("{:?}", site.kind),
             site.address,
-            site.function,
+            plain(&site.function),
             site.instruction
         )?;
     }

@@ -11,13 +11,13 @@ use crate::{
 };
 
 const TARGET: &str = "inspect";
-/// Seeds: small ones, each with another layout of the function table.
-const SEEDS: &[&str] = &[
+/// Programs to change, each with another layout of the function table.
+const PROGRAMS: &[&str] = &[
     "workload-1.17.13-stripped",
     "workload-1.19.13-piestripped",
     "workload-1.22.12-stripped",
-    "workload-1.27.4-stripped",
     "workload-1.27.4-cgopiestripped",
+    "workload-1.27.4-stripped",
 ];
 
 /// `cargo xtask fuzz`.
@@ -39,13 +39,13 @@ pub(crate) fn run(workspace: &Workspace, step: &Step, fixtures: &Path, seconds: 
         package.display()
     );
     let corpus = workspace.cache.fuzz_corpus().join(TARGET);
+    let programs = workspace.cache.fuzz_corpus().join("programs");
     fs::create_dir_all(&corpus)?;
-    for seed in SEEDS {
-        let from = fixtures.join(seed);
-        let to = corpus.join(seed);
-        if from.exists() && !to.exists() {
-            fs::copy(from, to)?;
-        }
+    fs::create_dir_all(&programs)?;
+    for (number, name) in PROGRAMS.iter().enumerate() {
+        fs::copy(fixtures.join(name), programs.join(name))?;
+        // One unchanged program each, to begin with.
+        fs::write(corpus.join(name), [number as u8])?;
     }
     let mut command = workspace.cargo(["fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
     command
@@ -55,12 +55,12 @@ pub(crate) fn run(workspace: &Workspace, step: &Step, fixtures: &Path, seconds: 
         .arg(&corpus)
         .arg("--")
         .arg(format!("-max_total_time={seconds}"))
-        // Above the size of the seeds, which would be cut at 1 MiB otherwise.
-        .args(["-max_len=4194304", "-timeout=10", "-rss_limit_mb=2048"])
+        .args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048"])
         .arg("-print_final_stats=1")
         // Sanitizers are unstable flags; this lets the pinned stable
         // toolchain take them.
         .env("RUSTC_BOOTSTRAP", "1")
+        .env("OBSERVER_FUZZ_PROGRAMS", &programs)
         .env_remove("CARGO_TARGET_DIR");
     step.run(&mut command)
 }
