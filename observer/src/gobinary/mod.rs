@@ -4,6 +4,7 @@
 //! A file is data from a stranger: every read is bounded, every count and
 //! offset checked, and whatever is wrong is a typed error, never a panic.
 
+pub mod globals;
 mod version;
 
 pub use observer_ebpf::{Abi, SiteKind};
