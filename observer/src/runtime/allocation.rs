@@ -64,14 +64,14 @@ struct Wanted {
 }
 
 impl Caches {
-    /// The figures, and what the caches would add to `gcController.totalAlloc`.
+    /// The figures as of now.
     pub(super) fn read(
         &mut self,
         memory: &Memory,
         layout: &Layout,
         heap: &HeapStats,
         snapshot: &Snapshot,
-    ) -> Result<(Allocation, u64), StateError> {
+    ) -> Result<Allocation, StateError> {
         let sizes = &layout.size_classes;
         let totals = Totals::read(heap, sizes, snapshot.heap_stats());
         let again = Totals::read(heap, sizes, snapshot.heap_stats_again());
@@ -94,7 +94,7 @@ impl Caches {
             .wrapping_add_signed(unflushed.objects)
             .wrapping_add(tiny);
         let frees = totals.frees.wrapping_add(tiny);
-        let allocation = Allocation {
+        Ok(Allocation {
             heap_bytes: total_bytes
                 .checked_sub(totals.freed_bytes)
                 .ok_or_else(|| StateError::implausible("freed bytes", totals.freed_bytes))?,
@@ -104,8 +104,7 @@ impl Caches {
             total_bytes,
             mallocs,
             frees,
-        };
-        Ok((allocation, unflushed.bytes.max(0) as u64))
+        })
     }
 
     /// Reads the spans of every cache that may have changed.

@@ -59,8 +59,8 @@ pub struct Scheduler {
 /// What the user of the program set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Settings {
-    /// GOGC in percent; `None` when off.
-    pub gogc_percent: Option<u64>,
+    /// GOGC in percent; `u64::MAX` when off, as `/gc/gogc:percent` has it.
+    pub gogc_percent: u64,
     /// GOMEMLIMIT in bytes, 1.19 and later; `i64::MAX` when there is none.
     pub memory_limit_bytes: Option<u64>,
 }
@@ -73,8 +73,9 @@ pub struct Heap {
     /// `gcController.heapMarked`: what the last collection found alive
     /// (`/gc/heap/live:bytes`).
     pub marked_bytes: u64,
-    /// `MemStats.NextGC`, the memory limit's goal included.
-    pub next_gc_bytes: Option<u64>,
+    /// `/gc/heap/goal:bytes`, the memory limit's goal included; without a
+    /// limit this is `MemStats.NextGC`.
+    pub next_gc_bytes: u64,
 }
 
 /// Allocation, with what the Ps' caches hold and have not yet reported.
@@ -174,8 +175,6 @@ pub enum Figure {
     MemoryLimit,
     /// [`StateFigures::allocation`].
     Allocation,
-    /// [`Heap::next_gc_bytes`].
-    NextGc,
     /// [`StateFigures::cpu`].
     CollectorCpu,
     /// [`StateFigures::stops`].
@@ -191,7 +190,6 @@ impl Figure {
             Self::MutexWait => "state_mutex_wait",
             Self::MemoryLimit => "state_memory_limit",
             Self::Allocation => "state_allocation",
-            Self::NextGc => "state_next_gc",
             Self::CollectorCpu => "state_gc_cpu",
             Self::Stops => "state_stops",
         }

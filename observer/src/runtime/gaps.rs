@@ -53,7 +53,6 @@ pub(super) fn find(layout: &Layout, addresses: Addresses, threads_known: bool) -
     if layout.heap_stats.is_none() {
         let detail = "the place of memstats.heapStats is not known";
         gap(Figure::Allocation, GapReason::UnknownLayout, detail);
-        gap(Figure::NextGc, GapReason::UnknownLayout, detail);
     }
     if layout.cpu_stats.is_none() {
         gap(

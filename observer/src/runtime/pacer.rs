@@ -8,7 +8,7 @@ const RUNWAY: u64 = 64 << 10;
 /// Least room left below the memory limit.
 const HEADROOM: u64 = 1 << 20;
 
-/// What the pacer knows, as `MemStats` would find it.
+/// What the pacer knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pacer {
     memory_limit: u64,
@@ -23,14 +23,11 @@ pub(super) struct Pacer {
     scaled_headroom: bool,
 }
 
-/// `MemStats.NextGC`. `unflushed` is what the Ps have allocated and not yet
-/// added to `gcController.totalAlloc`.
-pub(super) fn next_gc(
-    layout: &Controller,
-    version: GoVersion,
-    bytes: &[u8],
-    unflushed: u64,
-) -> Option<u64> {
+/// `gcController.heapGoal()` as the runtime would compute it now, which is
+/// `/gc/heap/goal:bytes`. `ReadMemStats` first empties the Ps' caches of stacks
+/// and so moves a goal that comes from the memory limit; without a limit its
+/// `NextGC` is the same.
+pub(super) fn next_gc(layout: &Controller, version: GoVersion, bytes: &[u8]) -> Option<u64> {
     if let Some(goal) = layout.goal {
         return Some(goal.of(bytes));
     }
@@ -43,7 +40,6 @@ pub(super) fn next_gc(
         heap_alloc: layout
             .total_alloc?
             .of(bytes)
-            .wrapping_add(unflushed)
             .checked_sub(layout.total_free?.of(bytes))?,
         mapped_ready: layout.mapped_ready?.of(bytes),
         heap_marked: layout.heap_marked.of(bytes),

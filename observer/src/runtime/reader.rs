@@ -19,7 +19,7 @@ use super::{
 use crate::gobinary::globals::Globals;
 
 /// Tries of one sample before it is dropped.
-const TRIES: usize = 3;
+const TRIES: usize = 4;
 
 /// Reads one process's runtime state.
 pub struct Reader {
@@ -84,10 +84,10 @@ impl Reader {
     /// Reads the state once. An error drops this sample; whether the next may
     /// succeed says [`StateError::is_passing`].
     pub fn sample(&mut self) -> Result<StateFigures, StateError> {
-        let mut result = self.read();
-        for _ in 1..TRIES {
+        let mut result = self.read(true);
+        for again in 1..TRIES {
             match &result {
-                Err(error) if error.is_passing() => result = self.read(),
+                Err(error) if error.is_passing() => result = self.read(again + 1 < TRIES),
                 _ => break,
             }
         }
@@ -96,28 +96,27 @@ impl Reader {
         Ok(figures)
     }
 
-    fn read(&mut self) -> Result<StateFigures, StateError> {
+    fn read(&mut self, strict: bool) -> Result<StateFigures, StateError> {
         self.snapshot.take(&self.memory)?;
         if !self.confirmed {
             confirm::places(&self.layout, &self.snapshot)?;
             self.confirmed = true;
         }
         let layout = &self.layout;
-        let allocated = match &layout.heap_stats {
+        let allocation = match &layout.heap_stats {
             Some(heap) => Some(
                 self.caches
                     .read(&self.memory, layout, heap, &self.snapshot)?,
             ),
             None => None,
         };
-        let unflushed = allocated.as_ref().map(|(_, bytes)| *bytes);
         let (extra, mutex_wait_ns) = self.threads()?;
         let mut figures = StateFigures {
-            goroutines: self.goroutines(extra)?,
+            goroutines: self.goroutines(extra, strict)?,
             scheduler: self.scheduler(mutex_wait_ns),
             settings: self.settings(),
-            heap: self.heap(unflushed)?,
-            allocation: allocated.map(|(allocation, _)| allocation),
+            heap: self.heap()?,
+            allocation,
             collections: self.collections(),
             stops: self.stops(),
             cpu: self.cpu(),
@@ -169,7 +168,7 @@ impl Reader {
         Ok((Some(self.threads.extra), mutex_wait))
     }
 
-    fn goroutines(&self, extra: Option<u64>) -> Result<Goroutines, StateError> {
+    fn goroutines(&self, extra: Option<u64>, strict: bool) -> Result<Goroutines, StateError> {
         let (s, p) = (&self.layout.sched, &self.layout.p);
         let (sched, again) = (self.snapshot.sched(), self.snapshot.sched_again());
         let dead = [s.dead, s.dead_with_stack, s.dead_without_stack];
@@ -179,8 +178,9 @@ impl Reader {
             .flatten()
             .map(of)
             .fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
-        if first != last {
-            // Dead ones moved between the Ps and the scheduler meanwhile.
+        if strict && first != last {
+            // Dead ones moved between the Ps and the scheduler meanwhile. Where
+            // they never stand still, this is as near as `gcount` itself gets.
             return Err(StateError::Torn("sched.gFree"));
         }
         let p_dead = p.dead.or(p.dead_size);
@@ -247,22 +247,19 @@ impl Reader {
         let c = &self.layout.controller;
         let bytes = self.snapshot.controller();
         Settings {
-            gogc_percent: u64::try_from(c.percent.signed(bytes)).ok(),
+            gogc_percent: u64::try_from(c.percent.signed(bytes)).unwrap_or(u64::MAX),
             memory_limit_bytes: c.memory_limit.map(|limit| limit.of(bytes)),
         }
     }
 
-    fn heap(&self, unflushed: Option<u64>) -> Result<Heap, StateError> {
+    fn heap(&self) -> Result<Heap, StateError> {
         let c = &self.layout.controller;
         let bytes = self.snapshot.controller();
-        let goal = unflushed.map(|unflushed| {
-            pacer::next_gc(c, self.layout.version, bytes, unflushed)
-                .ok_or(StateError::Torn("gcController"))
-        });
+        let goal = pacer::next_gc(c, self.layout.version, bytes);
         Ok(Heap {
             live_bytes: c.heap_live.of(bytes),
             marked_bytes: c.heap_marked.of(bytes),
-            next_gc_bytes: goal.transpose()?,
+            next_gc_bytes: goal.ok_or(StateError::Torn("gcController"))?,
         })
     }
 
