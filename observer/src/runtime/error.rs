@@ -11,6 +11,10 @@ pub enum StateError {
     /// A global that every sample needs is not known in this binary.
     #[error("the address of runtime.{0} is not known in this binary")]
     MissingGlobal(&'static str),
+    /// The process has executed another program, or the same again: its
+    /// state needs a new reader.
+    #[error("process {0} has executed a new program")]
+    Replaced(u32),
     /// The runtime has not set itself up yet.
     #[error("the runtime has not started yet; try again")]
     NotStarted,

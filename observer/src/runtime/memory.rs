@@ -117,11 +117,7 @@ impl Memory {
     /// was given less the one in the file. Right for fixed, position
     /// independent and externally linked executables alike.
     pub(super) fn open(pid: u32, image: Image) -> Result<Self, MemoryError> {
-        let auxv = fs::read(format!("/proc/{pid}/auxv")).map_err(|e| file_error(pid, e))?;
-        if auxv.is_empty() {
-            // A process that is ending has no memory any more.
-            return Err(MemoryError::Gone { pid });
-        }
+        let auxv = auxiliary_vector(pid)?;
         let mut values = words(&auxv);
         let entry = loop {
             match (values.next(), values.next()) {
@@ -214,6 +210,17 @@ impl Memory {
             }),
         }
     }
+}
+
+/// What the kernel told the program when it started it: random addresses
+/// among others, so each `exec` has its own.
+pub(super) fn auxiliary_vector(pid: u32) -> Result<Vec<u8>, MemoryError> {
+    let auxv = fs::read(format!("/proc/{pid}/auxv")).map_err(|e| file_error(pid, e))?;
+    if auxv.is_empty() {
+        // A process that is ending has no memory any more.
+        return Err(MemoryError::Gone { pid });
+    }
+    Ok(auxv)
 }
 
 fn file_error(pid: u32, source: io::Error) -> MemoryError {

@@ -11,7 +11,7 @@ use super::{
     gaps,
     histogram::TimeHistogram,
     layout::{Field, Layout},
-    memory::{Image, Memory, word},
+    memory::{Image, Memory, auxiliary_vector, word},
     pacer,
     snapshot::{Addresses, Snapshot},
     threads::{MOST_THREADS, Threads, Version},
@@ -20,6 +20,9 @@ use crate::gobinary::globals::Globals;
 
 /// Tries of one sample before it is dropped.
 const TRIES: usize = 4;
+/// Dropped samples in a row after which the last good one is no longer
+/// believed either.
+const MOST_FAILURES: u32 = 10;
 
 /// Reads one process's runtime state.
 pub struct Reader {
@@ -31,6 +34,9 @@ pub struct Reader {
     follow_threads: bool,
     confirmed: bool,
     previous: Option<StateFigures>,
+    failures: u32,
+    pid: u32,
+    auxv: Vec<u8>,
     gaps: Vec<StateGap>,
 }
 
@@ -42,6 +48,7 @@ impl Reader {
         globals: &Globals,
         layout: Layout,
     ) -> Result<Self, StateError> {
+        let auxv = auxiliary_vector(pid)?;
         let memory = Memory::open(pid, image)?;
         let live = |name: &'static str, global: &Option<crate::gobinary::globals::Global>| {
             let found = global.as_ref().ok_or(StateError::MissingGlobal(name))?;
@@ -71,6 +78,9 @@ impl Reader {
             follow_threads: known && addresses.allm.is_some(),
             confirmed: false,
             previous: None,
+            failures: 0,
+            pid,
+            auxv,
             gaps,
             layout,
         })
@@ -91,9 +101,29 @@ impl Reader {
                 _ => break,
             }
         }
-        let figures = result?;
+        let figures = match result {
+            Ok(figures) => figures,
+            Err(error) => return Err(self.judge(error)),
+        };
+        self.failures = 0;
         self.previous = Some(figures.clone());
         Ok(figures)
+    }
+
+    /// What an error means for the samples to come.
+    fn judge(&mut self, error: StateError) -> StateError {
+        match auxiliary_vector(self.pid) {
+            Ok(auxv) if auxv != self.auxv => return StateError::Replaced(self.pid),
+            Ok(_) => {}
+            Err(gone) => return gone.into(),
+        }
+        self.failures += 1;
+        if self.failures >= MOST_FAILURES {
+            // Rather the last good sample was wrong than all since.
+            self.failures = 0;
+            self.previous = None;
+        }
+        error
     }
 
     fn read(&mut self, strict: bool) -> Result<StateFigures, StateError> {
