@@ -20,7 +20,7 @@ use anyhow::{Context as _, bail};
 /// A field is taken to lie between two releases of the list where it lies in
 /// both; so the list should have, of every minor version, the first and the
 /// last patch, and both sides of every patch that moved a field.
-pub fn run(toolchains: &[(String, PathBuf)], out: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(toolchains: &[(String, PathBuf)], out: &Path) -> anyhow::Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("layouts");
     let Some((_, newest)) = toolchains
         .iter()

@@ -37,13 +37,13 @@ struct Unflushed {
     objects: i64,
 }
 
-/// A cache as of the last sample, to skip what cannot have changed.
+/// A cache as of the last sample, to tell whether anything happened.
 #[derive(Clone, Debug, Default)]
 struct Known {
     ticks: (u64, u64),
     idle: bool,
     address: u64,
-    spans: Vec<u8>,
+    bytes: Vec<u8>,
     unflushed: Unflushed,
 }
 
@@ -115,17 +115,22 @@ impl Caches {
         heap: &HeapStats,
         snapshot: &Snapshot,
     ) -> Result<(), StateError> {
+        // Something that runs may allocate from another P's cache, for a new
+        // thread for example. So either nothing ran at all or all are read.
+        let mut still = self.known.len() == snapshot.gomaxprocs();
         self.known
             .resize_with(snapshot.gomaxprocs(), Known::default);
+        for (known, cache) in self.known.iter_mut().zip(snapshot.caches()) {
+            still &= known.update(layout, cache);
+        }
+        if still {
+            return Ok(());
+        }
         let mut wanted = Vec::new();
-        let mut stale = Vec::new();
-        for (i, cache) in snapshot.caches().enumerate() {
-            let known = &mut self.known[i];
-            if !known.update(layout, heap, cache) {
-                continue;
-            }
-            stale.push(i);
-            for (index, address) in words(&known.spans).enumerate() {
+        let spans = heap.cache_spans;
+        for (i, (known, cache)) in self.known.iter_mut().zip(snapshot.caches()).enumerate() {
+            known.unflushed = Unflushed::default();
+            for (index, address) in words(cache.field(spans)).enumerate() {
                 if address != 0 {
                     wanted.push(Wanted {
                         address,
@@ -143,23 +148,27 @@ impl Caches {
         wanted.sort_unstable_by_key(|span| span.address);
         self.batch.clear();
         ask(&mut self.batch, heap, &mut wanted);
-        let spans = heap.cache_spans;
-        let again: Vec<Slot> = stale
-            .iter()
-            .map(|i| {
-                self.batch
-                    .add(self.known[*i].address + spans.offset as u64, spans.size)
+        let known = self.known.iter();
+        let again: Vec<Option<Slot>> = known
+            .map(|known| {
+                (known.address != 0).then(|| {
+                    self.batch
+                        .add(known.address + spans.offset as u64, spans.size)
+                })
             })
             .collect();
-        memory.fetch(&mut self.batch)?;
+        if let Err(error) = memory.fetch(&mut self.batch) {
+            // Nothing is known of them now.
+            self.known.clear();
+            return Err(error.into());
+        }
         for span in &wanted {
             // Given back meanwhile: by now it counts in the ring.
             let known = &mut self.known[span.cache];
-            let Ok(at) = stale.binary_search(&span.cache) else {
+            let (Some(slot), Some(again)) = (span.slot, again[span.cache]) else {
                 continue;
             };
-            let Some(slot) = span.slot else { continue };
-            if word(self.batch.bytes(again[at]), 8 * span.index) != span.address {
+            if word(self.batch.bytes(again), 8 * span.index) != span.address {
                 continue;
             }
             let bytes = &self.batch.bytes(slot)[span.skip..];
@@ -213,28 +222,25 @@ fn ask(batch: &mut Batch, heap: &HeapStats, wanted: &mut [Wanted]) {
 }
 
 impl Known {
-    /// Takes over what the sample shows; whether the spans must be read. A P
-    /// that was idle, is idle, and has not scheduled anything in between has
-    /// not allocated.
-    fn update(&mut self, layout: &Layout, heap: &HeapStats, cache: Cache<'_>) -> bool {
+    /// Takes over what the sample shows; whether the P was idle, is idle, and
+    /// has neither scheduled nor allocated anything that shows in between.
+    fn update(&mut self, layout: &Layout, cache: Cache<'_>) -> bool {
         let p = cache.processor;
         let ticks = (layout.p.schedule_tick.of(p), layout.p.syscall_tick.of(p));
         let idle = layout.p.status.of(p) == IDLE;
-        let spans = cache.field(heap.cache_spans);
         let same = idle
             && self.idle
             && self.ticks == ticks
             && self.address == cache.address
-            && self.spans == spans;
+            && self.bytes == cache.bytes;
         if !same {
-            self.spans.clear();
-            self.spans.extend_from_slice(spans);
-            self.unflushed = Unflushed::default();
+            self.bytes.clear();
+            self.bytes.extend_from_slice(cache.bytes);
+            self.ticks = ticks;
+            self.idle = idle;
+            self.address = cache.address;
         }
-        self.ticks = ticks;
-        self.idle = idle;
-        self.address = cache.address;
-        !same && self.address != 0
+        same
     }
 }
 

@@ -2,7 +2,11 @@
 //! invariants say about places, and at every sample against the last one.
 
 use super::{
-    error::StateError, figures::StateFigures, layout::Layout, memory::word, snapshot::Snapshot,
+    error::StateError,
+    figures::{CollectorCpu, StateFigures},
+    layout::Layout,
+    memory::word,
+    snapshot::Snapshot,
 };
 
 /// `defaultHeapMinimum`: the least heap goal at GOGC=100.
@@ -54,16 +58,22 @@ pub(super) fn places(layout: &Layout, snapshot: &Snapshot) -> Result<(), StateEr
     if last != ended || layout.memstats.forced_cycles.of(memstats) > cycles {
         return Err(StateError::unconfirmed("memstats", "last_gc_unix", last));
     }
-    if let (Some(cpu), Some(bytes)) = (&layout.cpu_stats, snapshot.cpu_stats()) {
-        let parts = [cpu.assist, cpu.dedicated, cpu.idle_mark, cpu.pause];
-        let sum = parts
-            .iter()
-            .fold(0, |sum: u64, f| sum.wrapping_add(f.of(bytes)));
-        if sum != cpu.gc_total.of(bytes) || sum > cpu.total.of(bytes) {
-            return Err(StateError::unconfirmed("work.cpuStats", "GCTotalTime", sum));
-        }
-    }
     Ok(())
+}
+
+/// Whether the parts of the collector's CPU time are its total.
+pub(super) fn adds_up(cpu: &CollectorCpu) -> bool {
+    let parts = [
+        cpu.mark_assist_ns,
+        cpu.mark_dedicated_ns,
+        cpu.mark_idle_ns,
+        cpu.pause_ns,
+    ];
+    let sum = parts
+        .iter()
+        .fold(0, |sum: u64, part| sum.wrapping_add(*part));
+    // A cycle always pauses, so after the first one nothing here is zero.
+    sum != 0 && sum == cpu.gc_total_ns && sum <= cpu.total_ns && cpu.user_ns <= cpu.total_ns
 }
 
 /// Bounds that every sample keeps, and counters that only grow.

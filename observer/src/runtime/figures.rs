@@ -204,8 +204,10 @@ pub enum GapReason {
     NotInRelease,
     /// No place is proven for one of its fields in this release.
     UnknownLayout,
-    /// A global variable was not found, or not by enough witnesses.
+    /// A global variable was not found.
     NoGlobal,
+    /// One was found, but what the process has there cannot be it.
+    Unconfirmed,
     /// The process has more threads than are followed at each sample.
     TooManyThreads,
 }
@@ -217,6 +219,7 @@ impl GapReason {
             Self::NotInRelease => "not_in_release",
             Self::UnknownLayout => "unknown_layout",
             Self::NoGlobal => "no_global",
+            Self::Unconfirmed => "unconfirmed",
             Self::TooManyThreads => "too_many_threads",
         }
     }

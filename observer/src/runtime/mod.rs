@@ -15,6 +15,7 @@ mod goroutines;
 mod histogram;
 mod layout;
 mod memory;
+mod optional;
 mod pacer;
 mod reader;
 mod snapshot;

@@ -5,16 +5,16 @@ use super::{
     confirm,
     error::StateError,
     figures::{
-        Collections, CollectorCpu, Figure, GapReason, Goroutines, Heap, Pause, Scheduler, Settings,
-        StateFigures, StateGap, Stops,
+        Collections, Goroutines, Heap, Pause, Scheduler, Settings, StateFigures, StateGap, Stops,
     },
     gaps,
     histogram::TimeHistogram,
     layout::{Field, Layout},
     memory::{Image, Memory, auxiliary_vector, word},
+    optional::Trust,
     pacer,
     snapshot::{Addresses, Snapshot},
-    threads::{MOST_THREADS, Threads, Version},
+    threads::Threads,
 };
 use crate::gobinary::globals::Globals;
 
@@ -30,14 +30,16 @@ pub struct Reader {
     pub(super) layout: Layout,
     pub(super) snapshot: Snapshot,
     caches: Caches,
-    threads: Threads,
-    follow_threads: bool,
+    pub(super) threads: Threads,
+    pub(super) follow_threads: bool,
     confirmed: bool,
+    pub(super) threads_trust: Trust,
+    pub(super) cpu_trust: Trust,
     previous: Option<StateFigures>,
     failures: u32,
     pid: u32,
     auxv: Vec<u8>,
-    gaps: Vec<StateGap>,
+    pub(super) gaps: Vec<StateGap>,
 }
 
 impl Reader {
@@ -77,6 +79,8 @@ impl Reader {
             threads: Threads::default(),
             follow_threads: known && addresses.allm.is_some(),
             confirmed: false,
+            threads_trust: Trust::default(),
+            cpu_trust: Trust::default(),
             previous: None,
             failures: 0,
             pid,
@@ -141,6 +145,7 @@ impl Reader {
             None => None,
         };
         let (extra, mutex_wait_ns) = self.threads()?;
+        let cpu = self.cpu()?;
         let mut figures = StateFigures {
             goroutines: self.goroutines(extra, strict)?,
             scheduler: self.scheduler(mutex_wait_ns),
@@ -149,53 +154,11 @@ impl Reader {
             allocation,
             collections: self.collections(),
             stops: self.stops(),
-            cpu: self.cpu(),
+            cpu,
         };
         self.hold(&mut figures)?;
         confirm::values(&figures, self.previous.as_ref())?;
         Ok(figures)
-    }
-
-    /// Goroutine ids taken by threads of C, and the time waited for mutexes.
-    fn threads(&mut self) -> Result<(Option<u64>, Option<u64>), StateError> {
-        let s = &self.layout.sched;
-        let sched = self.snapshot.sched();
-        let waited = s.mutex_wait.map(|field| field.of(sched));
-        let lock_wait = s.lock_wait.map(|field| field.of(sched));
-        let (Some(head), true) = (self.snapshot.allm(), self.follow_threads) else {
-            // Up to 1.21 the Ms add nothing to it.
-            return Ok((None, waited.filter(|_| lock_wait.is_none())));
-        };
-        let version = Version {
-            head,
-            made: s.threads_made.of(sched),
-            freed: s.threads_freed.of(sched),
-        };
-        if !self.threads.update(&self.memory, &self.layout, version)? {
-            self.follow_threads = false;
-            let mut lost = vec![Figure::MutexWait];
-            if s.goroutines_created.is_none() {
-                lost.push(Figure::GoroutinesCreated);
-            }
-            for figure in lost {
-                if self.gaps.iter().all(|gap| gap.figure != figure) {
-                    self.gaps.push(StateGap {
-                        figure,
-                        reason: GapReason::TooManyThreads,
-                        detail: format!("more than {MOST_THREADS} threads"),
-                    });
-                }
-            }
-            return Ok((None, None));
-        }
-        let mutex_wait = match (waited, lock_wait) {
-            (Some(waited), Some(freed)) => self
-                .threads
-                .lock_wait(&self.memory, &self.layout)?
-                .map(|alive| waited.wrapping_add(freed).wrapping_add(alive)),
-            (waited, _) => waited,
-        };
-        Ok((Some(self.threads.extra), mutex_wait))
     }
 
     fn goroutines(&self, extra: Option<u64>, strict: bool) -> Result<Goroutines, StateError> {
@@ -325,24 +288,6 @@ impl Reader {
             other_stopping: read(s.stopping_other),
             other_total: read(s.stopped_other),
         }
-    }
-
-    fn cpu(&self) -> Option<CollectorCpu> {
-        let cpu = self.layout.cpu_stats.as_ref()?;
-        let bytes = self.snapshot.cpu_stats()?;
-        Some(CollectorCpu {
-            mark_assist_ns: cpu.assist.of(bytes),
-            mark_dedicated_ns: cpu.dedicated.of(bytes),
-            mark_idle_ns: cpu.idle_mark.of(bytes),
-            pause_ns: cpu.pause.of(bytes),
-            gc_total_ns: cpu.gc_total.of(bytes),
-            scavenge_assist_ns: cpu.scavenge_assist.of(bytes),
-            scavenge_background_ns: cpu.scavenge_background.of(bytes),
-            scavenge_total_ns: cpu.scavenge_total.of(bytes),
-            idle_ns: cpu.idle.of(bytes),
-            user_ns: cpu.user.of(bytes),
-            total_ns: cpu.total.of(bytes),
-        })
     }
 
     /// Counters put together from the Ps: what is on its way from a P to the

@@ -100,7 +100,11 @@ pub fn find(
     let references = collect(functions);
     let mut globals = Globals::default();
     let mut look = |pattern: &Pattern, not_in: Option<(u64, u64)>| {
-        let symbol = symbols(pattern.global);
+        let symbol = match pattern.global {
+            "runtime.work.cpuStats" => Layout::field(version, Arch::Amd64, "workType.cpuStats")
+                .and_then(|field| Some(symbols("runtime.work")? + field.offset as u64)),
+            global => symbols(global),
+        };
         match locate(version, pattern, &references, not_in, symbol) {
             Ok(global) => Some(global),
             Err(detail) => {
@@ -171,6 +175,17 @@ fn locate(
         let hit = |place: &&u64| targets.binary_search(&base.wrapping_add(**place)).is_ok();
         places.iter().filter(hit).copied().collect()
     };
+    if let Some(symbol) = symbol {
+        let met = met(symbol).len();
+        return Ok(Global {
+            address: symbol,
+            witnesses: 1 + met as u32,
+            found_by: format!(
+                "symbol table; {met} of its places referred to by {}",
+                pattern.functions.join(", ")
+            ),
+        });
+    }
     let mut bases: Vec<u64> = match pattern.anchor {
         Some((field, constant)) => {
             let offset =
@@ -223,34 +238,20 @@ fn locate(
         _ => None,
     };
     let extra = pattern.base_in.len() as u32;
-    match (best, symbol) {
-        (Some(best), symbol) if symbol.is_none_or(|symbol| symbol == best.base) => Ok(Global {
-            address: best.base,
-            witnesses: best.met.len() as u32 + extra + u32::from(symbol.is_some()),
-            found_by: format!(
-                "{} of its places referred to by {}{}",
-                best.met.len(),
-                pattern.functions.join(", "),
-                if symbol.is_some() {
-                    "; symbol table"
-                } else {
-                    ""
-                }
-            ),
-        }),
-        (Some(best), Some(symbol)) => Err(format!(
-            "the symbol table says {symbol:#x}, the code {:#x}",
-            best.base
-        )),
-        (_, Some(symbol)) => Ok(Global {
-            address: symbol,
-            witnesses: 1,
-            found_by: "symbol table".to_owned(),
-        }),
-        _ => Err(format!(
+    let Some(best) = best else {
+        return Err(format!(
             "{} bases fit the references of {}",
             candidates.len(),
             pattern.functions.join(", ")
-        )),
-    }
+        ));
+    };
+    Ok(Global {
+        address: best.base,
+        witnesses: best.met.len() as u32 + extra,
+        found_by: format!(
+            "{} of its places referred to by {}",
+            best.met.len(),
+            pattern.functions.join(", ")
+        ),
+    })
 }
