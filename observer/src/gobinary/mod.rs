@@ -14,6 +14,7 @@ mod locate;
 mod pclntab;
 mod reader;
 mod scan;
+pub mod globals;
 pub mod sites;
 mod version;
 
