@@ -121,8 +121,9 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
         )?;
     }
     writeln!(out, "\ncoverage")?;
-    for figure in Figure::ALL {
-        match binary.plan.gaps.iter().find(|gap| gap.figure == figure) {
+    for figure in Figure::all() {
+        let mut gaps = binary.plan.gaps.iter().chain(&binary.state.gaps);
+        match gaps.find(|gap| gap.figure == figure) {
             None => writeln!(out, "  {:<20} yes", figure.label())?,
             Some(gap) => {
                 writeln!(

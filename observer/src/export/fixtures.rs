@@ -12,7 +12,7 @@ use observer_ebpf::{
 
 use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
-    gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan},
+    gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
     node::{Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot},
 };
 
@@ -32,6 +32,7 @@ pub(crate) fn binary(version: &str) -> Binary {
         size: 4_000_000,
         pclntab: None,
         plan: SitePlan::default(),
+        state: StatePlan::default(),
     }
 }
 
@@ -96,7 +97,8 @@ pub(crate) fn gc() -> GcFigures {
         stop_began: 0,
         stopping_ns: 0,
         start_kind: 0,
-        _pad: 0,
+        reasons_pending: 0,
+        pending_reason: 0,
         cycle: GcCycleFigures::default(),
     }
 }
@@ -126,7 +128,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
         },
         binary: Arc::new(binary("go1.26.8")),
         coverage: Coverage(
-            Figure::ALL
+            Figure::EVENTS
                 .into_iter()
                 .map(|figure| (figure, None))
                 .collect(),
@@ -144,6 +146,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
                 },
                 gc: None,
             },
+            ..Figures::default()
         },
         ended: None,
     }

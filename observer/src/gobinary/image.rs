@@ -75,6 +75,9 @@ pub(super) struct Image<'s> {
     pub(super) notes: Vec<(Range, u64)>,
     pub(super) sections: Vec<Section>,
     pub(super) has_symbols: bool,
+    /// The symbols and their names, in the file.
+    pub(super) symbols: Option<(Range, Range)>,
+    pub(super) entry: u64,
     relocations: Option<Range>,
 }
 
@@ -117,6 +120,8 @@ impl<'s> Image<'s> {
             notes: Vec::new(),
             sections: Vec::new(),
             has_symbols: false,
+            symbols: None,
+            entry: header.e_entry.get(LE),
             relocations: None,
         };
         image.read_segments(&header)?;
@@ -261,6 +266,16 @@ impl<'s> Image<'s> {
                 offset: section.sh_offset.get(LE),
                 size: section.sh_size.get(LE),
             };
+            if kind == SHT_SYMTAB
+                && let Some(names) = headers.get(section.sh_link.get(LE) as usize)
+            {
+                let names = Range {
+                    address: 0,
+                    offset: names.sh_offset.get(LE),
+                    size: names.sh_size.get(LE),
+                };
+                self.symbols = Some((range, names));
+            }
             let name = names
                 .get(section.sh_name.get(LE) as usize..)
                 .unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::{
         inspector::Done,
         observation::Observation,
         targets::Known,
+        watch::Watch,
     },
 };
 
@@ -55,7 +56,8 @@ impl Engine {
         };
         let mut observation = Observation::clone(&tracked.observation);
         observation.figures.events.from_start = standing.from_start;
-        observation.coverage = coverage(&target.binary, &target.attachment, standing);
+        observation.coverage =
+            coverage(&target.binary, &target.attachment, standing, &tracked.watch);
         tracked.observation = Arc::new(observation);
     }
 
@@ -213,10 +215,11 @@ impl Engine {
             registered,
             from_start,
         };
-        let coverage = coverage(&entry.binary, &entry.attachment, standing);
+        let watch = Watch::new();
+        let coverage = coverage(&entry.binary, &entry.attachment, standing, &watch);
         let binary = Arc::clone(&entry.binary);
         self.processes
-            .insert(process, binary, target, key, from_start, coverage);
+            .insert(process, binary, target, key, from_start, watch, coverage);
     }
 
     /// A process is over: its last figures are kept, its entries go.
