@@ -10,10 +10,11 @@ use prometheus_client::{
 };
 
 use super::{
-    families::{self, Family, Kind, Samples, Sink, Value},
+    families::{self, Family, Kind, Samples},
     group::{self, Group, Key},
     node_families::Node,
     own::OwnProcess,
+    sink::{Sink, Value},
 };
 use crate::node::Snapshot;
 

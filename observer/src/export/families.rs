@@ -4,9 +4,11 @@
 //! it has one for the figure; the others follow its style.
 
 use super::{
-    buckets::{Reduced, upper_bounds},
+    buckets::Reduced,
     group::Group,
-    node_families, state_families,
+    node_families,
+    sink::{Sink, Value, seconds},
+    state_families,
     stops::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
 };
 use crate::{
@@ -53,53 +55,6 @@ pub(super) enum Samples {
     Group(Option<Figure>, u16, fn(&Group, &mut Sink)),
     /// Of the observer.
     Node(fn(&node_families::Node<'_>, &mut Sink)),
-}
-
-/// A value.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Integer(u64),
-    Float(f64),
-    /// Sum, and counts by upper bound, not cumulative.
-    Histogram(f64, Vec<(f64, u64)>),
-    /// Sum and count.
-    Summary(f64, u64),
-}
-
-/// Takes a family's samples: labels beyond the group's own, and the value.
-#[derive(Debug, Default)]
-pub(super) struct Sink(pub(super) Vec<(Vec<(&'static str, String)>, Value)>);
-
-impl Sink {
-    pub(super) fn count(&mut self, value: u64) {
-        self.0.push((Vec::new(), Value::Integer(value)));
-    }
-
-    pub(super) fn float(&mut self, value: f64) {
-        self.0.push((Vec::new(), Value::Float(value)));
-    }
-
-    pub(super) fn labelled(&mut self, name: &'static str, label: &str, value: Value) {
-        self.0.push((vec![(name, label.to_owned())], value));
-    }
-
-    pub(super) fn known(&mut self, value: Option<u64>) {
-        if let Some(value) = value {
-            self.count(value);
-        }
-    }
-
-    pub(super) fn histogram(&mut self, reduced: &Reduced) {
-        let buckets = upper_bounds().iter().copied().zip(reduced.counts).collect();
-        self.0.push((
-            Vec::new(),
-            Value::Histogram(seconds(reduced.sum_ns), buckets),
-        ));
-    }
-}
-
-pub(super) fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
 }
 
 pub(super) const fn family(

@@ -3,8 +3,9 @@
 use std::time::UNIX_EPOCH;
 
 use super::{
-    families::{Family, Kind, Samples, Sink, Value},
+    families::{Family, Kind, Samples},
     own::OwnProcess,
+    sink::{Sink, Value},
 };
 use crate::node::Snapshot;
 

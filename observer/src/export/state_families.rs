@@ -5,8 +5,9 @@
 
 use super::{
     buckets::Reduced,
-    families::{Family, Kind, SECONDS, Samples, Sink, Value, family, seconds},
+    families::{Family, Kind, SECONDS, Samples, family},
     group::Group,
+    sink::{Sink, Value, seconds},
 };
 use crate::runtime::{StateFigures, TimeHistogram};
 

@@ -261,20 +261,10 @@ impl<'s> Image<'s> {
         for section in headers {
             let kind = section.sh_type.get(LE);
             self.has_symbols |= kind == SHT_SYMTAB;
-            let range = Range {
-                address: section.sh_addr.get(LE),
-                offset: section.sh_offset.get(LE),
-                size: section.sh_size.get(LE),
-            };
-            if kind == SHT_SYMTAB
-                && let Some(names) = headers.get(section.sh_link.get(LE) as usize)
-            {
-                let names = Range {
-                    address: 0,
-                    offset: names.sh_offset.get(LE),
-                    size: names.sh_size.get(LE),
-                };
-                self.symbols = Some((range, names));
+            let range = in_file(section);
+            if kind == SHT_SYMTAB {
+                let names = headers.get(section.sh_link.get(LE) as usize);
+                self.symbols = names.map(|names| (range, in_file(names)));
             }
             let name = names
                 .get(section.sh_name.get(LE) as usize..)
@@ -389,6 +379,14 @@ impl<'s> Image<'s> {
             range.size -= size;
         }
         Ok(())
+    }
+}
+
+fn in_file(section: &SectionHeader64<LE>) -> Range {
+    Range {
+        address: section.sh_addr.get(LE),
+        offset: section.sh_offset.get(LE),
+        size: section.sh_size.get(LE),
     }
 }
 
