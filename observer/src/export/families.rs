@@ -179,7 +179,7 @@ static PROCESSES: [Family; 21] = [
         "Stops of the world for sweep termination, the start of a GC cycle.",
         "stops for stwGCSweepTerm, from stopping to running again",
         Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            phase(group, SWEEP_TERMINATION, sink)
+            phase(group, SWEEP_TERMINATION, sink);
         }),
     ),
     family(
@@ -202,7 +202,7 @@ static PROCESSES: [Family; 21] = [
         "Stops of the world for mark termination, the end of a GC cycle, restarts of marking included.",
         "stops for stwGCMarkTerm, from stopping to running again",
         Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            phase(group, MARK_TERMINATION, sink)
+            phase(group, MARK_TERMINATION, sink);
         }),
     ),
     family(
@@ -276,7 +276,7 @@ static PROCESSES: [Family; 21] = [
         "Count of stops of the world by reason; a reason that has not occurred is left out.",
         "stwReason, or the caller up to 1.20",
         Samples::Group(None, 0, |group, sink| {
-            stops(group, sink, |stop| Value::Integer(stop.count))
+            stops(group, sink, |stop| Value::Integer(stop.count));
         }),
     ),
     family(
@@ -286,7 +286,7 @@ static PROCESSES: [Family; 21] = [
         "Time the world was stopped by reason, from deciding to stop until it is started again.",
         "as /sched/pauses/total, by stwReason",
         Samples::Group(None, 0, |group, sink| {
-            stops(group, sink, |stop| Value::Float(seconds(stop.total_ns)))
+            stops(group, sink, |stop| Value::Float(seconds(stop.total_ns)));
         }),
     ),
     family(
@@ -296,7 +296,7 @@ static PROCESSES: [Family; 21] = [
         "Part of go_sched_stops_seconds_total until all Ps were stopped.",
         "as /sched/pauses/stopping (1.22+), by stwReason",
         Samples::Group(None, 22, |group, sink| {
-            stops(group, sink, |stop| Value::Float(seconds(stop.stopping_ns)))
+            stops(group, sink, |stop| Value::Float(seconds(stop.stopping_ns)));
         }),
     ),
     family(

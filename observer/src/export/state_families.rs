@@ -146,7 +146,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             total(group, sink, |s| {
                 s.allocation.as_ref().map(|a| a.total_bytes)
-            })
+            });
         },
     ),
     state(
@@ -166,7 +166,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             now(group, sink, |s| {
                 s.allocation.as_ref().map(|a| a.heap_objects)
-            })
+            });
         },
     ),
     state(
@@ -197,7 +197,7 @@ pub(super) static FAMILIES: [Family; 32] = [
                 sink,
                 |s| s.collections.last_gc_unix_ns,
                 |ns| Value::Float(seconds(ns)),
-            )
+            );
         },
     ),
     state(
@@ -209,7 +209,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             times(group, sink, |s| {
                 s.collections.pauses.as_ref().or(s.stops.gc_total.as_ref())
-            })
+            });
         },
     ),
     state(
@@ -221,7 +221,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             total_seconds(group, sink, |s| {
                 s.cpu.as_ref().map(|cpu| cpu.mark_assist_ns)
-            })
+            });
         },
     ),
     state(
@@ -233,7 +233,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             total_seconds(group, sink, |s| {
                 s.cpu.as_ref().map(|cpu| cpu.mark_dedicated_ns)
-            })
+            });
         },
     ),
     state(
@@ -269,7 +269,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             total_seconds(group, sink, |s| {
                 s.cpu.as_ref().map(|cpu| cpu.scavenge_assist_ns)
-            })
+            });
         },
     ),
     state(
@@ -281,7 +281,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             total_seconds(group, sink, |s| {
                 s.cpu.as_ref().map(|cpu| cpu.scavenge_background_ns)
-            })
+            });
         },
     ),
     state(
@@ -293,7 +293,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| {
             total_seconds(group, sink, |s| {
                 s.cpu.as_ref().map(|cpu| cpu.scavenge_total_ns)
-            })
+            });
         },
     ),
     state(

@@ -68,7 +68,7 @@ impl Format {
                         .parse::<f32>()
                         .ok()
                         .filter(|q| (0.0..=1.0).contains(q))
-                        .unwrap_or(0.0)
+                        .unwrap_or(0.0);
                 }
                 "version" if value != version => return None,
                 _ => {}
