@@ -11,7 +11,7 @@ use super::buckets::Reduced;
 use crate::{
     discover::Process,
     gobinary::{Figure, Reason},
-    node::{Observation, Snapshot, StateSample},
+    node::{Differences, Observation, Snapshot, StateSample},
 };
 
 /// Most groups in one exposition. Living processes come first; what is left
@@ -179,7 +179,11 @@ impl Group {
         if sample.is_none() {
             self.states = None;
         }
-        let differences = observation.figures.differences;
+        let differences = match observation.ended {
+            None => observation.figures.differences,
+            // Whatever was under way at its last sample has ended since.
+            Some(_) => Differences::default(),
+        };
         for (worst, found) in self.differences.iter_mut().zip([
             differences.created,
             differences.cycles,

@@ -326,7 +326,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         None,
         "What the runtime itself counted less what probes counted, for processes seen from their start; 0 is expected. Goroutines and cycles in numbers, pause_total in nanoseconds. While the process is busy a sample may fall between the two counts.",
         "state read between two readings of the counters: the distance from what lies between the two",
-        |group, sink| differences(group, sink),
+        differences,
     ),
 ];
 

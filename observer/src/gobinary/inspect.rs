@@ -53,15 +53,10 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     let release = GoVersion::parse(&info.version);
     let found = locate::find(&image)?;
     let header = found.as_ref().map(|(header, _)| header);
-    let (plan, state) = match usable(&image, &info.version, release, build_mode) {
+    let usable = usable(&image, &info.version, release, build_mode, header);
+    let (plan, state) = match usable {
+        Ok((release, header)) => plans(&image, release, header)?,
         Err((reason, detail)) => nothing(&image, reason, &detail),
-        Ok(release) => match header {
-            Some(header) => plans(&image, release, header)?,
-            None => {
-                let detail = "neither .gopclntab nor a table that the module data points to";
-                nothing(&image, Reason::NoFunctionTable, detail)
-            }
-        },
     };
     Ok(Inspected::Go(Box::new(Binary {
         release,
@@ -79,13 +74,14 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     })))
 }
 
-/// Its release, where it is one that can be observed.
-fn usable(
+/// Its release and function table, where it is one that can be observed.
+fn usable<'h>(
     image: &Image<'_>,
     version: &str,
     release: Option<GoVersion>,
     build_mode: BuildMode,
-) -> Result<GoVersion, (Reason, String)> {
+    header: Option<&'h Header>,
+) -> Result<(GoVersion, &'h Header), (Reason, String)> {
     let Some(release) = release.filter(|release| release.is_supported()) else {
         let (old, new) = (GoVersion::OLDEST_MINOR, GoVersion::NEWEST_MINOR);
         let detail = format!("{version} is none of go1.{old} to go1.{new}");
@@ -99,7 +95,11 @@ fn usable(
         let detail = "Go inside another program (c-shared or plugin) is not observed";
         return Err((Reason::UnsupportedBuildMode, detail.to_owned()));
     }
-    Ok(release)
+    let Some(header) = header else {
+        let detail = "neither .gopclntab nor a table that the module data points to";
+        return Err((Reason::NoFunctionTable, detail.to_owned()));
+    };
+    Ok((release, header))
 }
 
 /// Where probes may stand and where the state lies: both by the instructions

@@ -14,10 +14,11 @@ pub(super) type Counted = (GoroutineFigures, Option<Box<GcFigures>>);
 /// How far the state is from what probes had counted just before and just
 /// after it was read: zero where it lies between the two.
 ///
-/// Two things make a difference for one sample that is none: a collection that
-/// the runtime has counted while its last stop still goes on, and, up to Go
+/// Some things make a difference for one sample that is none: a goroutine whose
+/// creation is under way, which one of the two has counted; a collection that
+/// the runtime has counted while its last stop still goes on; and, up to Go
 /// 1.25, goroutine ids that moved from the scheduler to a P between the reads
-/// of the two. Both are gone as soon as the process stands still for a sample.
+/// of the two. All are gone as soon as the process stands still for a sample.
 pub(super) fn compare(before: &Counted, state: &StateFigures, after: &Counted) -> Differences {
     let cycles = |gc: &GcFigures| gc.completed.iter().sum();
     let pauses = |gc: &GcFigures| gc.pause_total_ns;

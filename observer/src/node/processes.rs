@@ -88,7 +88,6 @@ impl Processes {
         target: u32,
         key: Option<ProcessKey>,
         from_start: bool,
-        watch: Watch,
         coverage: Coverage,
     ) {
         if let Some(cgroup) = process.cgroup_id {
@@ -114,7 +113,7 @@ impl Processes {
             Tracked {
                 target,
                 key,
-                watch,
+                watch: Watch::new(),
                 observation,
             },
         );

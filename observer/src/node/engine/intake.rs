@@ -215,11 +215,10 @@ impl Engine {
             registered,
             from_start,
         };
-        let watch = Watch::new();
-        let coverage = coverage(&entry.binary, &entry.attachment, standing, &watch);
+        let coverage = coverage(&entry.binary, &entry.attachment, standing, &Watch::new());
         let binary = Arc::clone(&entry.binary);
         self.processes
-            .insert(process, binary, target, key, from_start, watch, coverage);
+            .insert(process, binary, target, key, from_start, coverage);
     }
 
     /// A process is over: its last figures are kept, its entries go.
