@@ -191,7 +191,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
     figures.collections.pause_total_ns = 3_000_000;
     figures.stops.gc_total = Some(histogram([0, 0, 0, 60, 0]));
     observation.figures.state = Some(Arc::new(StateSample {
-        at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_000),
+        at: SystemTime::UNIX_EPOCH + Duration::from_hours(500_000),
         figures,
     }));
     observation.figures.differences.cycles = Some(-2);

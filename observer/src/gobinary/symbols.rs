@@ -11,6 +11,10 @@ use object::{
 
 use super::{error::InspectError, image::Image, reader::CHUNK};
 
+/// Places where a wanted name may stand among all names; a linker writes each
+/// name once.
+const MOST_PLACES: usize = 1024;
+
 /// Addresses of the symbols of these names. A table that cannot be read to the
 /// end gives nothing: a file can be run without it.
 pub(super) fn addresses(
@@ -80,6 +84,13 @@ fn places(
         for (name, finder) in wanted.iter().zip(&finders) {
             for at in finder.find_iter(&bytes) {
                 places.insert((done + at as u64) as u32, *name);
+                if places.len() > MOST_PLACES {
+                    return Err(InspectError::TooLarge {
+                        what,
+                        value: places.len() as u64,
+                        limit: MOST_PLACES as u64,
+                    });
+                }
             }
         }
         if done + size == total {
