@@ -1,7 +1,7 @@
 //! go-observer: the Go runtime of every process on a node, seen from the kernel.
 //!
 //! Data goes one way, each room a step: [`discover`] → [`gobinary`] →
-//! [`probe`] → [`node`] → [`export`] → [`serve`] / [`terminal`].
+//! [`probe`] and [`runtime`] → [`node`] → [`export`] → [`serve`] / [`terminal`].
 
 pub mod discover;
 pub mod export;
@@ -9,6 +9,7 @@ pub mod gobinary;
 pub mod inspect;
 pub mod node;
 pub mod probe;
+pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod terminal;

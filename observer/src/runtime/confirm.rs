@@ -1,0 +1,200 @@
+//! Whether what was read can be true: once against what the runtime's own
+//! invariants say about places, and at every sample against the last one.
+
+use super::{
+    error::StateError,
+    figures::{CollectorCpu, StateFigures},
+    layout::Layout,
+    memory::word,
+    snapshot::Snapshot,
+};
+
+/// `defaultHeapMinimum`: the least heap goal at GOGC=100.
+const HEAP_MINIMUM: u64 = 4 << 20;
+/// More than an amd64 process can map.
+const MOST_BYTES: u64 = 1 << 48;
+/// GOGC above this is not believed.
+const MOST_PERCENT: i64 = 1 << 30;
+
+/// Relations that hold only if every global is where it is believed to be,
+/// before the first figure is used.
+pub(super) fn places(layout: &Layout, snapshot: &Snapshot) -> Result<(), StateError> {
+    for (i, p) in snapshot.processors().enumerate() {
+        let id = layout.p.id.of(p);
+        if id != i as u64 {
+            return Err(StateError::unconfirmed("allp", "p.id", id));
+        }
+    }
+    let sched = snapshot.sched();
+    let most = layout.sched.threads_most.signed(sched);
+    let (made, freed) = (
+        layout.sched.threads_made.signed(sched),
+        layout.sched.threads_freed.signed(sched),
+    );
+    if most <= 0 || made <= 0 || freed < 0 || freed >= made {
+        return Err(StateError::unconfirmed("sched", "mnext", made as u64));
+    }
+    let controller = snapshot.controller();
+    let percent = layout.controller.percent.signed(controller);
+    let minimum = layout.controller.heap_minimum.of(controller);
+    let right = percent < 0 || minimum == HEAP_MINIMUM * percent as u64 / 100;
+    if !(-1..=MOST_PERCENT).contains(&percent) || !right {
+        return Err(StateError::unconfirmed(
+            "gcController",
+            "heapMinimum",
+            minimum,
+        ));
+    }
+    let memstats = snapshot.memstats();
+    let cycles = layout.memstats.cycles.of(memstats);
+    let last = layout.memstats.last_gc.of(memstats);
+    let ended = match cycles.checked_sub(1) {
+        Some(latest) => word(
+            memstats,
+            layout.memstats.pause_ends.offset + 8 * (latest % 256) as usize,
+        ),
+        None => 0,
+    };
+    if last != ended || layout.memstats.forced_cycles.of(memstats) > cycles {
+        return Err(StateError::unconfirmed("memstats", "last_gc_unix", last));
+    }
+    Ok(())
+}
+
+/// Whether the parts of the collector's CPU time are its total.
+pub(super) fn adds_up(cpu: &CollectorCpu) -> bool {
+    let parts = [
+        cpu.mark_assist_ns,
+        cpu.mark_dedicated_ns,
+        cpu.mark_idle_ns,
+        cpu.pause_ns,
+    ];
+    let sum = parts
+        .iter()
+        .fold(0, |sum: u64, part| sum.wrapping_add(*part));
+    // A cycle always pauses, so after the first one nothing here is zero.
+    sum != 0 && sum == cpu.gc_total_ns && sum <= cpu.total_ns && cpu.user_ns <= cpu.total_ns
+}
+
+/// Bounds that every sample keeps, and counters that only grow.
+pub(super) fn values(now: &StateFigures, before: Option<&StateFigures>) -> Result<(), StateError> {
+    let at_most = |figure, value: u64, most: u64| {
+        if value > most {
+            return Err(StateError::implausible(figure, value));
+        }
+        Ok(())
+    };
+    let (g, s, c) = (&now.goroutines, &now.scheduler, &now.collections);
+    at_most("idle Ps", s.idle_processors, s.processors)?;
+    at_most("forced cycles", c.forced, c.cycles)?;
+    at_most("heap live", now.heap.live_bytes, MOST_BYTES)?;
+    at_most("heap marked", now.heap.marked_bytes, MOST_BYTES)?;
+    if let Some(created) = g.created {
+        // One is there before it is counted, or was counted before it is gone.
+        at_most("live goroutines", g.live, created.saturating_add(1024))?;
+    }
+    if let Some(allocation) = &now.allocation {
+        at_most("heap bytes", allocation.heap_bytes, MOST_BYTES)?;
+        at_most("heap objects", allocation.heap_objects, MOST_BYTES / 8)?;
+    }
+    let Some(before) = before else {
+        return Ok(());
+    };
+    let grows = |figure, then: u64, now: u64| {
+        if now < then {
+            return Err(StateError::Backwards { figure, then, now });
+        }
+        Ok(())
+    };
+    let then = &before.collections;
+    grows("cycles", then.cycles, c.cycles)?;
+    grows("forced cycles", then.forced, c.forced)?;
+    grows("pause total", then.pause_total_ns, c.pause_total_ns)?;
+    let histograms = [
+        (Some(&s.latencies), Some(&before.scheduler.latencies)),
+        (c.pauses.as_ref(), then.pauses.as_ref()),
+        (now.stops.gc_total.as_ref(), before.stops.gc_total.as_ref()),
+        (
+            now.stops.gc_stopping.as_ref(),
+            before.stops.gc_stopping.as_ref(),
+        ),
+        (
+            now.stops.other_total.as_ref(),
+            before.stops.other_total.as_ref(),
+        ),
+        (
+            now.stops.other_stopping.as_ref(),
+            before.stops.other_stopping.as_ref(),
+        ),
+    ];
+    for pair in histograms {
+        if let (Some(now), Some(then)) = pair
+            && !now.follows(then)
+        {
+            return Err(StateError::Backwards {
+                figure: "histogram",
+                then: then.count(),
+                now: now.count(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a counter that is put together from several places, read one after
+/// the other, from going back. What it lacks for an instant is bounded by
+/// `slack`; a larger step back is an error.
+pub(super) fn hold(
+    figure: &'static str,
+    now: &mut u64,
+    then: u64,
+    slack: u64,
+) -> Result<(), StateError> {
+    if *now >= then {
+        return Ok(());
+    }
+    if then - *now > slack {
+        let now = *now;
+        return Err(StateError::Backwards { figure, then, now });
+    }
+    *now = then;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use super::{hold, values};
+    use crate::runtime::{StateError, StateFigures};
+
+    #[test]
+    fn counters_never_go_back() {
+        let mut now = 95;
+        hold("created", &mut now, 100, 10).unwrap();
+        assert_eq!(now, 100);
+        let mut lost = 5;
+        assert!(hold("created", &mut lost, 100, 10).is_err());
+    }
+
+    #[test]
+    fn impossible_values_are_refused() {
+        let mut now = StateFigures::default();
+        now.collections.cycles = 3;
+        values(&now, None).unwrap();
+        let mut later = now.clone();
+        later.collections.cycles = 2;
+        assert!(matches!(
+            values(&later, Some(&now)),
+            Err(StateError::Backwards {
+                figure: "cycles",
+                then: 3,
+                now: 2
+            })
+        ));
+        now.collections.forced = 4;
+        assert!(matches!(
+            values(&now, None),
+            Err(StateError::Implausible { .. })
+        ));
+    }
+}

@@ -1,0 +1,240 @@
+//! What is known of one process's runtime at one instant.
+
+use serde::Serialize;
+
+use super::histogram::TimeHistogram;
+
+/// The runtime's state. A group is `None` where this binary or release cannot
+/// give it; [`Reader::gaps`](super::Reader::gaps) says why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StateFigures {
+    /// Goroutines.
+    pub goroutines: Goroutines,
+    /// Threads, Ps and run queues.
+    pub scheduler: Scheduler,
+    /// GOGC and GOMEMLIMIT.
+    pub settings: Settings,
+    /// Heap as the pacer sees it.
+    pub heap: Heap,
+    /// Allocation as `MemStats` would give it now.
+    pub allocation: Option<Allocation>,
+    /// Collections and their pauses.
+    pub collections: Collections,
+    /// Stops of the world by purpose.
+    pub stops: Stops,
+    /// CPU time by purpose, as of the end of the last collection.
+    pub cpu: Option<CollectorCpu>,
+}
+
+/// Goroutines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Goroutines {
+    /// As `runtime.NumGoroutine()`: `allgs` less the dead (`gFree` of the
+    /// scheduler and of each P) and the runtime's own (`sched.ngsys`).
+    pub live: u64,
+    /// Ever created. Up to 1.25 the ids given out: `sched.goidgen` less what
+    /// the Ps still hold of it and less those of cgo's extra threads; from
+    /// 1.26 the runtime's own `goroutinesCreated`.
+    pub created: Option<u64>,
+    /// Ever ended, the runtime's own included: what was created less what is
+    /// not dead.
+    pub exited: Option<u64>,
+    /// Ready to run and waiting for a P: all run queues.
+    pub runnable: u64,
+}
+
+/// Threads, Ps and latency.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Scheduler {
+    /// Ms that exist (`sched.mnext` − `sched.nmfreed`), which is what
+    /// client_golang's `go_threads` counts.
+    pub threads: u64,
+    /// GOMAXPROCS: the length of `allp`.
+    pub processors: u64,
+    /// Ps with nothing to do (`sched.npidle`).
+    pub idle_processors: u64,
+    /// `/sched/latencies:seconds`: `sched.timeToRun`.
+    pub latencies: TimeHistogram,
+    /// `/sync/mutex/wait/total:seconds` in nanoseconds, 1.20 and later.
+    pub mutex_wait_ns: Option<u64>,
+}
+
+/// What the user of the program set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// GOGC in percent; `u64::MAX` when off, as `/gc/gogc:percent` has it.
+    pub gogc_percent: u64,
+    /// GOMEMLIMIT in bytes, 1.19 and later; `i64::MAX` when there is none.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+/// The heap as the pacer sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Heap {
+    /// `gcController.heapLive`: marked by the last collection plus allocated since.
+    pub live_bytes: u64,
+    /// `gcController.heapMarked`: what the last collection found alive
+    /// (`/gc/heap/live:bytes`).
+    pub marked_bytes: u64,
+    /// `/gc/heap/goal:bytes`, the memory limit's goal included; without a
+    /// limit this is `MemStats.NextGC`.
+    pub next_gc_bytes: u64,
+}
+
+/// Allocation, with what the Ps' caches hold and have not yet reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Allocation {
+    /// `MemStats.HeapAlloc`, which is `Alloc`: objects alive or not yet swept.
+    pub heap_bytes: u64,
+    /// `MemStats.HeapObjects`.
+    pub heap_objects: u64,
+    /// `MemStats.TotalAlloc`.
+    pub total_bytes: u64,
+    /// `MemStats.Mallocs`.
+    pub mallocs: u64,
+    /// `MemStats.Frees`.
+    pub frees: u64,
+}
+
+/// Collections.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Collections {
+    /// `MemStats.NumGC`.
+    pub cycles: u64,
+    /// `MemStats.NumForcedGC`.
+    pub forced: u64,
+    /// `MemStats.PauseTotalNs`.
+    pub pause_total_ns: u64,
+    /// `MemStats.LastGC`: nanoseconds since 1970; 0 before the first.
+    pub last_gc_unix_ns: u64,
+    /// The cycles since the previous sample (at most the last 256), oldest
+    /// first, from the ring `MemStats.PauseNs` and `PauseEnd`.
+    pub recent: Vec<Pause>,
+    /// `/gc/pauses:seconds` of 1.17 to 1.21; later it is [`Stops::gc_total`].
+    pub pauses: Option<TimeHistogram>,
+}
+
+/// The pause of one cycle, both of its stops together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    /// How long.
+    pub duration_ns: u64,
+    /// When it ended, nanoseconds since 1970.
+    pub ended_unix_ns: u64,
+}
+
+/// Stops of the world, 1.22 and later.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stops {
+    /// `/sched/pauses/stopping/gc:seconds`.
+    pub gc_stopping: Option<TimeHistogram>,
+    /// `/sched/pauses/total/gc:seconds`.
+    pub gc_total: Option<TimeHistogram>,
+    /// `/sched/pauses/stopping/other:seconds`.
+    pub other_stopping: Option<TimeHistogram>,
+    /// `/sched/pauses/total/other:seconds`.
+    pub other_total: Option<TimeHistogram>,
+}
+
+/// `work.cpuStats` in nanoseconds, 1.20 and later: what `/cpu/classes/*`
+/// shows. The runtime adds to it at the end of each cycle only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CollectorCpu {
+    /// Goroutines made to help marking.
+    pub mark_assist_ns: u64,
+    /// Mark workers with a P of their own.
+    pub mark_dedicated_ns: u64,
+    /// Mark workers on Ps that were idle.
+    pub mark_idle_ns: u64,
+    /// Stopped for the collector, times GOMAXPROCS.
+    pub pause_ns: u64,
+    /// All of the collector.
+    pub gc_total_ns: u64,
+    /// Giving memory back, by allocating goroutines.
+    pub scavenge_assist_ns: u64,
+    /// Giving memory back, in the background.
+    pub scavenge_background_ns: u64,
+    /// All of the scavenger.
+    pub scavenge_total_ns: u64,
+    /// Ps idle.
+    pub idle_ns: u64,
+    /// Everything else: the program.
+    pub user_ns: u64,
+    /// GOMAXPROCS times the time passed.
+    pub total_ns: u64,
+}
+
+/// Groups of figures that a binary or a release may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Everything.
+    State,
+    /// [`Goroutines::created`].
+    GoroutinesCreated,
+    /// [`Scheduler::mutex_wait_ns`].
+    MutexWait,
+    /// [`Settings::memory_limit_bytes`].
+    MemoryLimit,
+    /// [`StateFigures::allocation`].
+    Allocation,
+    /// [`StateFigures::cpu`].
+    CollectorCpu,
+    /// [`StateFigures::stops`].
+    Stops,
+}
+
+impl Figure {
+    /// Its label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::GoroutinesCreated => "state_goroutines_created",
+            Self::MutexWait => "state_mutex_wait",
+            Self::MemoryLimit => "state_memory_limit",
+            Self::Allocation => "state_allocation",
+            Self::CollectorCpu => "state_gc_cpu",
+            Self::Stops => "state_stops",
+        }
+    }
+}
+
+/// Why a group is left out, bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// This release's runtime does not keep it.
+    NotInRelease,
+    /// No place is proven for one of its fields in this release.
+    UnknownLayout,
+    /// A global variable was not found.
+    NoGlobal,
+    /// One was found, but what the process has there cannot be it.
+    Unconfirmed,
+    /// The process has more threads than are followed at each sample.
+    TooManyThreads,
+}
+
+impl GapReason {
+    /// Its label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotInRelease => "not_in_release",
+            Self::UnknownLayout => "unknown_layout",
+            Self::NoGlobal => "no_global",
+            Self::Unconfirmed => "unconfirmed",
+            Self::TooManyThreads => "too_many_threads",
+        }
+    }
+}
+
+/// A group of figures that is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StateGap {
+    /// Which.
+    pub figure: Figure,
+    /// Why, as one bounded word.
+    pub reason: GapReason,
+    /// Why, for people.
+    pub detail: String,
+}

@@ -1,0 +1,299 @@
+//! Reading another process's memory, many places in one system call.
+
+use std::{fs, io};
+
+/// Most places one `process_vm_readv` takes (`IOV_MAX`).
+const MAX_PARTS: usize = 1024;
+/// Most bytes gathered at once; a corrupt length must not become an allocation.
+const MAX_BYTES: usize = 256 << 20;
+
+/// How the executable is laid out, as far as finding it in memory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// `e_entry` of the ELF header.
+    pub entry: u64,
+}
+
+/// Why memory could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// Needs CAP_SYS_PTRACE, or a security module forbids it.
+    #[error(
+        "not permitted to read the memory of process {pid}: the observer needs CAP_SYS_PTRACE, \
+         and no security module (AppArmor, SELinux, Yama) may forbid it"
+    )]
+    Permission {
+        /// Whose memory.
+        pid: u32,
+    },
+    /// It exited or runs something else now.
+    #[error("process {pid} is gone")]
+    Gone {
+        /// Which.
+        pid: u32,
+    },
+    /// An address is not mapped: the state moved while it was read, or it is
+    /// not where the layout says.
+    #[error("process {pid}: {got} of {wanted} bytes could be read from {address:#x} on")]
+    Fault {
+        /// Whose memory.
+        pid: u32,
+        /// The first place asked for.
+        address: u64,
+        /// Bytes asked for.
+        wanted: usize,
+        /// Bytes there were.
+        got: usize,
+    },
+    /// `/proc/PID/auxv` names no entry point.
+    #[error("process {pid}: no AT_ENTRY in its auxiliary vector")]
+    NoEntry {
+        /// Which.
+        pid: u32,
+    },
+    /// Anything else.
+    #[error("reading the memory of process {pid}: {source}")]
+    Other {
+        /// Whose memory.
+        pid: u32,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// A place in a [`Batch`]'s bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    start: usize,
+    len: usize,
+}
+
+/// Places to read together, and afterwards what was there.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    parts: Vec<(u64, usize)>,
+    bytes: Vec<u8>,
+    total: usize,
+}
+
+impl Batch {
+    /// Forgets the places, keeps the buffers.
+    pub(super) fn clear(&mut self) {
+        self.parts.clear();
+        self.total = 0;
+    }
+
+    /// Asks for `len` bytes at `address`.
+    pub(super) fn add(&mut self, address: u64, len: usize) -> Slot {
+        let slot = Slot {
+            start: self.total,
+            len,
+        };
+        self.parts.push((address, len));
+        self.total += len;
+        slot
+    }
+
+    /// What was read there.
+    pub(super) fn bytes(&self, slot: Slot) -> &[u8] {
+        &self.bytes[slot.start..slot.start + slot.len]
+    }
+
+    /// Whether nothing is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+}
+
+/// The memory of one process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    pid: u32,
+    bias: u64,
+}
+
+impl Memory {
+    /// Finds where the kernel put the executable: the entry point the process
+    /// was given less the one in the file. Right for fixed, position
+    /// independent and externally linked executables alike.
+    pub(super) fn open(pid: u32, image: Image) -> Result<Self, MemoryError> {
+        let auxv = auxiliary_vector(pid)?;
+        let mut values = words(&auxv);
+        let entry = loop {
+            match (values.next(), values.next()) {
+                (Some(libc::AT_ENTRY), Some(entry)) => break entry,
+                (Some(_), Some(_)) => {}
+                _ => return Err(MemoryError::NoEntry { pid }),
+            }
+        };
+        Ok(Self {
+            pid,
+            bias: entry.wrapping_sub(image.entry),
+        })
+    }
+
+    /// Where a link-time address is in this process.
+    pub(super) const fn live(&self, address: u64) -> u64 {
+        address.wrapping_add(self.bias)
+    }
+
+    /// The link-time address of a live one.
+    pub(super) const fn linked(&self, address: u64) -> u64 {
+        address.wrapping_sub(self.bias)
+    }
+
+    /// Reads everything the batch asks for, or nothing.
+    pub(super) fn fetch(&self, batch: &mut Batch) -> Result<(), MemoryError> {
+        let Batch {
+            parts,
+            bytes,
+            total,
+        } = batch;
+        let fault = |got| MemoryError::Fault {
+            pid: self.pid,
+            address: parts.first().map_or(0, |part| part.0),
+            wanted: *total,
+            got,
+        };
+        if *total > MAX_BYTES {
+            return Err(fault(0));
+        }
+        bytes.resize(*total, 0);
+        let mut done = 0;
+        for chunk in parts.chunks(MAX_PARTS) {
+            let wanted: usize = chunk.iter().map(|part| part.1).sum();
+            let got = self.read(chunk, &mut bytes[done..done + wanted])?;
+            if got != wanted {
+                return Err(fault(done + got));
+            }
+            done += wanted;
+        }
+        Ok(())
+    }
+
+    fn read(&self, parts: &[(u64, usize)], into: &mut [u8]) -> Result<usize, MemoryError> {
+        let remote: Vec<libc::iovec> = parts
+            .iter()
+            .map(|&(address, len)| libc::iovec {
+                iov_base: address as *mut libc::c_void,
+                iov_len: len,
+            })
+            .collect();
+        let local = libc::iovec {
+            iov_base: into.as_mut_ptr().cast(),
+            iov_len: into.len(),
+        };
+        // SAFETY: `local` is one valid, exclusively borrowed buffer of the
+        // length it says; the remote addresses belong to the other process,
+        // where the kernel checks them.
+        let got = unsafe {
+            libc::process_vm_readv(
+                self.pid as libc::pid_t,
+                &raw const local,
+                1,
+                remote.as_ptr(),
+                remote.len() as libc::c_ulong,
+                0,
+            )
+        };
+        if got >= 0 {
+            return Ok(got as usize);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EFAULT) => Ok(0),
+            Some(libc::EPERM) => Err(MemoryError::Permission { pid: self.pid }),
+            Some(libc::ESRCH) => Err(MemoryError::Gone { pid: self.pid }),
+            _ => Err(MemoryError::Other {
+                pid: self.pid,
+                source: error,
+            }),
+        }
+    }
+}
+
+/// What the kernel told the program when it started it: random addresses
+/// among others, so each `exec` has its own.
+pub(super) fn auxiliary_vector(pid: u32) -> Result<Vec<u8>, MemoryError> {
+    let auxv = fs::read(format!("/proc/{pid}/auxv")).map_err(|e| file_error(pid, e))?;
+    if auxv.is_empty() {
+        // A process that is ending has no memory any more.
+        return Err(MemoryError::Gone { pid });
+    }
+    Ok(auxv)
+}
+
+fn file_error(pid: u32, source: io::Error) -> MemoryError {
+    match source.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) => MemoryError::Gone { pid },
+        Some(libc::EACCES | libc::EPERM) => MemoryError::Permission { pid },
+        _ => MemoryError::Other { pid, source },
+    }
+}
+
+/// A little-endian number of `size` bytes; 0 beyond the end.
+pub(super) fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
+    let mut word = [0; 8];
+    let size = size.min(8);
+    if let Some(part) = bytes.get(offset..offset + size) {
+        word[..size].copy_from_slice(part);
+    }
+    u64::from_le_bytes(word)
+}
+
+/// Eight bytes each, little-endian.
+pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.as_chunks().0.iter().copied().map(u64::from_le_bytes)
+}
+
+/// Eight bytes, little-endian; 0 beyond the end.
+pub(super) fn word(bytes: &[u8], offset: usize) -> u64 {
+    number(bytes, offset, 8)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use super::{Batch, Image, Memory, MemoryError, word};
+
+    fn own() -> Memory {
+        Memory::open(std::process::id(), Image { entry: 0 })
+            .map(|memory| Memory { bias: 0, ..memory })
+            .unwrap()
+    }
+
+    #[test]
+    fn reads_many_places_at_once() {
+        let values: Vec<u64> = (0..3000).collect();
+        let mut batch = Batch::default();
+        let slots: Vec<_> = values
+            .iter()
+            .map(|value| batch.add(std::ptr::from_ref(value) as u64, 8))
+            .collect();
+        own().fetch(&mut batch).unwrap();
+        for (value, slot) in values.iter().zip(slots) {
+            assert_eq!(word(batch.bytes(slot), 0), *value);
+        }
+    }
+
+    #[test]
+    fn an_unmapped_address_is_a_fault() {
+        let mut batch = Batch::default();
+        batch.add(8, 8);
+        assert!(matches!(
+            own().fetch(&mut batch),
+            Err(MemoryError::Fault { got: 0, .. })
+        ));
+    }
+
+    #[test]
+    fn a_dead_process_is_gone() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(matches!(
+            Memory::open(pid, Image { entry: 0 }),
+            Err(MemoryError::Gone { .. })
+        ));
+    }
+}

@@ -1,0 +1,136 @@
+//! Figures whose global may turn out to be something else: they are left out
+//! then, and the rest of the sample stands.
+
+use super::{
+    confirm,
+    error::StateError,
+    figures::{CollectorCpu, Figure, GapReason, StateGap},
+    reader::Reader,
+    threads::{MOST_THREADS, Version},
+};
+
+/// Reads after which a global that never looked right is given up.
+const MOST_DOUBTS: u32 = 8;
+
+/// Whether a global was seen to be what it is believed to be.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    confirmed: bool,
+    doubts: u32,
+}
+
+impl Reader {
+    /// Goroutine ids taken by threads of C, and the time waited for mutexes.
+    pub(super) fn threads(&mut self) -> Result<(Option<u64>, Option<u64>), StateError> {
+        let s = &self.layout.sched;
+        let sched = self.snapshot.sched();
+        let waited = s.mutex_wait.map(|field| field.of(sched));
+        let lock_wait = s.lock_wait.map(|field| field.of(sched));
+        let (Some(head), true) = (self.snapshot.allm(), self.follow_threads) else {
+            // Up to 1.21 the Ms add nothing to it.
+            return Ok((None, waited.filter(|_| lock_wait.is_none())));
+        };
+        let version = Version {
+            head,
+            made: s.threads_made.of(sched),
+            freed: s.threads_freed.of(sched),
+        };
+        match self.threads.update(&self.memory, &self.layout, version) {
+            Ok(true) => self.threads_trust.confirmed = true,
+            Ok(false) => {
+                self.follow_threads = false;
+                let detail = format!("more than {MOST_THREADS} threads");
+                self.lose_threads(GapReason::TooManyThreads, &detail);
+                return Ok((None, None));
+            }
+            Err(error) if self.threads_trust.confirmed => return Err(error),
+            Err(_) => {
+                // It was never seen to be a list of as many Ms as there are.
+                self.threads_trust.doubts += 1;
+                if self.threads_trust.doubts == MOST_DOUBTS {
+                    self.follow_threads = false;
+                    let detail = "what is at runtime.allm is no list of all threads";
+                    self.lose_threads(GapReason::Unconfirmed, detail);
+                }
+                return Ok((None, None));
+            }
+        }
+        let (s, sched) = (&self.layout.sched, self.snapshot.sched());
+        let waited = s.mutex_wait.map(|field| field.of(sched));
+        let mutex_wait = match (waited, lock_wait) {
+            (Some(waited), Some(freed)) => self
+                .threads
+                .lock_wait(&self.memory, &self.layout)?
+                .map(|alive| waited.wrapping_add(freed).wrapping_add(alive)),
+            (waited, _) => waited,
+        };
+        Ok((Some(self.threads.extra), mutex_wait))
+    }
+
+    fn lose_threads(&mut self, reason: GapReason, detail: &str) {
+        if self.layout.sched.goroutines_created.is_none() {
+            self.lose(&[Figure::GoroutinesCreated], reason, detail);
+        }
+        if self.layout.sched.lock_wait.is_some() {
+            self.lose(&[Figure::MutexWait], reason, detail);
+        }
+    }
+
+    fn lose(&mut self, figures: &[Figure], reason: GapReason, detail: &str) {
+        for &figure in figures {
+            if self.gaps.iter().all(|gap| gap.figure != figure) {
+                self.gaps.push(StateGap {
+                    figure,
+                    reason,
+                    detail: detail.to_owned(),
+                });
+            }
+        }
+    }
+
+    /// As read, where it adds up; zero before the first collection.
+    pub(super) fn cpu(&mut self) -> Result<Option<CollectorCpu>, StateError> {
+        let Some(cpu) = self
+            .read_cpu()
+            .filter(|_| self.cpu_trust.doubts < MOST_DOUBTS)
+        else {
+            return Ok(None);
+        };
+        if cpu.total_ns == 0 {
+            return Ok(Some(CollectorCpu::default()));
+        }
+        if confirm::adds_up(&cpu) {
+            self.cpu_trust = Trust {
+                confirmed: true,
+                doubts: 0,
+            };
+            return Ok(Some(cpu));
+        }
+        self.cpu_trust.doubts += 1;
+        if self.cpu_trust.doubts == MOST_DOUBTS {
+            let detail = "what is at work.cpuStats does not add up";
+            self.lose(&[Figure::CollectorCpu], GapReason::Unconfirmed, detail);
+        } else if self.cpu_trust.confirmed {
+            return Err(StateError::Torn("work.cpuStats"));
+        }
+        Ok(None)
+    }
+
+    fn read_cpu(&self) -> Option<CollectorCpu> {
+        let cpu = self.layout.cpu_stats.as_ref()?;
+        let bytes = self.snapshot.cpu_stats()?;
+        Some(CollectorCpu {
+            mark_assist_ns: cpu.assist.of(bytes),
+            mark_dedicated_ns: cpu.dedicated.of(bytes),
+            mark_idle_ns: cpu.idle_mark.of(bytes),
+            pause_ns: cpu.pause.of(bytes),
+            gc_total_ns: cpu.gc_total.of(bytes),
+            scavenge_assist_ns: cpu.scavenge_assist.of(bytes),
+            scavenge_background_ns: cpu.scavenge_background.of(bytes),
+            scavenge_total_ns: cpu.scavenge_total.of(bytes),
+            idle_ns: cpu.idle.of(bytes),
+            user_ns: cpu.user.of(bytes),
+            total_ns: cpu.total.of(bytes),
+        })
+    }
+}

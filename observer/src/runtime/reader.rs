@@ -1,0 +1,331 @@
+//! The runtime state of one process, sample by sample.
+
+use super::{
+    allocation::Caches,
+    confirm,
+    error::StateError,
+    figures::{
+        Collections, Goroutines, Heap, Pause, Scheduler, Settings, StateFigures, StateGap, Stops,
+    },
+    gaps,
+    histogram::TimeHistogram,
+    layout::{Field, Layout},
+    memory::{Image, Memory, auxiliary_vector, word},
+    optional::Trust,
+    pacer,
+    snapshot::{Addresses, Snapshot},
+    threads::Threads,
+};
+use crate::gobinary::globals::Globals;
+
+/// Tries of one sample before it is dropped.
+const TRIES: usize = 4;
+/// Dropped samples in a row after which the last good one is no longer
+/// believed either.
+const MOST_FAILURES: u32 = 10;
+
+/// Reads one process's runtime state.
+pub struct Reader {
+    pub(super) memory: Memory,
+    pub(super) layout: Layout,
+    pub(super) snapshot: Snapshot,
+    caches: Caches,
+    pub(super) threads: Threads,
+    pub(super) follow_threads: bool,
+    confirmed: bool,
+    pub(super) threads_trust: Trust,
+    pub(super) cpu_trust: Trust,
+    previous: Option<StateFigures>,
+    failures: u32,
+    pid: u32,
+    auxv: Vec<u8>,
+    pub(super) gaps: Vec<StateGap>,
+}
+
+impl Reader {
+    /// Prepares reading; nothing of the runtime's is read yet.
+    pub fn new(
+        pid: u32,
+        image: Image,
+        globals: &Globals,
+        layout: Layout,
+    ) -> Result<Self, StateError> {
+        let auxv = auxiliary_vector(pid)?;
+        let memory = Memory::open(pid, image)?;
+        let live = |name: &'static str, global: &Option<crate::gobinary::globals::Global>| {
+            let found = global.as_ref().ok_or(StateError::MissingGlobal(name))?;
+            Ok::<_, StateError>(memory.live(found.address))
+        };
+        let addresses = Addresses {
+            sched: live("sched", &globals.sched)?,
+            allgs: live("allgs", &globals.allgs)?,
+            allp: live("allp", &globals.allp)?,
+            memstats: live("memstats", &globals.memstats)?,
+            controller: live("gcController", &globals.gc_controller)?,
+            cpu_stats: match layout.cpu_stats {
+                Some(_) => live("work", &globals.cpu_stats).ok(),
+                None => None,
+            },
+            allm: live("allm", &globals.allm).ok(),
+        };
+        // Up to 1.25 the Ms tell how many goroutine ids C's threads took, from
+        // 1.22 how long they waited for the runtime's locks.
+        let known = layout.m.next.is_some() && layout.m.locked_goroutine.is_some();
+        let gaps = gaps::find(&layout, addresses, known);
+        Ok(Self {
+            memory,
+            snapshot: Snapshot::new(&layout, addresses),
+            caches: Caches::default(),
+            threads: Threads::default(),
+            follow_threads: known && addresses.allm.is_some(),
+            confirmed: false,
+            threads_trust: Trust::default(),
+            cpu_trust: Trust::default(),
+            previous: None,
+            failures: 0,
+            pid,
+            auxv,
+            gaps,
+            layout,
+        })
+    }
+
+    /// What this process's samples lack, and why.
+    pub fn gaps(&self) -> &[StateGap] {
+        &self.gaps
+    }
+
+    /// Reads the state once. An error drops this sample; whether the next may
+    /// succeed says [`StateError::is_passing`].
+    pub fn sample(&mut self) -> Result<StateFigures, StateError> {
+        let mut result = self.read(true);
+        for again in 1..TRIES {
+            match &result {
+                Err(error) if error.is_passing() => result = self.read(again + 1 < TRIES),
+                _ => break,
+            }
+        }
+        let figures = match result {
+            Ok(figures) => figures,
+            Err(error) => return Err(self.judge(error)),
+        };
+        self.failures = 0;
+        self.previous = Some(figures.clone());
+        Ok(figures)
+    }
+
+    /// What an error means for the samples to come.
+    fn judge(&mut self, error: StateError) -> StateError {
+        match auxiliary_vector(self.pid) {
+            Ok(auxv) if auxv != self.auxv => return StateError::Replaced(self.pid),
+            Ok(_) => {}
+            Err(gone) => return gone.into(),
+        }
+        self.failures += 1;
+        if self.failures >= MOST_FAILURES {
+            // Rather the last good sample was wrong than all since.
+            self.failures = 0;
+            self.previous = None;
+        }
+        error
+    }
+
+    fn read(&mut self, strict: bool) -> Result<StateFigures, StateError> {
+        self.snapshot.take(&self.memory)?;
+        if !self.confirmed {
+            confirm::places(&self.layout, &self.snapshot)?;
+            self.confirmed = true;
+        }
+        let layout = &self.layout;
+        let allocation = match &layout.heap_stats {
+            Some(heap) => Some(
+                self.caches
+                    .read(&self.memory, layout, heap, &self.snapshot)?,
+            ),
+            None => None,
+        };
+        let (extra, mutex_wait_ns) = self.threads()?;
+        let cpu = self.cpu()?;
+        let mut figures = StateFigures {
+            goroutines: self.goroutines(extra, strict)?,
+            scheduler: self.scheduler(mutex_wait_ns),
+            settings: self.settings(),
+            heap: self.heap()?,
+            allocation,
+            collections: self.collections(),
+            stops: self.stops(),
+            cpu,
+        };
+        self.hold(&mut figures)?;
+        confirm::values(&figures, self.previous.as_ref())?;
+        Ok(figures)
+    }
+
+    fn goroutines(&self, extra: Option<u64>, strict: bool) -> Result<Goroutines, StateError> {
+        let (s, p) = (&self.layout.sched, &self.layout.p);
+        let (sched, again) = (self.snapshot.sched(), self.snapshot.sched_again());
+        let dead = [s.dead, s.dead_with_stack, s.dead_without_stack];
+        let of = |field: Field| (field.signed(sched), field.signed(again));
+        let (first, last) = dead
+            .into_iter()
+            .flatten()
+            .map(of)
+            .fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
+        if strict && first != last {
+            // Dead ones moved between the Ps and the scheduler meanwhile. Where
+            // they never stand still, this is as near as `gcount` itself gets.
+            return Err(StateError::Torn("sched.gFree"));
+        }
+        let p_dead = p.dead.or(p.dead_size);
+        let in_processors: i64 = self
+            .snapshot
+            .processors()
+            .map(|bytes| p_dead.map_or(0, |field| field.signed(bytes)))
+            .sum();
+        let all = self.snapshot.allgs().len as i64;
+        let live = all - first - s.system_goroutines.signed(sched) - in_processors;
+        if first < 0 || in_processors < 0 || live > all || live < -64 {
+            return Err(StateError::implausible("live goroutines", live as u64));
+        }
+        let queued = |bytes: &[u8]| {
+            let len = p.queue_tail.of(bytes).wrapping_sub(p.queue_head.of(bytes)) & 0xffff_ffff;
+            // The ring has 256 places; more means head and tail are of two moments.
+            (if len > 256 { 0 } else { len }) + u64::from(p.run_next.of(bytes) != 0)
+        };
+        let created = self.created(extra);
+        // Those of C's threads are alive without having been created here.
+        let exited = created.zip(extra).map(|(created, extra)| {
+            (created + extra).saturating_sub((all - first - in_processors) as u64)
+        });
+        let global = s.run_queue.signed(sched).max(0) as u64;
+        Ok(Goroutines {
+            // As gcount: whoever asks is running.
+            live: live.max(1) as u64,
+            created,
+            exited,
+            runnable: global + self.snapshot.processors().map(queued).sum::<u64>(),
+        })
+    }
+
+    fn created(&self, extra: Option<u64>) -> Option<u64> {
+        let (s, p) = (&self.layout.sched, &self.layout.p);
+        let sched = self.snapshot.sched();
+        if let Some(created) = s.goroutines_created {
+            let in_processors = self.snapshot.created_by_processors();
+            return Some(created.of(sched).wrapping_add(in_processors));
+        }
+        let unused = |bytes: &[u8]| p.goid_end.of(bytes).saturating_sub(p.goid_next.of(bytes));
+        let unused: u64 = self.snapshot.all_processors().map(unused).sum();
+        s.goid_generator
+            .of(sched)
+            .checked_sub(unused)?
+            .checked_sub(extra?)
+    }
+
+    fn scheduler(&self, mutex_wait_ns: Option<u64>) -> Scheduler {
+        let s = &self.layout.sched;
+        let sched = self.snapshot.sched();
+        Scheduler {
+            threads: s
+                .threads_made
+                .of(sched)
+                .saturating_sub(s.threads_freed.of(sched)),
+            processors: self.snapshot.gomaxprocs() as u64,
+            idle_processors: s.idle_processors.signed(sched).max(0) as u64,
+            latencies: self.histogram(sched, s.latencies),
+            mutex_wait_ns,
+        }
+    }
+
+    fn histogram(&self, bytes: &[u8], field: Field) -> TimeHistogram {
+        let bytes = bytes.get(field.offset..field.end()).unwrap_or(&[]);
+        TimeHistogram::read(&self.layout.histogram, bytes)
+    }
+
+    fn settings(&self) -> Settings {
+        let c = &self.layout.controller;
+        let bytes = self.snapshot.controller();
+        Settings {
+            gogc_percent: u64::try_from(c.percent.signed(bytes)).unwrap_or(u64::MAX),
+            memory_limit_bytes: c.memory_limit.map(|limit| limit.of(bytes)),
+        }
+    }
+
+    fn heap(&self) -> Result<Heap, StateError> {
+        let c = &self.layout.controller;
+        let bytes = self.snapshot.controller();
+        let goal = pacer::next_gc(c, self.layout.version, bytes);
+        Ok(Heap {
+            live_bytes: c.heap_live.of(bytes),
+            marked_bytes: c.heap_marked.of(bytes),
+            next_gc_bytes: goal.ok_or(StateError::Torn("gcController"))?,
+        })
+    }
+
+    fn collections(&self) -> Collections {
+        let m = &self.layout.memstats;
+        let bytes = self.snapshot.memstats();
+        let cycles = m.cycles.of(bytes);
+        let seen = self.previous.as_ref().map_or(0, |f| f.collections.cycles);
+        let recent = (seen.max(cycles.saturating_sub(256))..cycles)
+            .map(|cycle| 8 * (cycle % 256) as usize)
+            .map(|at| Pause {
+                duration_ns: word(bytes, m.pauses.offset + at),
+                ended_unix_ns: word(bytes, m.pause_ends.offset + at),
+            })
+            .collect();
+        Collections {
+            cycles,
+            forced: m.forced_cycles.of(bytes),
+            pause_total_ns: m.pause_total.of(bytes),
+            last_gc_unix_ns: m.last_gc.of(bytes),
+            recent,
+            pauses: m.pause_histogram.map(|field| self.histogram(bytes, field)),
+        }
+    }
+
+    fn stops(&self) -> Stops {
+        let s = &self.layout.sched;
+        let sched = self.snapshot.sched();
+        let read = |field: Option<Field>| field.map(|field| self.histogram(sched, field));
+        Stops {
+            gc_stopping: read(s.stopping_gc),
+            gc_total: read(s.stopped_gc),
+            other_stopping: read(s.stopping_other),
+            other_total: read(s.stopped_other),
+        }
+    }
+
+    /// Counters put together from the Ps: what is on its way from a P to the
+    /// counters may be missed for one sample.
+    fn hold(&self, now: &mut StateFigures) -> Result<(), StateError> {
+        let Some(before) = &self.previous else {
+            return Ok(());
+        };
+        let processors = self.snapshot.gomaxprocs() as u64;
+        if let (Some(now), Some(then)) = (&mut now.goroutines.created, before.goroutines.created) {
+            confirm::hold("goroutines created", now, then, 64 * processors)?;
+        }
+        if let (Some(now), Some(then)) = (&mut now.goroutines.exited, before.goroutines.exited) {
+            confirm::hold("goroutines exited", now, then, 512 * processors)?;
+        }
+        if let (Some(now), Some(then)) = (&mut now.allocation, &before.allocation) {
+            let (bytes, objects) = (processors << 22, processors << 17);
+            confirm::hold(
+                "bytes allocated",
+                &mut now.total_bytes,
+                then.total_bytes,
+                bytes,
+            )?;
+            confirm::hold("mallocs", &mut now.mallocs, then.mallocs, objects)?;
+            confirm::hold("frees", &mut now.frees, then.frees, objects)?;
+        }
+        if let (Some(now), Some(then)) = (
+            &mut now.scheduler.mutex_wait_ns,
+            before.scheduler.mutex_wait_ns,
+        ) {
+            confirm::hold("mutex wait", now, then, 1_000_000_000)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,397 @@
+//! What is read at each sample, and the pointers remembered between samples
+//! so that one vectored read is enough when nothing moved.
+
+use super::{
+    error::StateError,
+    layout::{Field, Layout},
+    memory::{Batch, Memory, Slot, word, words},
+};
+
+/// Reads until the pointers stand still; the first sample needs four.
+const ATTEMPTS: usize = 8;
+/// Most Ps believed; GOMAXPROCS is far below on any machine.
+const MAX_PROCESSORS: u64 = 1 << 16;
+
+/// Where the globals are in this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addresses {
+    pub(super) sched: u64,
+    pub(super) allgs: u64,
+    pub(super) allp: u64,
+    pub(super) memstats: u64,
+    pub(super) controller: u64,
+    pub(super) cpu_stats: Option<u64>,
+    pub(super) allm: Option<u64>,
+}
+
+/// A Go slice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Slice {
+    pub(super) data: u64,
+    pub(super) len: u64,
+    pub(super) capacity: u64,
+}
+
+impl Slice {
+    fn read(bytes: &[u8]) -> Self {
+        Self {
+            data: word(bytes, 0),
+            len: word(bytes, 8),
+            capacity: word(bytes, 16),
+        }
+    }
+
+    fn sound(self, most: u64) -> bool {
+        self.len <= self.capacity
+            && self.capacity <= most
+            && (self.capacity == 0 || self.data != 0 && self.data.is_multiple_of(8))
+    }
+}
+
+/// One P.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processor {
+    address: u64,
+    /// Its cache, 0 for none.
+    cache: u64,
+    start: Slot,
+    created: Option<Slot>,
+    cache_slot: Option<Slot>,
+}
+
+/// The bytes of one instant.
+pub(super) struct Snapshot {
+    addresses: Addresses,
+    /// Bytes that are read of each type.
+    sizes: Sizes,
+    batch: Batch,
+    fixed: Option<Fixed>,
+    allp: Slice,
+    processors: Vec<Processor>,
+}
+
+/// Where the batch has what is read in any case.
+#[derive(Clone, Copy)]
+struct Fixed {
+    sched: Slot,
+    memstats: Slot,
+    controller: Slot,
+    allp: Slot,
+    allgs: Slot,
+    cpu: Option<Slot>,
+    allm: Option<Slot>,
+    array: Slot,
+    heap_again: Option<Slot>,
+    sched_again: Slot,
+}
+
+struct Sizes {
+    sched: usize,
+    sched_head: usize,
+    memstats: usize,
+    controller: usize,
+    cpu: usize,
+    heap: Option<Field>,
+    p: usize,
+    p_cache: Field,
+    p_created: Option<Field>,
+    /// First and one past the last byte of what is read of an mcache.
+    cache: Option<(usize, usize)>,
+}
+
+fn end<const N: usize>(fields: [Option<Field>; N]) -> usize {
+    fields
+        .into_iter()
+        .flatten()
+        .map(Field::end)
+        .max()
+        .unwrap_or(0)
+}
+
+impl Sizes {
+    fn of(layout: &Layout) -> Self {
+        let (s, p, c, m) = (
+            &layout.sched,
+            &layout.p,
+            &layout.controller,
+            &layout.memstats,
+        );
+        let heap = layout.heap_stats.as_ref();
+        let sched_head = end([
+            Some(s.run_queue),
+            s.dead,
+            s.dead_with_stack,
+            s.dead_without_stack,
+            Some(s.idle_processors),
+        ]);
+        Self {
+            sched_head,
+            sched: sched_head.max(end([
+                Some(s.latencies),
+                s.stopped_other,
+                s.mutex_wait,
+                s.lock_wait,
+                s.goroutines_created,
+            ])),
+            memstats: end([
+                heap.map(|heap| heap.stats),
+                Some(m.pauses),
+                Some(m.pause_ends),
+                Some(m.forced_cycles),
+                Some(m.cycles),
+                m.pause_histogram,
+            ]),
+            controller: end([
+                Some(c.heap_marked),
+                Some(c.heap_live),
+                c.goal,
+                c.total_free,
+                c.mapped_ready,
+            ]),
+            cpu: layout.cpu_stats.as_ref().map_or(0, |cpu| cpu.total.end()),
+            heap: heap.map(|heap| heap.stats),
+            p: end([Some(p.run_next), Some(p.goid_end), p.dead, p.dead_size]),
+            p_cache: p.mcache,
+            p_created: p.goroutines_created,
+            cache: heap.map(|heap| {
+                // From the start on: what changes with every allocation is there.
+                (0, end([Some(heap.cache_tiny), Some(heap.cache_spans)]))
+            }),
+        }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn new(layout: &Layout, addresses: Addresses) -> Self {
+        Self {
+            addresses,
+            sizes: Sizes::of(layout),
+            batch: Batch::default(),
+            fixed: None,
+            allp: Slice::default(),
+            processors: Vec::new(),
+        }
+    }
+
+    /// Reads everything at once, again where pointers had moved.
+    pub(super) fn take(&mut self, memory: &Memory) -> Result<(), StateError> {
+        for _ in 0..ATTEMPTS {
+            self.ask();
+            memory.fetch(&mut self.batch)?;
+            if !self.learn()? {
+                return Ok(());
+            }
+        }
+        Err(StateError::Moving)
+    }
+
+    /// Counters first, then what is counted up from them in the Ps: a value
+    /// that moves from a P to the counters between the two reads is then
+    /// missed for once and never counted twice.
+    fn ask(&mut self) {
+        let Self {
+            addresses: at,
+            sizes,
+            batch,
+            processors,
+            allp,
+            ..
+        } = self;
+        batch.clear();
+        let sched = batch.add(at.sched, sizes.sched);
+        let memstats = batch.add(at.memstats, sizes.memstats);
+        let controller = batch.add(at.controller, sizes.controller);
+        let allp_slot = batch.add(at.allp, 24);
+        let allgs = batch.add(at.allgs, 24);
+        let cpu = at.cpu_stats.map(|cpu| batch.add(cpu, sizes.cpu));
+        let allm = at.allm.map(|allm| batch.add(allm, 8));
+        let array = batch.add(allp.data, 8 * allp.capacity as usize);
+        for p in processors.iter_mut() {
+            p.start = batch.add(p.address, sizes.p);
+            p.created = sizes
+                .p_created
+                .map(|field| batch.add(p.address + field.offset as u64, field.size));
+            p.cache_slot = match sizes.cache {
+                Some((start, end)) if p.cache != 0 => {
+                    Some(batch.add(p.cache + start as u64, end - start))
+                }
+                _ => None,
+            };
+        }
+        self.fixed = Some(Fixed {
+            sched,
+            memstats,
+            controller,
+            allp: allp_slot,
+            allgs,
+            cpu,
+            allm,
+            array,
+            heap_again: sizes
+                .heap
+                .map(|heap| batch.add(at.memstats + heap.offset as u64, heap.size)),
+            sched_again: batch.add(at.sched, sizes.sched_head),
+        });
+    }
+
+    /// Takes over pointers that changed; whether any did.
+    fn learn(&mut self) -> Result<bool, StateError> {
+        let Some(fixed) = self.fixed else {
+            return Ok(true);
+        };
+        let allp = Slice::read(self.batch.bytes(fixed.allp));
+        if !allp.sound(MAX_PROCESSORS) {
+            return Err(StateError::implausible("allp", allp.len));
+        }
+        if !self.allgs().sound(u64::from(u32::MAX)) {
+            return Err(StateError::implausible("allgs", self.allgs().len));
+        }
+        if allp.len == 0 || self.allgs().len == 0 {
+            return Err(StateError::NotStarted);
+        }
+        if allp != self.allp {
+            self.allp = allp;
+            self.processors.clear();
+            return Ok(true);
+        }
+        let nowhere = fixed.allp;
+        let array = words(self.batch.bytes(fixed.array));
+        let addresses: Vec<u64> = array.filter(|p| *p != 0).collect();
+        if !addresses
+            .iter()
+            .copied()
+            .eq(self.processors.iter().map(|p| p.address))
+        {
+            self.processors = addresses
+                .into_iter()
+                .map(|address| Processor {
+                    address,
+                    cache: 0,
+                    start: nowhere,
+                    created: None,
+                    cache_slot: None,
+                })
+                .collect();
+            return Ok(true);
+        }
+        let mut changed = false;
+        for p in &mut self.processors {
+            let cache = self.sizes.p_cache.of(self.batch.bytes(p.start));
+            changed |= cache != p.cache;
+            p.cache = cache;
+        }
+        Ok(changed)
+    }
+
+    fn part(&self, slot: impl Fn(&Fixed) -> Option<Slot>) -> &[u8] {
+        let slot = self.fixed.as_ref().and_then(slot);
+        slot.map_or(&[], |slot| self.batch.bytes(slot))
+    }
+
+    /// `sched`.
+    pub(super) fn sched(&self) -> &[u8] {
+        self.part(|fixed| Some(fixed.sched))
+    }
+
+    /// The start of `sched` once more, read last.
+    pub(super) fn sched_again(&self) -> &[u8] {
+        self.part(|fixed| Some(fixed.sched_again))
+    }
+
+    /// `memstats`.
+    pub(super) fn memstats(&self) -> &[u8] {
+        self.part(|fixed| Some(fixed.memstats))
+    }
+
+    /// `memstats.heapStats`.
+    pub(super) fn heap_stats(&self) -> &[u8] {
+        let heap = self.sizes.heap.map_or(0..0, |heap| heap.offset..heap.end());
+        self.memstats().get(heap).unwrap_or(&[])
+    }
+
+    /// `memstats.heapStats` once more, read last.
+    pub(super) fn heap_stats_again(&self) -> &[u8] {
+        self.part(|fixed| fixed.heap_again)
+    }
+
+    /// `gcController`.
+    pub(super) fn controller(&self) -> &[u8] {
+        self.part(|fixed| Some(fixed.controller))
+    }
+
+    /// `work.cpuStats`.
+    pub(super) fn cpu_stats(&self) -> Option<&[u8]> {
+        let slot = self.fixed.as_ref()?.cpu?;
+        Some(self.batch.bytes(slot))
+    }
+
+    /// The first M of the list.
+    pub(super) fn allm(&self) -> Option<u64> {
+        let slot = self.fixed.as_ref()?.allm?;
+        Some(word(self.batch.bytes(slot), 0))
+    }
+
+    /// `allgs`.
+    pub(super) fn allgs(&self) -> Slice {
+        Slice::read(self.part(|fixed| Some(fixed.allgs)))
+    }
+
+    /// GOMAXPROCS.
+    pub(super) fn gomaxprocs(&self) -> usize {
+        self.allp.len as usize
+    }
+
+    /// The Ps in use, first bytes of each.
+    pub(super) fn processors(&self) -> impl Iterator<Item = &[u8]> {
+        self.all_processors().take(self.gomaxprocs())
+    }
+
+    /// The Ps in use and those that a larger GOMAXPROCS once needed.
+    pub(super) fn all_processors(&self) -> impl Iterator<Item = &[u8]> {
+        self.processors.iter().map(|p| self.batch.bytes(p.start))
+    }
+
+    /// `p.goroutinesCreated` of the Ps in use, together.
+    pub(super) fn created_by_processors(&self) -> u64 {
+        let slots = self.processors.iter().take(self.gomaxprocs());
+        slots
+            .filter_map(|p| Some(word(self.batch.bytes(p.created?), 0)))
+            .fold(0, u64::wrapping_add)
+    }
+
+    /// The Ps' caches: address, where reading began in it, bytes, and the P's.
+    pub(super) fn caches(&self) -> impl Iterator<Item = Cache<'_>> {
+        let start = self.sizes.cache.map_or(0, |(start, _)| start);
+        self.processors
+            .iter()
+            .take(self.gomaxprocs())
+            .map(move |p| Cache {
+                address: p.cache,
+                start,
+                bytes: p.cache_slot.map_or(&[], |slot| self.batch.bytes(slot)),
+                processor: self.batch.bytes(p.start),
+            })
+    }
+}
+
+/// An mcache as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Cache<'a> {
+    /// Where it is.
+    pub(super) address: u64,
+    /// Offset of the first byte read.
+    pub(super) start: usize,
+    /// What was read; empty where the P has no cache.
+    pub(super) bytes: &'a [u8],
+    /// The start of its P.
+    pub(super) processor: &'a [u8],
+}
+
+impl Cache<'_> {
+    /// The bytes of one of its fields.
+    pub(super) fn field(&self, field: Field) -> &[u8] {
+        self.bytes
+            .get(field.offset - self.start..field.end() - self.start)
+            .unwrap_or(&[])
+    }
+}
