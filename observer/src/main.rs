@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
     inspect,
-    node::{Node, Snapshot},
+    node::{Limits, Node, Snapshot},
     probe::{self, LinkMode, LoadOptions, Probes},
     serve,
     settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Node(settings) => node(&settings),
         Command::Inspect(settings) => inspect::run(&settings),
+        Command::CalibrateChild => probe::calibrate_child().map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,8 +65,13 @@ fn node(settings: &NodeSettings) -> Result<()> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
 
-    let (probes, missing) = load(settings.link);
-    let (node, snapshots) = Node::start(settings.interval, probes, missing)?;
+    let (mut probes, missing) = load(settings.link);
+    let limits = Limits {
+        probe_budget: settings.probe_budget,
+        cpu_ceiling: settings.cpu_ceiling,
+        price: probes.as_mut().map(Probes::calibrate).unwrap_or_default(),
+    };
+    let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;
     tracing::info!(%address, interval = ?settings.interval, "observing");
 
     let runtime = tokio::runtime::Builder::new_multi_thread()

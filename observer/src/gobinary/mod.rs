@@ -8,13 +8,13 @@ mod buildid;
 mod buildinfo;
 mod error;
 mod functions;
+pub mod globals;
 mod image;
 mod inspect;
 mod locate;
 mod pclntab;
 mod reader;
 mod scan;
-pub mod globals;
 pub mod sites;
 mod version;
 
@@ -215,6 +215,8 @@ pub enum Reason {
     MapFull,
     /// The observer lacks eBPF.
     NoEbpf,
+    /// The probes cost a process of this file more than the budget, and are off for a while.
+    OverBudget,
 }
 
 impl Reason {
@@ -233,6 +235,7 @@ impl Reason {
             Self::Attaching => "attaching",
             Self::MapFull => "map_full",
             Self::NoEbpf => "no_ebpf",
+            Self::OverBudget => "over_budget",
         }
     }
 }

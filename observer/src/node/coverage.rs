@@ -57,6 +57,12 @@ fn refused(attachment: &Attachment, figure: Figure) -> Option<Missing> {
             reason: *reason,
             detail: detail.clone(),
         }),
+        Attachment::Live(attached) if !attached.hot && is_of_goroutines(figure) => Some(Missing {
+            reason: Reason::OverBudget,
+            detail: "the probes on goroutines cost a process of this file more than \
+                     --probe-budget; they are off, and tried again after a while"
+                .to_owned(),
+        }),
         Attachment::Live(attached) => {
             let (site, error) = attached
                 .refused
@@ -68,6 +74,13 @@ fn refused(attachment: &Attachment, figure: Figure) -> Option<Missing> {
             })
         }
     }
+}
+
+/// Whether a figure comes from the hot probes.
+fn is_of_goroutines(figure: Figure) -> bool {
+    SiteKind::ALL
+        .into_iter()
+        .any(|kind| kind.is_hot() && figures_of(kind).contains(&figure))
 }
 
 fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {

@@ -1,6 +1,7 @@
 //! The engine's thread: events in, snapshots out.
 
 mod intake;
+mod spending;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 
 use self::intake::Ended;
 use super::{
+    budget::Budget,
+    ceiling::Ceiling,
     inspector::Inspector,
     observation::{EventFigures, Health, Observation, Snapshot},
     processes::Processes,
@@ -28,7 +31,7 @@ use super::{
 };
 use crate::{
     discover::{self, Executable, FileId},
-    probe::Probes,
+    probe::{HitCost, Probes},
 };
 
 /// How often everything is compared with /proc, for what events missed.
@@ -44,6 +47,17 @@ pub enum StartError {
     /// A descriptor or the thread could not be made.
     #[error("cannot start the engine: {0}")]
     Engine(#[from] std::io::Error),
+}
+
+/// What observing may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Percent of one CPU that probes may take from a process.
+    pub probe_budget: f64,
+    /// Percent of one core that the observer may take.
+    pub cpu_ceiling: f64,
+    /// What a probe hit costs.
+    pub price: HitCost,
 }
 
 /// The running engine.
@@ -64,6 +78,7 @@ impl Node {
         interval: Duration,
         probes: Option<Probes>,
         missing: Vec<String>,
+        limits: Limits,
     ) -> Result<(Self, watch::Receiver<Option<Arc<Snapshot>>>), StartError> {
         let (sender, receiver) = watch::channel(None);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
@@ -73,7 +88,9 @@ impl Node {
             wake,
         });
         let engine = Engine {
-            interval,
+            ceiling: Ceiling::new(limits.cpu_ceiling, interval),
+            budget: Budget::new(limits.probe_budget),
+            price: limits.price,
             probes,
             missing,
             inspector: Inspector::new().map_err(std::io::Error::from)?,
@@ -106,7 +123,9 @@ impl Node {
 }
 
 struct Engine {
-    interval: Duration,
+    ceiling: Ceiling,
+    budget: Budget,
+    price: HitCost,
     probes: Option<Probes>,
     missing: Vec<String>,
     inspector: Inspector,
@@ -126,7 +145,7 @@ struct Engine {
 impl Engine {
     fn run(mut self) {
         let began = Instant::now();
-        let mut next_sample = began + self.interval;
+        let mut next_sample = began + self.ceiling.interval();
         let mut next_sweep = began;
         let mut first = true;
         while !self.stop.flag.load(Ordering::Relaxed) {
@@ -141,8 +160,9 @@ impl Engine {
             }
             if !first && Instant::now() >= next_sample {
                 self.sample();
+                self.keep_ceiling();
                 // A late sample is not made up for by a burst of samples.
-                next_sample = (next_sample + self.interval).max(Instant::now());
+                next_sample = (next_sample + self.ceiling.interval()).max(Instant::now());
             }
             let next = if first {
                 began + FIRST_LOOK
@@ -227,6 +247,7 @@ impl Engine {
                 }
             }
         }
+        self.keep_budget(false);
         let snapshot = Snapshot {
             at: SystemTime::now(),
             processes: self.processes.shown(),
@@ -244,6 +265,8 @@ impl Engine {
             refused_attachments: self.targets.refused,
             map_entries: self.map_entries.clone(),
             missing: self.missing.clone(),
+            price: self.price,
+            interval: self.ceiling.interval(),
         }
     }
 
@@ -260,6 +283,10 @@ impl Engine {
         self.scan();
         self.take_strays();
         self.targets.retire(self.probes.as_mut());
+        self.close_accounts();
+        if self.ceiling.interval() > SWEEP {
+            self.keep_budget(true);
+        }
         if let Some(probes) = &self.probes {
             self.map_entries = probes.map_entries();
         }

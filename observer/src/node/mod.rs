@@ -5,6 +5,9 @@
 //! interval is over; it publishes a [`Snapshot`] that everything behind it
 //! only reads.
 
+mod budget;
+mod ceiling;
+mod cost;
 mod coverage;
 mod engine;
 mod inspector;
@@ -12,7 +15,8 @@ mod observation;
 mod processes;
 mod targets;
 
-pub use engine::{Node, StartError};
+pub use cost::cost_ns;
+pub use engine::{Limits, Node, StartError};
 pub use observation::{
     Coverage, EventFigures, Figures, Health, LastCycle, Missing, Observation, Snapshot, Stops,
 };
