@@ -96,7 +96,8 @@ pub(crate) fn gc() -> GcFigures {
         stop_began: 0,
         stopping_ns: 0,
         start_kind: 0,
-        _pad: 0,
+        reasons_pending: 0,
+        pending_reason: 0,
         cycle: GcCycleFigures::default(),
     }
 }
@@ -176,6 +177,7 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
     let mut health = Health {
         targets: 2,
         sites: 24,
+        interval: Duration::from_secs(1),
         ..Health::default()
     };
     health.inspected.insert("go", 3);
