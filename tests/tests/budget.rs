@@ -27,7 +27,9 @@ fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
     let pid = spin.talk.pid();
     let bare = spin.best(10);
 
-    let observer = Observer::start();
+    let mut command = Command::new(observer());
+    command.env("OBSERVER_PROBE_BUDGET", "1");
+    let observer = Observer::start_as(command);
     observer.attached(pid);
     assert_eq!(changed(pid, &file, &hot), hot.len(), "hot probes are set");
     let probed = spin.round(200);
@@ -95,9 +97,7 @@ fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
 
 #[test]
 fn a_process_within_the_budget_keeps_its_probes() {
-    let mut command = Command::new(observer());
-    command.env("OBSERVER_PROBE_BUDGET", "100");
-    let observer = Observer::start_as(command);
+    let observer = Observer::start();
     let mut spin = Spin::start();
     let pid = spin.talk.pid();
     observer.attached(pid);
