@@ -22,6 +22,7 @@ use observer::{
     settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
     terminal::{self, TerminalInfo},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -65,6 +66,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
 
+    raise_file_limit();
     let (mut probes, missing) = load(settings.link);
     let limits = Limits {
         probe_budget: settings.probe_budget,
@@ -136,6 +138,19 @@ impl Table {
             Ok(result) => result.context("the table failed"),
             Err(_) => anyhow::bail!("the table panicked"),
         }
+    }
+}
+
+/// Every probed file takes up to three descriptors; the usual soft limit of
+/// 1024 would end at some hundred files.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -137,7 +137,7 @@ impl Probes {
         target: u32,
         path: &Path,
         sites: &[&Site],
-    ) -> Result<(Vec<UProbeLink>, Vec<(Site, String)>), ProbeError> {
+    ) -> Result<Links, ProbeError> {
         if sites.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -210,6 +210,9 @@ impl Probes {
         }
     }
 }
+
+/// Links, and the sites that the kernel refused.
+pub(super) type Links = (Vec<UProbeLink>, Vec<(Site, String)>);
 
 /// One target's links.
 pub(super) struct TargetLinks {

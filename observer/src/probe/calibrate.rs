@@ -20,6 +20,8 @@ use crate::gobinary::Site;
 
 /// The hidden subcommand that the child runs.
 const SUBCOMMAND: &str = "calibrate-child";
+/// What it and its parent run.
+const OWN_FILE: &str = "/proc/self/exe";
 /// The child as a probe target: a number that no file gets for a long while.
 const TARGET: u32 = Cookie::MAX_TARGET;
 /// Rounds with and without probes; the median stands against what else runs.
@@ -113,8 +115,8 @@ impl Probes {
         ];
         let mut child = Calls::start()?;
         let (bare_emulated, bare_stepped) = child.rounds()?;
-        let path = format!("/proc/{}/exe", child.child.id());
-        let (links, _) = self.set(TARGET, path.as_ref(), &sites.each_ref())?;
+        // The child runs the same file; its own link may be out of reach.
+        let (links, _) = self.set(TARGET, OWN_FILE.as_ref(), &sites.each_ref())?;
         let probed = child.rounds();
         self.reaper.take(links);
         let (emulated, stepped) = probed?;
@@ -152,7 +154,7 @@ struct Calls {
 
 impl Calls {
     fn start() -> Result<Self, CalibrateError> {
-        let mut child = Command::new("/proc/self/exe")
+        let mut child = Command::new(OWN_FILE)
             .arg(SUBCOMMAND)
             .env_clear()
             .stdin(Stdio::piped())
