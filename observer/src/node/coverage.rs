@@ -116,3 +116,34 @@ fn figures_of(kind: SiteKind) -> &'static [Figure] {
         | SiteKind::StartBeforeMarkRestart => &[GcCycles, GcPauses],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Attachment, Standing, coverage};
+    use crate::{
+        export::fixtures::binary,
+        gobinary::{Figure, Reason},
+        probe::Attached,
+    };
+
+    #[test]
+    fn over_the_budget_only_goroutines_are_left_out() {
+        let attachment = Attachment::Live(Attached {
+            since_ns: 1,
+            sites: 10,
+            refused: Vec::new(),
+            hot: false,
+            hot_sites: 5,
+        });
+        let standing = Standing {
+            registered: true,
+            from_start: false,
+        };
+        let found = coverage(&binary("go1.26.8"), &attachment, standing);
+        for figure in Figure::ALL {
+            let is_hot = figure.label().starts_with("goroutines");
+            let reason = found.0[&figure].as_ref().map(|missing| missing.reason);
+            assert_eq!(reason, is_hot.then_some(Reason::OverBudget), "{figure:?}");
+        }
+    }
+}
