@@ -65,6 +65,18 @@ impl SiteKind {
         Self::StartAfterOther,
     ];
 
+    /// Whether it is hit as often as goroutines come and go.
+    pub const fn is_hot(self) -> bool {
+        matches!(
+            self,
+            Self::GoroutineCreated
+                | Self::GoroutineExited
+                | Self::SystemGoroutineCreated
+                | Self::SystemGoroutineExited
+                | Self::GoidRefill
+        )
+    }
+
     /// The kind with this number. Spelled out, because a look-up in [`Self::ALL`]
     /// would be a load and a bounds check at every hit.
     #[inline(always)]

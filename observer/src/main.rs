@@ -16,12 +16,13 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
     inspect,
-    node::{Node, Snapshots},
+    node::{Limits, Node, Snapshots},
     probe::{self, LinkMode, LoadOptions, Probes},
     serve,
     settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
     terminal::{self, TerminalInfo},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Node(settings) => node(&settings),
         Command::Inspect(settings) => inspect::run(&settings),
+        Command::CalibrateChild => probe::calibrate_child().map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,8 +66,14 @@ fn node(settings: &NodeSettings) -> Result<()> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
 
-    let (probes, missing) = load(settings.link);
-    let (node, snapshots) = Node::start(settings.interval, probes, missing)?;
+    raise_file_limit();
+    let (mut probes, missing) = load(settings.link);
+    let limits = Limits {
+        probe_budget: settings.probe_budget,
+        cpu_ceiling: settings.cpu_ceiling,
+        price: probes.as_mut().map(Probes::calibrate).unwrap_or_default(),
+    };
+    let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;
     tracing::info!(%address, interval = ?settings.interval, "observing");
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -126,6 +134,19 @@ impl Table {
             Ok(result) => result.context("the table failed"),
             Err(_) => anyhow::bail!("the table panicked"),
         }
+    }
+}
+
+/// Every probed file takes up to three descriptors; the usual soft limit of
+/// 1024 would end at some hundred files.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -20,6 +20,9 @@ pub enum Command {
     Node(NodeSettings),
     /// Tell what a file or a process would give, and why not more.
     Inspect(InspectSettings),
+    /// The child that the cost of probe hits is measured on.
+    #[command(hide = true)]
+    CalibrateChild,
 }
 
 /// Settings of `observer node`.
@@ -65,6 +68,17 @@ pub struct NodeSettings {
         env = "OBSERVER_LINK"
     )]
     pub link: Link,
+
+    /// What probes may take from a process, in percent of one CPU (above 0, up
+    /// to 100). Where it is more, the probes on goroutines leave the file that
+    /// the process runs, for all its processes, for a minute or more.
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent, env = "OBSERVER_PROBE_BUDGET")]
+    pub probe_budget: f64,
+
+    /// What the observer itself may take, in percent of one core (above 0, up
+    /// to 100). Above it, figures are read less often: up to 8 times the interval.
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent, env = "OBSERVER_CPU_CEILING")]
+    pub cpu_ceiling: f64,
 }
 
 /// Settings of `observer inspect`.
@@ -133,6 +147,14 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    let expected = "expected percent of one CPU: a number above 0 and up to 100, such as 1 or 0.5";
+    match text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 100.0 => Ok(value),
+        _ => Err(expected.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -146,7 +168,7 @@ mod tests {
             .map_err(|error| error.to_string())?;
         match cli.command {
             Command::Node(settings) => Ok(settings),
-            Command::Inspect(_) => unreachable!("asked for node"),
+            _ => unreachable!("asked for node"),
         }
     }
 
@@ -155,6 +177,9 @@ mod tests {
         let settings = node(&[]).unwrap();
         assert_eq!(settings.listen.to_string(), "0.0.0.0:9920");
         assert_eq!(settings.interval, Duration::from_secs(1));
+        assert!((settings.probe_budget - 1.0).abs() < 1e-9);
+        assert!((settings.cpu_ceiling - 5.0).abs() < 1e-9);
+        assert!((node(&["--probe-budget", "0.25%"]).unwrap().probe_budget - 0.25).abs() < 1e-9);
     }
 
     #[test]
@@ -164,6 +189,10 @@ mod tests {
             (["--interval", "soon"], "such as 1s or 250ms"),
             (["--listen", "nonsense"], "--listen"),
             (["--table", "maybe"], "auto"),
+            (["--probe-budget", "0"], "above 0 and up to 100"),
+            (["--probe-budget", "NaN"], "above 0 and up to 100"),
+            (["--probe-budget", "101"], "above 0 and up to 100"),
+            (["--cpu-ceiling", "little"], "--cpu-ceiling"),
         ] {
             let error = node(&args).unwrap_err();
             assert!(error.contains(expected), "{args:?}: {error}");

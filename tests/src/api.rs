@@ -24,6 +24,19 @@ pub struct Process {
     pub coverage: BTreeMap<String, Coverage>,
     /// What was counted.
     pub figures: Figures,
+    /// What its probes take from it.
+    pub probes: Probes,
+}
+
+/// What a process's probes take from it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Probes {
+    /// Hits.
+    pub hits: u64,
+    /// What they cost it.
+    pub cost_ns: u64,
+    /// Whether those on goroutines are set.
+    pub hot: bool,
 }
 
 /// The container a process runs in.

@@ -8,6 +8,7 @@ pub mod containers;
 pub mod metrics;
 pub mod observer;
 pub mod paths;
+pub mod spin;
 pub mod wait;
 pub mod workload;
 

@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     net::TcpListener,
+    os::unix::fs::FileExt as _,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -58,6 +59,12 @@ impl Observer {
             .append(true)
             .open(log.path())
             .expect("the observer's log");
+        // Most tests count every hit of short and heavy loads, at short intervals.
+        for limit in ["OBSERVER_PROBE_BUDGET", "OBSERVER_CPU_CEILING"] {
+            if command.get_envs().all(|(name, _)| name != limit) {
+                command.env(limit, "100");
+            }
+        }
         let child = command
             .args(["node", "--listen", &address])
             .arg(format!("--interval={}ms", interval.as_millis()))
@@ -229,6 +236,8 @@ pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Output {
 pub struct Site {
     /// The function it is in.
     pub function: String,
+    /// What a hit means.
+    pub kind: String,
     /// Virtual address in the file.
     pub address: u64,
     /// Offset in the file.
@@ -253,6 +262,23 @@ pub fn sites(file: &Path) -> Vec<Site> {
         .or_else(|| json.pointer("/binary/plan/sites"));
     let sites = plan.unwrap_or_else(|| panic!("no sites: {json}")).clone();
     serde_json::from_value(sites).expect("inspect's sites")
+}
+
+/// How many of the sites differ, in a process's memory, from its file.
+/// For executables that are not position-independent.
+pub fn changed(pid: u32, file: &Path, sites: &[Site]) -> usize {
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("the process's memory");
+    let file = File::open(file).expect("the executable");
+    let differs = |site: &&Site| {
+        let (mut there, mut here) = ([0; 5], [0; 5]);
+        memory
+            .read_exact_at(&mut there, site.address)
+            .expect("the site in memory");
+        file.read_exact_at(&mut here, site.offset)
+            .expect("the site in the file");
+        there != here
+    };
+    sites.iter().filter(differs).count()
 }
 
 fn free_address() -> String {

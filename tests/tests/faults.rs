@@ -1,8 +1,6 @@
 //! Whatever happens to the observer, its targets go on, and nothing is left behind.
 
 use std::{
-    fs::File,
-    os::unix::fs::FileExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -10,29 +8,11 @@ use std::{
 
 use observer_tests::{
     Observer, Workload, metrics,
-    observer::{Site, sites},
+    observer::{Site, changed, sites},
     paths::{GO, VERSIONS, fixture},
+    spin::Spin,
     wait,
-    workload::Conversation,
 };
-use serde::Deserialize;
-
-/// How many of the sites differ, in a process's memory, from its file.
-/// For executables that are not position-independent.
-fn changed(pid: u32, file: &Path, sites: &[Site]) -> usize {
-    let memory = File::open(format!("/proc/{pid}/mem")).expect("the process's memory");
-    let file = File::open(file).expect("the executable");
-    let differs = |site: &&Site| {
-        let (mut there, mut here) = ([0; 5], [0; 5]);
-        memory
-            .read_exact_at(&mut there, site.address)
-            .expect("the site in memory");
-        file.read_exact_at(&mut here, site.offset)
-            .expect("the site in the file");
-        there != here
-    };
-    sites.iter().filter(differs).count()
-}
 
 fn assert_nothing_left(pid: u32, file: &Path, sites: &[Site]) {
     let gone = wait::comes_true(Duration::from_secs(5), || changed(pid, file, sites) == 0);
@@ -44,30 +24,6 @@ fn assert_nothing_left(pid: u32, file: &Path, sites: &[Site]) {
     );
 }
 
-struct Spin(Conversation);
-
-impl Spin {
-    fn start() -> Self {
-        let mut talk = Conversation::start(Command::new(fixture("spin", GO, "default")));
-        talk.hear();
-        Self(talk)
-    }
-
-    /// Nanoseconds per goroutine, the best of some rounds.
-    fn best(&mut self) -> f64 {
-        #[derive(Deserialize)]
-        struct Round {
-            goroutines: f64,
-            ns: f64,
-        }
-        let round = |_| {
-            let r: Round = serde_json::from_str(&self.0.ask("200")).expect("spin's round");
-            r.ns / r.goroutines
-        };
-        (0..8).map(round).fold(f64::INFINITY, f64::min)
-    }
-}
-
 #[test]
 fn kill_9_under_load_leaves_nothing_behind() {
     let (workload, spinner) = (
@@ -77,27 +33,27 @@ fn kill_9_under_load_leaves_nothing_behind() {
     let (workload_sites, spin_sites) = (sites(&workload), sites(&spinner));
     let mut w = Workload::start(&workload);
     let mut spin = Spin::start();
-    let before = spin.best();
+    let before = spin.best(8);
 
     for _ in 0..3 {
         let observer = Observer::start();
         observer.attached(w.pid);
-        observer.attached(spin.0.pid());
+        observer.attached(spin.talk.pid());
         assert!(
             changed(w.pid, &workload, &workload_sites) > 0,
             "the probes can be seen"
         );
-        spin.0.say("1000");
+        spin.talk.say("1000");
         w.run("burst 1000 0");
         observer.kill();
         w.run("burst 1000 0");
         w.run("gc 3");
-        spin.0.hear();
+        spin.talk.hear();
         w.report();
         assert_nothing_left(w.pid, &workload, &workload_sites);
-        assert_nothing_left(spin.0.pid(), &spinner, &spin_sites);
+        assert_nothing_left(spin.talk.pid(), &spinner, &spin_sites);
     }
-    let after = spin.best();
+    let after = spin.best(8);
     println!("ns per goroutine: {before:.0} before, {after:.0} after");
     assert!(
         after < 1.4 * before,

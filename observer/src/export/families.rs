@@ -78,7 +78,7 @@ pub(super) const fn family(
 pub(super) const SECONDS: Option<&str> = Some("seconds");
 
 /// Families of the observed processes.
-static PROCESSES: [Family; 21] = [
+static PROCESSES: [Family; 23] = [
     family(
         "go_info",
         Kind::Gauge,
@@ -328,6 +328,22 @@ static PROCESSES: [Family; 21] = [
         "Probe hits in the process.",
         "counted by the programs",
         Samples::Group(None, 0, |group, sink| sink.count(group.hits)),
+    ),
+    family(
+        "observer_probe_cost_seconds",
+        Kind::Counter,
+        SECONDS,
+        "CPU time that probe hits took from the process.",
+        "hits by site, each at observer_probe_hit_seconds",
+        Samples::Group(None, 0, |group, sink| sink.float(group.cost_ns / 1e9)),
+    ),
+    family(
+        "observer_probe_hot",
+        Kind::Gauge,
+        None,
+        "1 where the probes on goroutines are set, 0 where they cost more than the budget and are off for a while.",
+        "--probe-budget",
+        Samples::Group(None, 0, |group, sink| sink.count(u64::from(group.is_hot()))),
     ),
 ];
 

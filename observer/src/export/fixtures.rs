@@ -217,6 +217,7 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
     let mut health = Health {
         targets: 2,
         sites: 24,
+        interval: Duration::from_secs(1),
         ..Health::default()
     };
     health.inspected.insert("go", 3);

@@ -11,7 +11,8 @@ use super::buckets::Reduced;
 use crate::{
     discover::Process,
     gobinary::{Figure, Reason},
-    node::{Differences, Observation, Snapshot, StateSample},
+    node::{Differences, Observation, Snapshot, StateSample, cost_ns},
+    probe::HitCost,
 };
 
 /// Most groups in one exposition. Living processes come first; what is left
@@ -107,6 +108,8 @@ pub(super) struct Group {
     pub(super) differences: [Option<i64>; 3],
     /// Probe hits.
     pub(super) hits: u64,
+    /// What they cost.
+    pub(super) cost_ns: f64,
     /// Completed cycles by trigger.
     pub(super) cycles: [u64; GC_TRIGGERS],
     /// Concurrent mark, of cycles seen whole.
@@ -214,6 +217,20 @@ impl Group {
         self.stopping_other.add(&gc.stopping_other);
     }
 
+    fn charge(&mut self, observation: &Observation, price: HitCost) {
+        let plan = &observation.binary.plan;
+        self.cost_ns += cost_ns(plan, price, &observation.figures.events);
+    }
+
+    /// Whether the hot probes are on for every process of the group.
+    pub(super) fn is_hot(&self) -> bool {
+        !self
+            .coverage
+            .values()
+            .flatten()
+            .any(|reason| *reason == Reason::OverBudget)
+    }
+
     /// Whether the figure is known of every process of the group.
     pub(super) fn is_exact(&self, figure: Figure) -> bool {
         self.coverage.get(&figure).is_some_and(Option::is_none)
@@ -239,13 +256,16 @@ pub(super) fn groups(snapshot: &Snapshot) -> (BTreeMap<Key, Group>, u64) {
         .partition(|process| process.ended.is_none());
     for observation in living.into_iter().chain(ended) {
         let key = Key::of(observation);
-        if let Some(group) = groups.get_mut(&key) {
+        let group = if let Some(group) = groups.get_mut(&key) {
             group.add(observation);
+            group
         } else if groups.len() < MAX_GROUPS {
-            groups.insert(key, Group::first(observation));
+            groups.entry(key).or_insert(Group::first(observation))
         } else {
             left_out += 1;
-        }
+            continue;
+        };
+        group.charge(observation, snapshot.health.price);
     }
     (groups, left_out)
 }

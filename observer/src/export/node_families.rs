@@ -36,7 +36,7 @@ const fn node(
 }
 
 /// The observer's own families.
-pub(super) static FAMILIES: [Family; 22] = [
+pub(super) static FAMILIES: [Family; 24] = [
     node(
         "observer_build_info",
         Kind::Gauge,
@@ -101,6 +101,30 @@ pub(super) static FAMILIES: [Family; 22] = [
         "Instructions that a probe stands on.",
         "the probe room",
         |node, sink| sink.count(node.snapshot.health.sites),
+    ),
+    node(
+        "observer_probe_hit_seconds",
+        Kind::Gauge,
+        Some("seconds"),
+        "What one probe hit costs a process, by whether the kernel emulates the instruction or single-steps it.",
+        "measured at start on a child of the observer",
+        |node, sink| {
+            let price = node.snapshot.health.price;
+            for (kind, ns) in [
+                ("emulated", price.emulated_ns),
+                ("single_stepped", price.single_stepped_ns),
+            ] {
+                sink.labelled("kind", kind, Value::Float(ns / 1e9));
+            }
+        },
+    ),
+    node(
+        "observer_interval_seconds",
+        Kind::Gauge,
+        Some("seconds"),
+        "How often figures are read: --interval, or up to 8 times that while the observer is above --cpu-ceiling.",
+        "the node's loop",
+        |node, sink| sink.float(node.snapshot.health.interval.as_secs_f64()),
     ),
     node(
         "observer_map_entries",

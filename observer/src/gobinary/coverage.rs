@@ -123,6 +123,8 @@ pub enum Reason {
     MapFull,
     /// The observer lacks eBPF.
     NoEbpf,
+    /// The probes cost a process of this file more than the budget, and are off for a while.
+    OverBudget,
     /// This release's runtime does not keep it.
     NotInRelease,
     /// No place in memory is proven for it in this release.
@@ -157,6 +159,7 @@ impl Reason {
             Self::Attaching => "attaching",
             Self::MapFull => "map_full",
             Self::NoEbpf => "no_ebpf",
+            Self::OverBudget => "over_budget",
             Self::NotInRelease => "not_in_release",
             Self::UnknownLayout => "unknown_layout",
             Self::NoGlobal => "no_global",

@@ -75,6 +75,12 @@ fn refused(attachment: &Attachment, figure: Figure) -> Option<Missing> {
             reason: *reason,
             detail: detail.clone(),
         }),
+        Attachment::Live(attached) if !attached.hot && is_of_goroutines(figure) => Some(Missing {
+            reason: Reason::OverBudget,
+            detail: "the probes on goroutines cost a process of this file more than \
+                     --probe-budget; they are off, and tried again after a while"
+                .to_owned(),
+        }),
         Attachment::Live(attached) => {
             let (site, error) = attached
                 .refused
@@ -86,6 +92,13 @@ fn refused(attachment: &Attachment, figure: Figure) -> Option<Missing> {
             })
         }
     }
+}
+
+/// Whether a figure comes from the hot probes.
+fn is_of_goroutines(figure: Figure) -> bool {
+    SiteKind::ALL
+        .into_iter()
+        .any(|kind| kind.is_hot() && figures_of(kind).contains(&figure))
 }
 
 fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {
@@ -119,5 +132,37 @@ fn figures_of(kind: SiteKind) -> &'static [Figure] {
         SiteKind::StartAfterSweepTermination
         | SiteKind::StartAfterMarkTermination
         | SiteKind::StartBeforeMarkRestart => &[GcCycles, GcPauses],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Attachment, Standing, coverage};
+    use crate::{
+        export::fixtures::binary,
+        gobinary::{Figure, Reason},
+        node::watch::Watch,
+        probe::Attached,
+    };
+
+    #[test]
+    fn over_the_budget_only_goroutines_are_left_out() {
+        let attachment = Attachment::Live(Attached {
+            since_ns: 1,
+            sites: 10,
+            refused: Vec::new(),
+            hot: false,
+            hot_sites: 5,
+        });
+        let standing = Standing {
+            registered: true,
+            from_start: false,
+        };
+        let found = coverage(&binary("go1.26.8"), &attachment, standing, &Watch::new());
+        for figure in Figure::EVENTS {
+            let is_hot = figure.label().starts_with("goroutines");
+            let reason = found.0[&figure].as_ref().map(|missing| missing.reason);
+            assert_eq!(reason, is_hot.then_some(Reason::OverBudget), "{figure:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod intake;
 mod sampling;
+mod spending;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,6 +23,8 @@ use tokio::sync::watch;
 
 use self::intake::Ended;
 use super::{
+    budget::Budget,
+    ceiling::Ceiling,
     inspector::Inspector,
     observation::{Health, Snapshot},
     processes::Processes,
@@ -29,7 +32,7 @@ use super::{
 };
 use crate::{
     discover::{self, Executable, FileId},
-    probe::Probes,
+    probe::{HitCost, Probes},
 };
 
 /// How often everything is compared with /proc, for what events missed.
@@ -49,6 +52,16 @@ pub enum StartError {
 
 /// The latest snapshot, `None` until there is one.
 pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+/// What observing may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Percent of one CPU that probes may take from a process.
+    pub probe_budget: f64,
+    /// Percent of one core that the observer may take.
+    pub cpu_ceiling: f64,
+    /// What a probe hit costs.
+    pub price: HitCost,
+}
 
 /// The running engine.
 pub struct Node {
@@ -68,6 +81,7 @@ impl Node {
         interval: Duration,
         probes: Option<Probes>,
         missing: Vec<String>,
+        limits: Limits,
     ) -> Result<(Self, Snapshots), StartError> {
         let (sender, receiver) = watch::channel(None);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
@@ -77,7 +91,9 @@ impl Node {
             wake,
         });
         let engine = Engine {
-            interval,
+            ceiling: Ceiling::new(limits.cpu_ceiling, interval),
+            budget: Budget::new(limits.probe_budget),
+            price: limits.price,
             probes,
             missing,
             inspector: Inspector::new().map_err(std::io::Error::from)?,
@@ -112,7 +128,9 @@ impl Node {
 }
 
 struct Engine {
-    interval: Duration,
+    ceiling: Ceiling,
+    budget: Budget,
+    price: HitCost,
     probes: Option<Probes>,
     missing: Vec<String>,
     inspector: Inspector,
@@ -134,7 +152,7 @@ struct Engine {
 impl Engine {
     fn run(mut self) {
         let began = Instant::now();
-        let mut next_sample = began + self.interval;
+        let mut next_sample = began + self.ceiling.interval();
         let mut next_sweep = began;
         let mut first = true;
         while !self.stop.flag.load(Ordering::Relaxed) {
@@ -149,8 +167,9 @@ impl Engine {
             }
             if !first && Instant::now() >= next_sample {
                 self.sample();
+                self.keep_ceiling();
                 // A late sample is not made up for by a burst of samples.
-                next_sample = (next_sample + self.interval).max(Instant::now());
+                next_sample = (next_sample + self.ceiling.interval()).max(Instant::now());
             }
             let next = if first {
                 began + FIRST_LOOK
@@ -224,6 +243,8 @@ impl Engine {
             state_dropped: self.state_dropped,
             map_entries: self.map_entries.clone(),
             missing: self.missing.clone(),
+            price: self.price,
+            interval: self.ceiling.interval(),
         }
     }
 
@@ -240,6 +261,10 @@ impl Engine {
         self.scan();
         self.take_strays();
         self.targets.retire(self.probes.as_mut());
+        self.close_accounts();
+        if self.ceiling.interval() > SWEEP {
+            self.keep_budget(true);
+        }
         if let Some(probes) = &self.probes {
             self.map_entries = probes.map_entries();
         }

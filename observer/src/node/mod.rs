@@ -6,6 +6,9 @@
 //! only reads.
 
 mod best;
+mod budget;
+mod ceiling;
+mod cost;
 mod coverage;
 mod engine;
 mod inspector;
@@ -15,7 +18,8 @@ mod processes;
 mod targets;
 mod watch;
 
-pub use engine::{Node, Snapshots, StartError};
+pub use cost::cost_ns;
+pub use engine::{Limits, Node, Snapshots, StartError};
 pub use observation::{
     Coverage, Differences, EventFigures, Figures, Health, LastCycle, Missing, Observation,
     Snapshot, StateSample, Stops,

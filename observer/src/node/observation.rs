@@ -1,6 +1,10 @@
 //! What is known at one instant.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use observer_ebpf::{GcCycleFigures, GcFigures, GoroutineFigures, STW_REASONS, StopFigures};
 use serde::Serialize;
@@ -8,6 +12,7 @@ use serde::Serialize;
 use crate::{
     discover::Process,
     gobinary::{Binary, Figure, Reason},
+    probe::HitCost,
     runtime::StateFigures,
 };
 
@@ -88,7 +93,8 @@ pub struct Differences {
 /// began where [`Self::from_start`] says so.
 #[derive(Clone, Debug, Default)]
 pub struct EventFigures {
-    /// Whether nothing came before the probes.
+    /// Whether nothing came before the probes, and no goroutine while those
+    /// on goroutines were off.
     pub from_start: bool,
     /// Summed over CPUs.
     pub goroutines: GoroutineFigures,
@@ -141,4 +147,8 @@ pub struct Health {
     pub state_dropped: u64,
     /// What the observer lacks, named, with what is lost by it.
     pub missing: Vec<String>,
+    /// What a probe hit costs a process.
+    pub price: HitCost,
+    /// How often figures are read now.
+    pub interval: Duration,
 }

@@ -35,6 +35,8 @@ pub(super) struct Tracked {
     pub(super) key: Option<ProcessKey>,
     /// Its state.
     pub(super) watch: Watch,
+    /// How fast it created goroutines at the last sample of its state.
+    pub(super) created_per_second: Option<f64>,
     /// What is known of it, as last published.
     pub(super) observation: Arc<Observation>,
 }
@@ -114,6 +116,7 @@ impl Processes {
                 target,
                 key,
                 watch: Watch::new(),
+                created_per_second: None,
                 observation,
             },
         );

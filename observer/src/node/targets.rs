@@ -16,7 +16,7 @@ use observer_ebpf::Cookie;
 use super::coverage::Attachment;
 use crate::{
     discover::{Executable, FileId},
-    gobinary::{Binary, Reason},
+    gobinary::{Binary, Reason, Site},
     probe::Probes,
 };
 
@@ -50,7 +50,9 @@ impl Target {
     /// Whether a program that began then was seen whole.
     pub(super) fn saw(&self, exec: Option<u64>) -> bool {
         match &self.attachment {
-            Attachment::Live(attached) => exec.is_some_and(|at| at > attached.since_ns),
+            Attachment::Live(attached) => {
+                attached.hot && exec.is_some_and(|at| at > attached.since_ns)
+            }
             _ => false,
         }
     }
@@ -110,6 +112,7 @@ impl Targets {
         self.targets
             .values()
             .map(|target| match &target.attachment {
+                Attachment::Live(attached) if !attached.hot => attached.sites - attached.hot_sites,
                 Attachment::Live(attached) => attached.sites,
                 _ => 0,
             })
@@ -147,11 +150,13 @@ impl Targets {
         let Attachment::Live(attached) = &target.attachment else {
             return None;
         };
-        let site = target.binary.plan.sites.iter().find(|site| {
+        let carries_probe = |site: &&Site| {
             let refused = |(refused, _): &(_, _)| refused == *site;
             site.kind != observer_ebpf::SiteKind::GoidRefill
+                && (attached.hot || !site.kind.is_hot())
                 && !attached.refused.iter().any(refused)
-        })?;
+        };
+        let site = target.binary.plan.sites.iter().find(carries_probe)?;
         has_breakpoint(pid, id.inode, site.offset).then_some(*number)
     }
 
@@ -190,6 +195,22 @@ impl Targets {
             },
         );
         number
+    }
+
+    /// Whether a target's hot probes are set.
+    pub(super) fn is_hot(&self, target: u32) -> bool {
+        self.get(target).is_some_and(
+            |target| matches!(&target.attachment, Attachment::Live(attached) if attached.hot),
+        )
+    }
+
+    /// A target's hot probes are live since then, or (`None`) are off.
+    pub(super) fn hot(&mut self, target: u32, since_ns: Option<u64>) {
+        let target = self.targets.get_mut(&target);
+        if let Some(Attachment::Live(attached)) = target.map(|target| &mut target.attachment) {
+            attached.hot = since_ns.is_some();
+            attached.since_ns = since_ns.unwrap_or(attached.since_ns);
+        }
     }
 
     /// One more process runs it.

@@ -1,7 +1,12 @@
 //! Setting probes and taking them away.
+//!
+//! A target's probes are two groups of links: the rare ones (collector and
+//! stops) stay as long as the target does; the hot ones, hit at every
+//! goroutine, come and go by [`Probes::set_hot`].
 
 use std::{
-    path::Path,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::mpsc::{self, Sender},
     thread,
 };
@@ -11,6 +16,7 @@ use aya::programs::{
     uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
 };
 use observer_ebpf::{Cookie, SiteKind, Target};
+use rustix::fs::{Mode, OFlags, open};
 
 use super::{
     Attached, LinkMode, ProbeError, Probes, clock,
@@ -62,6 +68,79 @@ impl Probes {
                 map: "TARGETS",
                 reason: chain(&error),
             })?;
+        let result = self.set_both(target, path, &sites);
+        if result.is_err() {
+            // It was put there a moment ago; if it went since, so much the better.
+            let _ = self.targets.remove(&target);
+        }
+        result
+    }
+
+    fn set_both(
+        &mut self,
+        target: u32,
+        path: &Path,
+        sites: &[&Site],
+    ) -> Result<Attached, ProbeError> {
+        // Kept, for setting the hot ones again after the path is gone. It
+        // pins no more than the links themselves do.
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let file = open(path, flags, Mode::empty()).map_err(|error| ProbeError::Attach {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let is_hot = |site: &&Site| site.kind.is_hot();
+        let (hot_sites, rare_sites): (Vec<&Site>, Vec<&Site>) =
+            sites.iter().copied().partition(is_hot);
+        let (rare, mut refused) = self.set(target, path, &rare_sites)?;
+        let (hot, refused_hot) = match self.set(target, path, &hot_sites) {
+            Ok(set) => set,
+            Err(error) => {
+                self.reaper.take(rare);
+                return Err(error);
+            }
+        };
+        refused.extend(refused_hot);
+        if rare.is_empty() && hot.is_empty() {
+            return Err(ProbeError::Attach {
+                path: path.to_owned(),
+                reason: refused
+                    .first()
+                    .map_or_else(String::new, |(_, reason)| reason.clone()),
+            });
+        }
+        let hot_sites: Vec<Site> = hot_sites
+            .into_iter()
+            .filter(|site| !refused.iter().any(|(bad, _)| bad == *site))
+            .cloned()
+            .collect();
+        let hot_count = hot_sites.len();
+        let links = TargetLinks {
+            file,
+            rare,
+            hot,
+            hot_sites,
+        };
+        self.links.insert(target, links);
+        Ok(Attached {
+            since_ns: clock::monotonic_ns(),
+            sites: sites.len() - refused.len(),
+            refused,
+            hot: true,
+            hot_sites: hot_count,
+        })
+    }
+
+    /// Links for some sites of a file; those the kernel refused are named.
+    pub(super) fn set(
+        &mut self,
+        target: u32,
+        path: &Path,
+        sites: &[&Site],
+    ) -> Result<Links, ProbeError> {
+        if sites.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
         let mut attempt = Attempt {
             target,
             path,
@@ -71,45 +150,86 @@ impl Probes {
         let multi = self.mode == LinkMode::UprobeMulti;
         let program = self.site_program()?;
         let result = if multi {
-            attempt.together(program, &sites)
+            attempt.together(program, sites)
         } else {
             sites
                 .iter()
                 .try_for_each(|site| attempt.alone(program, site))
         };
         let Attempt { links, refused, .. } = attempt;
-        let failed = match result {
-            Err(error) => Some(chain(&error)),
-            Ok(()) if links.is_empty() => Some(
-                refused
-                    .first()
-                    .map_or_else(String::new, |(_, reason)| reason.clone()),
-            ),
-            Ok(()) => None,
-        };
-        if let Some(reason) = failed {
-            self.reaper.take(links);
-            // It was put there a moment ago; if it went since, so much the better.
-            let _ = self.targets.remove(&target);
-            return Err(ProbeError::Attach {
-                path: path.to_owned(),
-                reason,
-            });
+        match result {
+            Ok(()) => Ok((links, refused)),
+            Err(error) => {
+                self.reaper.take(links);
+                Err(ProbeError::Attach {
+                    path: path.to_owned(),
+                    reason: chain(&error),
+                })
+            }
         }
-        self.links.insert(target, links);
-        Ok(Attached {
-            since_ns: clock::monotonic_ns(),
-            sites: sites.len() - refused.len(),
-            refused,
-        })
+    }
+
+    /// Sets a target's hot probes again, or takes them away in the background;
+    /// the rare ones stay. Returns since when they are live, where they are
+    /// (CLOCK_MONOTONIC, nanoseconds).
+    pub fn set_hot(&mut self, target: u32, on: bool) -> Result<Option<u64>, ProbeError> {
+        let unknown = ProbeError::Target {
+            target,
+            reason: "it is not attached",
+        };
+        let Some(links) = self.links.get_mut(&target) else {
+            return Err(unknown);
+        };
+        if !on {
+            let hot = std::mem::take(&mut links.hot);
+            self.reaper.take(hot);
+            return Ok(None);
+        }
+        if links.hot.is_empty() {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", links.file.as_raw_fd()));
+            let sites = links.hot_sites.clone();
+            let (hot, refused) = self.set(target, &path, &sites.iter().collect::<Vec<_>>())?;
+            // They were accepted once; half of them would count wrong.
+            if let Some((site, reason)) = refused.first() {
+                let reason = format!("{}: {reason}", site.function);
+                self.reaper.take(hot);
+                return Err(ProbeError::Attach { path, reason });
+            }
+            if let Some(links) = self.links.get_mut(&target) {
+                links.hot = hot;
+            }
+        }
+        Ok(Some(clock::monotonic_ns()))
     }
 
     /// Takes a target's probes away, in the background. A few hits may still
     /// be counted.
     pub fn detach(&mut self, target: u32) {
         if let Some(links) = self.links.remove(&target) {
-            self.reaper.take(links);
+            self.reaper.take(links.all());
         }
+    }
+}
+
+/// Links, and the sites that the kernel refused.
+pub(super) type Links = (Vec<UProbeLink>, Vec<(Site, String)>);
+
+/// One target's links.
+pub(super) struct TargetLinks {
+    /// The file itself (`O_PATH`).
+    file: OwnedFd,
+    rare: Vec<UProbeLink>,
+    hot: Vec<UProbeLink>,
+    /// Sites of the hot group that the kernel takes.
+    hot_sites: Vec<Site>,
+}
+
+impl TargetLinks {
+    /// Both groups.
+    pub(super) fn all(self) -> Vec<UProbeLink> {
+        let Self { rare, mut hot, .. } = self;
+        hot.extend(rare);
+        hot
     }
 }
 
@@ -194,7 +314,7 @@ impl Reaper {
     }
 
     /// Closes the links, some time.
-    fn take(&self, links: Vec<UProbeLink>) {
+    pub(super) fn take(&self, links: Vec<UProbeLink>) {
         if let Some(sender) = &self.0 {
             // The receiver is gone only when the thread is: then this drops the links here.
             let _ = sender.send(links);

@@ -5,6 +5,7 @@
 //! long as the kernel takes, except [`Probes::detach`].
 
 mod attach;
+mod calibrate;
 mod capabilities;
 mod clock;
 mod end;
@@ -19,14 +20,18 @@ use std::{collections::HashMap, fmt};
 use aya::{
     Ebpf,
     maps::{self, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
-    programs::uprobe::UProbeLink,
 };
 use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
 
 use crate::gobinary::Site;
 
-use self::attach::Reaper;
-pub use self::{capabilities::missing, error::ProbeError, load::LoadOptions};
+use self::attach::{Reaper, TargetLinks};
+pub use self::{
+    calibrate::{HitCost, calibrate_child},
+    capabilities::missing,
+    error::ProbeError,
+    load::LoadOptions,
+};
 
 /// The kernel mechanism that probes are set by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,10 @@ pub struct Attached {
     pub sites: usize,
     /// Sites the kernel refused, and why.
     pub refused: Vec<(Site, String)>,
+    /// Whether the hot probes are set: at first they are.
+    pub hot: bool,
+    /// How many of the sites are hot.
+    pub hot_sites: usize,
 }
 
 /// The loaded programs, their maps and all probes.
@@ -67,7 +76,7 @@ pub struct Attached {
 pub struct Probes {
     ebpf: Ebpf,
     mode: LinkMode,
-    links: HashMap<u32, Vec<UProbeLink>>,
+    links: HashMap<u32, TargetLinks>,
     reaper: Reaper,
     processes: maps::HashMap<MapData, u32, Registration>,
     goroutines: PerCpuHashMap<MapData, ProcessKey, GoroutineFigures>,
@@ -90,7 +99,10 @@ impl fmt::Debug for Probes {
 impl Drop for Probes {
     fn drop(&mut self) {
         end::close(
-            self.links.drain().flat_map(|(_, links)| links).collect(),
+            self.links
+                .drain()
+                .flat_map(|(_, links)| links.all())
+                .collect(),
             self.mode,
         );
     }

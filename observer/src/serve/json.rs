@@ -13,7 +13,8 @@ use crate::{
     discover::Container,
     export::{STOP_REASONS, TRIGGERS, process_name},
     gobinary::{BuildMode, Figure, Module, Reason},
-    node::{Observation, Snapshot},
+    node::{Observation, Snapshot, cost_ns},
+    probe::HitCost,
     runtime::StateFigures,
 };
 
@@ -38,6 +39,8 @@ pub struct ProcessJson<'a> {
     pub coverage: BTreeMap<&'static str, CoverageJson<'a>>,
     /// Its figures; those that [`Self::coverage`] calls exact are.
     pub figures: FiguresJson<'a>,
+    /// Its probes.
+    pub probes: ProbesJson,
     /// When it ended, for one that has.
     pub ended: Option<f64>,
 }
@@ -59,6 +62,18 @@ pub struct BinaryJson<'a> {
     pub build_id: Option<&'a str>,
 }
 
+/// What a process's probes take from it.
+#[derive(Debug, Serialize)]
+pub struct ProbesJson {
+    /// Hits.
+    pub hits: u64,
+    /// What they cost the process.
+    pub cost_ns: u64,
+    /// Whether those on goroutines are set: they are not while they cost more
+    /// than the budget.
+    pub hot: bool,
+}
+
 /// Whether a group of figures is exact.
 #[derive(Debug, Serialize)]
 pub struct CoverageJson<'a> {
@@ -73,7 +88,8 @@ pub struct CoverageJson<'a> {
 /// Figures counted since the probes were attached, and the state.
 #[derive(Debug, Serialize)]
 pub struct FiguresJson<'a> {
-    /// Whether nothing came before the probes.
+    /// Whether nothing came before the probes, and no goroutine while those on
+    /// goroutines were off.
     pub from_start: bool,
     /// Goroutines.
     pub goroutines: GoroutinesJson,
@@ -162,11 +178,11 @@ pub fn processes(snapshot: &Snapshot) -> Vec<ProcessJson<'_>> {
     snapshot
         .processes
         .iter()
-        .map(|observation| process(observation))
+        .map(|observation| process(observation, snapshot.health.price))
         .collect()
 }
 
-fn process(observation: &Observation) -> ProcessJson<'_> {
+fn process(observation: &Observation, price: HitCost) -> ProcessJson<'_> {
     let Observation {
         process,
         binary,
@@ -202,7 +218,18 @@ fn process(observation: &Observation) -> ProcessJson<'_> {
             })
             .collect(),
         figures: figures(observation),
+        probes: probes(observation, price),
         ended: ended.and_then(epoch_seconds),
+    }
+}
+
+fn probes(observation: &Observation, price: HitCost) -> ProbesJson {
+    let events = &observation.figures.events;
+    let mut reasons = observation.coverage.0.values().flatten();
+    ProbesJson {
+        hits: events.goroutines.hits + events.gc.as_ref().map_or(0, |gc| gc.hits),
+        cost_ns: cost_ns(&observation.binary.plan, price, events) as u64,
+        hot: !reasons.any(|missing| missing.reason == Reason::OverBudget),
     }
 }
 

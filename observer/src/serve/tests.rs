@@ -213,6 +213,7 @@ async fn processes_have_the_documented_form() {
                     "last_cycle": {"sweep_termination_ns": 20_000, "mark_ns": 1_000_000, "mark_termination_ns": 30_000},
                 },
             },
+            "probes": {"hits": 2050, "cost_ns": 0, "hot": true},
         }])
     );
 }

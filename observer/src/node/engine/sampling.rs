@@ -13,6 +13,7 @@ use crate::{
         watch::Sampled,
     },
     probe::Probes,
+    runtime::StateFigures,
 };
 
 impl Engine {
@@ -36,6 +37,7 @@ impl Engine {
             self.end(pid, Ended::ByExec);
             self.look(pid, None);
         }
+        self.keep_budget(false);
         let snapshot = Snapshot {
             at: SystemTime::now(),
             processes: self.processes.shown(),
@@ -68,6 +70,10 @@ fn update(
         Sampled::Nothing | Sampled::Dropped => (None, false),
         Sampled::Replaced => (None, true),
     };
+    if let Some(now) = &state {
+        tracked.created_per_second = created_per_second(figures.state.as_deref(), now);
+    }
+    let figures = &tracked.observation.figures;
     let moved = state.as_ref().is_some_and(|now| {
         figures
             .state
@@ -111,4 +117,15 @@ fn update(
             coverage(&target.binary, &target.attachment, standing, &tracked.watch);
     }
     tracked.observation = Arc::new(observation);
+}
+
+/// How fast goroutines were created between two samples.
+fn created_per_second(before: Option<&StateSample>, now: &StateFigures) -> Option<f64> {
+    let before = before?;
+    let created = now
+        .goroutines
+        .created?
+        .checked_sub(before.figures.goroutines.created?)?;
+    let elapsed = before.at.elapsed().ok()?.as_secs_f64();
+    (elapsed > 0.0).then(|| created as f64 / elapsed)
 }

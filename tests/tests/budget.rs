@@ -1,0 +1,121 @@
+//! What observing may cost: a process above the budget loses the probes that
+//! cost it, and nothing else.
+
+use std::{process::Command, time::Duration};
+
+use observer_tests::{
+    Observer, metrics,
+    observer::{Site, changed, sites},
+    paths::{GO, fixture, observer},
+    spin::Spin,
+    wait,
+};
+
+/// The sites of spin that are hit at every goroutine, and the others.
+fn groups() -> (Vec<Site>, Vec<Site>) {
+    sites(&fixture("spin", GO, "default"))
+        .into_iter()
+        .filter(|site| site.kind != "GoidRefill")
+        .partition(|site| site.kind.contains("Goroutine"))
+}
+
+#[test]
+fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
+    let file = fixture("spin", GO, "default");
+    let (hot, rare) = groups();
+    let mut spin = Spin::start();
+    let pid = spin.talk.pid();
+    let bare = spin.best(10);
+
+    let mut command = Command::new(observer());
+    command.env("OBSERVER_PROBE_BUDGET", "1");
+    let observer = Observer::start_as(command);
+    observer.attached(pid);
+    assert_eq!(changed(pid, &file, &hot), hot.len(), "hot probes are set");
+    let probed = spin.round(200);
+    spin.talk.say("3000");
+    let off = wait::comes_true(Duration::from_secs(3), || {
+        observer.process(pid).is_some_and(|p| !p.probes.hot)
+    });
+    assert!(off, "{:?}\n{}", observer.process(pid), observer.log());
+    spin.talk.hear();
+    let gone = wait::comes_true(Duration::from_secs(2), || changed(pid, &file, &hot) == 0);
+    assert!(gone, "the text at hot sites is restored");
+    assert_eq!(changed(pid, &file, &rare), rare.len(), "rare probes stay");
+
+    let before = observer.settled(pid);
+    let after = spin.best(10);
+    println!("ns per goroutine: {bare:.0} bare, {probed:.0} probed, {after:.0} over budget");
+    // The figure itself is for the benchmark: other tests run meanwhile.
+    assert!(
+        after < 1.15 * bare,
+        "ns per goroutine: {bare:.0} bare, {after:.0} over budget"
+    );
+
+    let now = observer.settled(pid);
+    for (figure, coverage) in &now.coverage {
+        let is_hot = figure.starts_with("goroutines");
+        assert_eq!(coverage.covered, !is_hot, "{figure}: {coverage:?}");
+        if is_hot {
+            assert_eq!(coverage.reason.as_deref(), Some("over_budget"), "{figure}");
+        }
+    }
+    assert!(!now.figures.from_start && now.figures.goroutines.is_none());
+    assert_eq!(now.figures.created, before.figures.created, "no hit more");
+    assert!(
+        now.figures.cycles() > before.figures.cycles(),
+        "collections are still counted: {:?}",
+        now.figures
+    );
+
+    let samples = observer.metrics();
+    let own = format!("pid=\"{pid}\"");
+    let value = |name: &str| metrics::sum(&samples, name, &[&own]);
+    assert_eq!(value("observer_probe_hot"), Some(0.0));
+    assert_eq!(value("go_sched_goroutines_created_goroutines_total"), None);
+    assert!(value("go_gc_cycles_total_gc_cycles_total") > Some(0.0));
+    let (hits, cost) = (
+        value("observer_probe_hits_total").expect("hits"),
+        value("observer_probe_cost_seconds_total").expect("their cost"),
+    );
+    // Two hits and little else in a goroutine: what was measured at start must
+    // be what they took.
+    let took = hits * (probed - bare) / 2.0 / 1e9;
+    assert!(
+        (0.3..3.0).contains(&(cost / took)),
+        "charged {cost} s, took {took} s"
+    );
+    for kind in ["emulated", "single_stepped"] {
+        let label = format!("kind=\"{kind}\"");
+        let price = metrics::sum(&samples, "observer_probe_hit_seconds", &[&label]);
+        assert!(
+            price > Some(5e-8) && price < Some(2e-4),
+            "{kind}: {price:?}"
+        );
+    }
+}
+
+#[test]
+fn a_process_within_the_budget_keeps_its_probes() {
+    let observer = Observer::start();
+    let mut spin = Spin::start();
+    let pid = spin.talk.pid();
+    observer.attached(pid);
+    spin.round(2500);
+    let now = observer.settled(pid);
+    assert!(now.probes.hot && now.coverage["goroutines_created"].covered);
+    assert!(now.probes.hits > 0 && now.probes.cost_ns > 0);
+    let interval = metrics::sum(&observer.metrics(), "observer_interval_seconds", &[]);
+    assert_eq!(interval, Some(0.2));
+}
+
+#[test]
+fn an_observer_over_its_ceiling_looks_less_often() {
+    let mut command = Command::new(observer());
+    command.env("OBSERVER_CPU_CEILING", "0.001");
+    let observer = Observer::start_as(command);
+    let interval = || metrics::sum(&observer.metrics(), "observer_interval_seconds", &[]);
+    assert_eq!(interval(), Some(0.2));
+    let longer = wait::comes_true(Duration::from_secs(15), || interval() == Some(0.4));
+    assert!(longer, "{:?}\n{}", interval(), observer.log());
+}
