@@ -3,11 +3,13 @@
 //!
 //! Everything here panics where a test cannot go on.
 
+pub mod agreement;
 pub mod api;
 pub mod containers;
 pub mod metrics;
 pub mod observer;
 pub mod paths;
+pub mod state;
 pub mod wait;
 pub mod workload;
 
