@@ -1,7 +1,14 @@
 //! The state fixture as a process that is told what to do, and the observer's
 //! reader of runtime state without the node around it.
 
-use std::{collections::BTreeMap, fs, fs::File, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use object::{Object as _, ObjectSymbol as _};
 use observer::{
@@ -10,11 +17,14 @@ use observer::{
         globals::{self, Globals},
         inspect,
     },
-    runtime::{Image, Layout, Reader, StateError, Symbol},
+    runtime::{Image, Layout, Reader, StateError, StateFigures, Symbol},
 };
 use serde::Deserialize;
 
 use crate::workload::Conversation;
+
+/// Long enough for the background sweeper and the spinning Ms to come to rest.
+pub const STILL: Duration = Duration::from_millis(150);
 
 /// What the program says of itself while it stands still.
 #[derive(Debug, Deserialize)]
@@ -154,6 +164,21 @@ impl Program {
         self.talk.send("r");
         let line = self.talk.hear();
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("report {line:?}: {e}"))
+    }
+}
+
+/// The first sample after a program has come to rest. A wait of some
+/// milliseconds mostly does; on a busy machine a P may take longer to be idle.
+pub fn at_rest(reader: &mut Reader) -> Result<StateFigures, StateError> {
+    let end = Instant::now() + Duration::from_secs(3);
+    loop {
+        thread::sleep(STILL);
+        let figures = reader.sample()?;
+        let scheduler = &figures.scheduler;
+        // Whoever waits in a system call may keep its P.
+        if scheduler.idle_processors + 1 >= scheduler.processors || Instant::now() > end {
+            return Ok(figures);
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
     path::Path,
     sync::Mutex,
     thread,
-    time::Duration,
 };
 
 use observer::runtime::{Reader, StateFigures, WalkLimits};
@@ -15,7 +14,7 @@ use observer_tests::{
     Workload,
     agreement::Agreement,
     paths::{VARIANTS, VERSIONS, fixture},
-    state::{Executable, Program, Report},
+    state::{Executable, Program, Report, STILL, at_rest},
 };
 use serde_json::to_value;
 
@@ -35,8 +34,6 @@ const STEPS: [Option<char>; 13] = [
     Some('g'),
     Some('a'),
 ];
-/// Long enough for the background sweeper and the spinning Ms to come to rest.
-const STILL: Duration = Duration::from_millis(150);
 /// Cells at work at the same time; they mostly wait.
 const AT_ONCE: usize = 6;
 
@@ -126,8 +123,7 @@ fn try_state(path: &Path) -> Agreement {
         if let Some(letter) = step {
             program.obey(letter);
         }
-        thread::sleep(STILL);
-        let before = sample(&mut reader);
+        let before = at_rest(&mut reader).unwrap_or_else(|e| panic!("sample: {e}"));
         let fresh = executable
             .reader(program.pid)
             .expect("a fresh reader")
