@@ -1,10 +1,13 @@
 //! Whether the observer's figures of a runtime's state are the program's own.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, thread};
 
-use serde_json::Value;
+use observer::runtime::{Reader, StateError, StateFigures};
+use serde_json::{Value, to_value};
 
-use crate::state::Report;
+use crate::state::{Program, Report, STILL, at_rest};
+
+const RUNNABLE: &str = "goroutines runnable";
 
 /// Nanoseconds of `work.cpuStats` and the metrics that show them.
 const CPU: [(&str, &str); 11] = [
@@ -113,7 +116,7 @@ impl Agreement {
                 "/sched/goroutines-created:goroutines",
             ),
             (
-                "goroutines runnable",
+                RUNNABLE,
                 "/goroutines/runnable",
                 "/sched/goroutines/runnable:goroutines",
             ),
@@ -219,6 +222,45 @@ impl Agreement {
                     "cycle {}: the program {truth:?}, the observer {seen:?}",
                     first as usize + n
                 )
+            });
+        }
+    }
+}
+
+/// A reader's sample of a program at rest, held against its report.
+#[derive(Debug)]
+pub struct Look {
+    /// What the two say of one another.
+    pub agreement: Agreement,
+    /// The sample before the report.
+    pub before: StateFigures,
+    /// The report.
+    pub said: Report,
+    /// The sample after it.
+    pub after: StateFigures,
+}
+
+/// Samples, has the program report, samples again and compares.
+pub fn look(reader: &mut Reader, program: &mut Program) -> Result<Look, StateError> {
+    let mut tries = 0;
+    loop {
+        let before = at_rest(reader)?;
+        let said = program.report();
+        thread::sleep(STILL / 3);
+        let after = reader.sample()?;
+        let mut agreement = Agreement::default();
+        let json = |figures: &StateFigures| to_value(figures).expect("JSON");
+        agreement.compare(&json(&before), &said, &json(&after));
+        tries += 1;
+        // A timer of the runtime's own may make one of its goroutines ready
+        // just when the program wakes to report.
+        let moved = |wrong: &String| wrong.starts_with(RUNNABLE);
+        if tries == 3 || agreement.wrong.is_empty() || !agreement.wrong.iter().all(moved) {
+            return Ok(Look {
+                agreement,
+                before,
+                said,
+                after,
             });
         }
     }

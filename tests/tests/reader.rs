@@ -12,11 +12,10 @@ use std::{
 use observer::runtime::{Reader, StateFigures, WalkLimits};
 use observer_tests::{
     Workload,
-    agreement::Agreement,
+    agreement::{Agreement, look},
     paths::{VARIANTS, VERSIONS, fixture},
     state::{Executable, Program, Report, STILL, at_rest},
 };
-use serde_json::to_value;
 
 /// Letters of the state fixture: all it can do, in changing order.
 const STEPS: [Option<char>; 13] = [
@@ -36,10 +35,6 @@ const STEPS: [Option<char>; 13] = [
 ];
 /// Cells at work at the same time; they mostly wait.
 const AT_ONCE: usize = 6;
-
-fn sample(reader: &mut Reader) -> StateFigures {
-    reader.sample().unwrap_or_else(|e| panic!("sample: {e}"))
-}
 
 /// The bounds of the buckets, which are not in the JSON.
 fn bounds(figures: &StateFigures, said: &Report, wrong: &mut Vec<String>) {
@@ -124,31 +119,27 @@ fn try_state(path: &Path) -> Agreement {
             program.obey(letter);
         }
         let before = at_rest(&mut reader).unwrap_or_else(|e| panic!("sample: {e}"));
-        let fresh = executable
-            .reader(program.pid)
-            .expect("a fresh reader")
-            .sample();
-        let said = program.report();
-        thread::sleep(STILL / 3);
-        let after = sample(&mut reader);
+        // One that comes later must see the same.
+        let fresh = executable.reader(program.pid).and_then(|mut r| r.sample());
+        let look = look(&mut reader, &mut program).unwrap_or_else(|e| panic!("sample: {e}"));
         let known = agreement.wrong.len();
-        let json = |figures: &StateFigures| to_value(figures).expect("JSON");
-        agreement.compare(&json(&before), &said, &json(&after));
-        bounds(&before, &said, &mut agreement.wrong);
+        agreement.compared.extend(look.agreement.compared);
+        agreement.wrong.extend(look.agreement.wrong);
+        bounds(&look.before, &look.said, &mut agreement.wrong);
         match fresh {
             Ok(fresh) if fresh.allocation == before.allocation => {}
             other => agreement.wrong.push(format!("a fresh reader: {other:?}")),
         }
         // Up to 1.25 the program does not say how many there were.
-        let now = before.goroutines.created;
+        let now = look.before.goroutines.created;
         let grown = now.zip(created).map(|(now, then)| now - then);
         if step == Some('g') && grown != Some(1000) {
             agreement
                 .wrong
                 .push(format!("goroutines created: {grown:?} of 1000"));
         }
-        created = after.goroutines.created;
-        live = said.goroutines;
+        created = look.after.goroutines.created;
+        live = look.said.goroutines;
         for wrong in &mut agreement.wrong[known..] {
             let _ = write!(wrong, " (after {step:?})");
         }

@@ -9,14 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::runtime::{Reader, StateError, StateFigures, WalkLimits};
+use observer::runtime::{Reader, StateError, StateFigures, TimeHistogram, WalkLimits};
 use observer_tests::{
-    agreement::Agreement,
+    agreement::look,
     paths::{GO, fixture},
-    state::{Executable, Program, STILL, at_rest},
+    state::{Executable, Program},
     wait,
 };
-use serde_json::to_value;
 
 fn with_env(path: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(path);
@@ -31,15 +30,10 @@ fn reader(path: &Path, program: &Program) -> Reader {
 
 /// Compares while the program stands still.
 fn exact(what: &str, reader: &mut Reader, program: &mut Program) -> StateFigures {
-    let before = at_rest(reader).unwrap_or_else(|e| panic!("{what}: {e}"));
-    let said = program.report();
-    thread::sleep(STILL / 3);
-    let after = reader.sample().unwrap_or_else(|e| panic!("{what}: {e}"));
-    let mut agreement = Agreement::default();
-    let json = |figures: &StateFigures| to_value(figures).expect("JSON");
-    agreement.compare(&json(&before), &said, &json(&after));
-    assert!(agreement.wrong.is_empty(), "{what}: {:#?}", agreement.wrong);
-    before
+    let look = look(reader, program).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let wrong = &look.agreement.wrong;
+    assert!(wrong.is_empty(), "{what}: {wrong:#?}");
+    look.before
 }
 
 /// Counters of a sample, by name.
@@ -47,7 +41,7 @@ fn counters(f: &StateFigures) -> Vec<(&'static str, u64)> {
     let allocation = f.allocation.clone().expect("allocation");
     let cpu = f.cpu.clone().unwrap_or_default();
     let stops = &f.stops;
-    let count = |h: &Option<observer::runtime::TimeHistogram>| h.as_ref().map_or(0, |h| h.count());
+    let count = |h: &Option<TimeHistogram>| h.as_ref().map_or(0, TimeHistogram::count);
     vec![
         ("created", f.goroutines.created.expect("created")),
         ("latencies", f.scheduler.latencies.count()),
