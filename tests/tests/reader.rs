@@ -14,7 +14,7 @@ use observer_tests::{
     Workload,
     agreement::{Agreement, look},
     paths::{VARIANTS, VERSIONS, fixture},
-    state::{Executable, Program, Report, STILL, at_rest},
+    state::{Executable, Program, Report, STILL},
 };
 
 /// Letters of the state fixture: all it can do, in changing order.
@@ -118,16 +118,14 @@ fn try_state(path: &Path) -> Agreement {
         if let Some(letter) = step {
             program.obey(letter);
         }
-        let before = at_rest(&mut reader).unwrap_or_else(|e| panic!("sample: {e}"));
-        // One that comes later must see the same.
-        let fresh = executable.reader(program.pid).and_then(|mut r| r.sample());
         let look = look(&mut reader, &mut program).unwrap_or_else(|e| panic!("sample: {e}"));
         let known = agreement.wrong.len();
         agreement.compared.extend(look.agreement.compared);
         agreement.wrong.extend(look.agreement.wrong);
         bounds(&look.before, &look.said, &mut agreement.wrong);
-        match fresh {
-            Ok(fresh) if fresh.allocation == before.allocation => {}
+        // One that comes later must see the same.
+        match executable.reader(program.pid).and_then(|mut r| r.sample()) {
+            Ok(fresh) if fresh.allocation == look.after.allocation => {}
             other => agreement.wrong.push(format!("a fresh reader: {other:?}")),
         }
         // Up to 1.25 the program does not say how many there were.
