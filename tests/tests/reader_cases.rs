@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::runtime::{Reader, StateError, StateFigures, TimeHistogram, WalkLimits};
+use observer::runtime::{MemoryError, Reader, StateError, StateFigures, TimeHistogram, WalkLimits};
 use observer_tests::{
     agreement::look,
     paths::{GO, fixture},
     state::{Executable, Program},
     wait,
 };
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 fn with_env(path: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(path);
@@ -348,5 +349,36 @@ fn a_leak_is_named() {
         );
         let all = report.longest_wait_ns.map(Duration::from_nanos);
         assert!(all >= Some(waited), "{version}: {all:?}");
+    }
+}
+
+#[test]
+fn without_the_capability_the_error_says_so() {
+    let path = fixture("state", GO, "stripped");
+    let executable = Executable::open(&path, false);
+    let program = Program::start(&path);
+    let mut reader = executable.reader(program.pid).expect("a reader");
+    reader.sample().expect("a sample, while it is permitted");
+    // Capabilities are a thread's own.
+    let denied = thread::scope(|scope| {
+        let without = scope.spawn(|| {
+            let mut sets = capabilities(None).expect("this thread's capabilities");
+            assert!(
+                sets.effective.contains(CapabilitySet::SYS_PTRACE),
+                "this test needs CAP_SYS_PTRACE, to be without it"
+            );
+            sets.effective.remove(CapabilitySet::SYS_PTRACE);
+            sets.permitted.remove(CapabilitySet::SYS_PTRACE);
+            set_capabilities(None, sets).expect("fewer capabilities");
+            let fresh = executable.reader(program.pid).and_then(|mut r| r.sample());
+            [reader.sample().err(), fresh.err()]
+        });
+        without.join().expect("the thread without")
+    });
+    for error in denied {
+        let permission = StateError::Memory(MemoryError::Permission { pid: program.pid });
+        let error = error.expect("an error");
+        assert_eq!(error.to_string(), permission.to_string());
+        assert!(!error.is_passing(), "{error}");
     }
 }
