@@ -10,7 +10,7 @@ use std::{
 use observer_tests::{
     Observer, Workload,
     agreement::Agreement,
-    observer::{ATTACH, SETTLED},
+    observer::{ATTACH, SETTLED, run},
     paths::{self, GO, VARIANTS, fixture},
     state::Program,
     wait,
@@ -143,6 +143,40 @@ fn a_program_that_executes_another_is_read_anew() {
     );
 }
 
+/// The largest group of goroutines, as served and as printed.
+fn leaks(version: &str) -> [Value; 2] {
+    let observer = Observer::start();
+    let mut program = Program::start(&fixture("state", version, "piestripped"));
+    awaited(&observer, program.pid);
+    program.obey('p');
+    let served = observer.get(&format!("/api/v1/processes/{}/goroutines", program.pid));
+    let pid = program.pid.to_string();
+    let output = run(["inspect", &pid, "--goroutines", "--json"]);
+    assert!(output.status.success(), "{version}: {output:?}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    [served, printed].map(|json| {
+        let answer: Value = serde_json::from_str(&json).expect("JSON");
+        // Alone, or beside what else there is to say of the process.
+        let report = answer.get("goroutines").unwrap_or(&answer);
+        assert_eq!(report["waiting"]["chan receive"], 50, "{version}: {json}");
+        report["creators"][0].clone()
+    })
+}
+
+#[test]
+fn a_leak_is_named() {
+    for version in ["1.17.13", "1.22.12", "1.27.4"] {
+        for leak in leaks(version) {
+            assert_eq!(
+                leak["created_by"]["function"], "main.park",
+                "{version}: {leak}"
+            );
+            assert_eq!(leak["runs"]["function"], "main.wait", "{version}: {leak}");
+            assert_eq!(leak["count"], 50, "{version}: {leak}");
+        }
+    }
+}
+
 #[test]
 fn a_leak_is_named_with_its_line() {
     let source = include_str!("../fixtures/state/main.go");
@@ -150,29 +184,9 @@ fn a_leak_is_named_with_its_line() {
         .lines()
         .position(|l| l.contains("go wait() // the leak"));
     let line = 1 + line.expect("the planted leak") as u64;
-    let observer = Observer::start();
     for version in ["1.17.13", "1.22.12", "1.27.4"] {
-        let mut program = Program::start(&fixture("state", version, "piestripped"));
-        awaited(&observer, program.pid);
-        program.obey('p');
-        let served = observer.get(&format!("/api/v1/processes/{}/goroutines", program.pid));
-        let pid = program.pid.to_string();
-        let output = observer_tests::observer::run(["inspect", &pid, "--goroutines", "--json"]);
-        assert!(output.status.success(), "{version}: {output:?}");
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        for json in [served, printed] {
-            let answer: Value = serde_json::from_str(&json).expect("JSON");
-            // Alone, or beside what else there is to say of the process.
-            let report = answer.get("goroutines").unwrap_or(&answer);
-            let leak = &report["creators"][0];
-            assert_eq!(
-                leak["created_by"]["function"], "main.park",
-                "{version}: {json}"
-            );
-            assert_eq!(leak["created_by"]["line"], line, "{version}: {json}");
-            assert_eq!(leak["runs"]["function"], "main.wait", "{version}: {json}");
-            assert_eq!(leak["count"], 50, "{version}: {json}");
-            assert_eq!(report["waiting"]["chan receive"], 50, "{version}: {json}");
+        for leak in leaks(version) {
+            assert_eq!(leak["created_by"]["line"], line, "{version}: {leak}");
         }
     }
 }
