@@ -44,11 +44,11 @@ pub(crate) const IDLE: Kind = Kind {
     memory: 40.0,
 };
 
-/// They create goroutines, allocate and collect, some times a second each.
+/// Each creates 1000 goroutines and allocates 2 MB a second.
 pub(crate) const BUSY: Kind = Kind {
     name: "busy",
-    fixture: "workload",
-    arguments: &["-demo"],
+    fixture: "state",
+    arguments: &["-busy"],
     attached: None,
     cpu: 1.0,
     memory: 40.0 + 0.03 * PROCESSES as f64,
