@@ -3,12 +3,14 @@
 //!
 //! Everything here panics where a test cannot go on.
 
+pub mod agreement;
 pub mod api;
 pub mod containers;
 pub mod metrics;
 pub mod observer;
 pub mod paths;
 pub mod spin;
+pub mod state;
 pub mod wait;
 pub mod workload;
 

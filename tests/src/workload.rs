@@ -86,6 +86,13 @@ impl Conversation {
         writeln!(self.input, "{line}").unwrap_or_else(|e| panic!("{line}: {e}"));
     }
 
+    /// Sends exactly this.
+    pub fn send(&mut self, text: &str) {
+        self.input
+            .write_all(text.as_bytes())
+            .unwrap_or_else(|e| panic!("{text}: {e}"));
+    }
+
     /// Waits for the next line.
     pub fn hear(&mut self) -> String {
         self.lines

@@ -13,6 +13,53 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use crate::{setup, workspace::Workspace};
+
+/// The table, in the repository.
+const TABLE: &str = "observer/src/runtime/layouts.tsv";
+
+/// `cargo xtask layouts`: the releases that the table names, and more.
+pub(crate) fn layouts(workspace: &Workspace, more: &[String]) -> anyhow::Result<()> {
+    let table = workspace.root.join(TABLE);
+    let text =
+        fs::read_to_string(&table).with_context(|| format!("reading {}", table.display()))?;
+    let mut names = releases(&text);
+    for release in more {
+        if numbers(release).len() != release.split('.').count() {
+            bail!("`{release}` is no release of Go: expected one such as 1.27.4");
+        }
+        names.push(release);
+    }
+    names.sort_by_key(|release| numbers(release));
+    names.dedup();
+    // From 1.21 on, the first release of a minor version is x.y.0; before, x.y.
+    let tags: Vec<_> = names.iter().map(|release| tag(release)).collect();
+    let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+    setup::go::toolchains(workspace, &tags)?;
+    let toolchains: Vec<_> = names
+        .iter()
+        .zip(&tags)
+        .map(|(name, tag)| ((*name).to_owned(), setup::go::root(workspace, tag)))
+        .collect();
+    run(&toolchains, &table)
+}
+
+/// The releases of a table's second line.
+fn releases(table: &str) -> Vec<&str> {
+    let line = table
+        .lines()
+        .find_map(|line| line.strip_prefix("releases\t"));
+    line.map_or_else(Vec::new, |line| line.split('\t').collect())
+}
+
+/// A release as Go names its toolchain: 1.17.0 is 1.17, 1.21.0 is 1.21.0.
+fn tag(release: &str) -> String {
+    match (release.strip_suffix(".0"), numbers(release).get(1)) {
+        (Some(short), Some(minor)) if *minor < 21 => short.to_owned(),
+        _ => release.to_owned(),
+    }
+}
+
 /// Builds the fixture with every toolchain, for amd64 and arm64, and writes
 /// the table to `out`. `toolchains` are version (`1.26.8`, `1.17`) and GOROOT;
 /// each must be a tree whose `bin/go` runs. The newest runs the program.
@@ -20,7 +67,7 @@ use anyhow::{Context as _, bail};
 /// A field is taken to lie between two releases of the list where it lies in
 /// both; so the list should have, of every minor version, the first and the
 /// last patch, and both sides of every patch that moved a field.
-pub(crate) fn run(toolchains: &[(String, PathBuf)], out: &Path) -> anyhow::Result<()> {
+fn run(toolchains: &[(String, PathBuf)], out: &Path) -> anyhow::Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("layouts");
     let Some((_, newest)) = toolchains
         .iter()
@@ -85,7 +132,25 @@ fn numbers(version: &str) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::{numbers, releases, tag};
+
+    #[test]
+    fn the_tables_releases_are_read() {
+        let table = include_str!("../../observer/src/runtime/layouts.tsv");
+        let releases = releases(table);
+        assert!(releases.contains(&"1.17.13") && releases.len() > 20);
+        assert!(
+            releases.iter().all(|r| numbers(r).len() == 3),
+            "{releases:?}"
+        );
+    }
+
+    #[test]
+    fn first_releases_are_named_as_go_names_them() {
+        assert_eq!(tag("1.20.0"), "1.20");
+        assert_eq!(tag("1.21.0"), "1.21.0");
+        assert_eq!(tag("1.27.10"), "1.27.10");
+    }
 
     #[test]
     fn the_newest_is_told_by_number() {

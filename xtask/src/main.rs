@@ -6,6 +6,7 @@ mod cache;
 mod checkout;
 mod fixtures;
 mod fuzz;
+mod layouts;
 mod run;
 mod setup;
 mod test;
@@ -73,6 +74,12 @@ enum Task {
         #[arg(long, default_value_t = 300)]
         seconds: u64,
     },
+    /// Read anew where the fields of Go's runtime lie in each release, into
+    /// observer/src/runtime/layouts.tsv. Fetches some 30 toolchains, 10 GB.
+    Layouts {
+        /// Releases to add to those of the table, for example 1.27.5.
+        release: Vec<String>,
+    },
     /// Remove the cache: tools, Go toolchains, everything built.
     CleanCache,
 }
@@ -101,6 +108,7 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         Task::Test { filter, step } => test::test(workspace, filter.as_deref(), &step),
         Task::Bench { args } => bench::bench(workspace, &args),
         Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),
+        Task::Layouts { release } => layouts::layouts(workspace, &release),
         Task::CleanCache => ui::step(
             &format!("remove {}", workspace.cache.root().display()),
             |_| workspace.cache.remove(),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::tracer::PlainTracer;
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 6;
 const VERSIONS: [&str; 4] = ["1.17.13", "1.22.12", "1.26.8", "1.27.4"];
 
 #[derive(Deserialize)]

@@ -1,17 +1,56 @@
 //! What observing costs, as tables in Markdown. All figures of a table come
 //! from one run, since machines differ more than programs do.
+//!
+//! `bench [--only NAME]...`, each NAME one of [`TABLES`].
 
+mod crowd;
 mod goroutines;
-mod idle;
+mod sample;
 mod tracer;
 
-fn main() {
-    println!("## A goroutine's price\n");
-    println!("{}", goroutines::table());
-    println!(
-        "## {} idle processes of {} binaries\n",
-        idle::PROCESSES,
-        idle::BINARIES
-    );
-    println!("{}", idle::table());
+use std::process::ExitCode;
+
+type Table = (&'static str, fn() -> String);
+
+const TABLES: [Table; 4] = [
+    ("goroutines", || {
+        format!("## A goroutine's price\n\n{}", goroutines::table())
+    }),
+    ("sample", || {
+        format!("## One sample of a process's state\n\n{}", sample::table())
+    }),
+    ("idle", || crowd(&crowd::IDLE)),
+    ("busy", || crowd(&crowd::BUSY)),
+];
+
+fn crowd(kind: &crowd::Kind) -> String {
+    format!(
+        "## {} {} processes of {} binaries\n\n{}",
+        crowd::PROCESSES,
+        kind.name,
+        crowd::BINARIES,
+        crowd::table(kind)
+    )
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let known = |name: &str| TABLES.iter().any(|(table, _)| *table == name);
+    let mut only = Vec::new();
+    for pair in arguments.chunks(2) {
+        match pair {
+            [option, name] if option == "--only" && known(name) => only.push(name),
+            other => {
+                let names = TABLES.map(|(name, _)| name).join(", ");
+                eprintln!("{other:?}: expected --only and one of {names}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    for (name, table) in TABLES {
+        if only.is_empty() || only.iter().any(|wanted| *wanted == name) {
+            println!("{}", table());
+        }
+    }
+    ExitCode::SUCCESS
 }

@@ -1,0 +1,223 @@
+//! The runtime's own state as the node serves it, against what programs say of
+//! themselves.
+
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use observer_tests::{
+    Observer, Workload,
+    agreement::Agreement,
+    observer::{ATTACH, SETTLED, run},
+    paths::{self, GO, VARIANTS, fixture},
+    state::Program,
+    wait,
+};
+use serde_json::Value;
+
+/// One of the list, as JSON.
+fn process(observer: &Observer, pid: u32) -> Option<Value> {
+    let mut list: Value =
+        serde_json::from_str(&observer.get("/api/v1/processes")).expect("the list of processes");
+    if let Some(inner) = list.get_mut("processes") {
+        list = inner.take();
+    }
+    let is = |p: &&Value| p["pid"] == pid && p["ended"].is_null();
+    list.as_array()?.iter().find(is).cloned()
+}
+
+fn state(observer: &Observer, pid: u32) -> Option<Value> {
+    let state = process(observer, pid)?.pointer("/figures/state")?.clone();
+    (!state.is_null()).then_some(state)
+}
+
+fn awaited(observer: &Observer, pid: u32) -> Value {
+    wait::until(&format!("state of pid {pid}"), ATTACH, || {
+        state(observer, pid)
+    })
+}
+
+fn number(state: &Value, place: &str) -> u64 {
+    let number = state.pointer(place).and_then(Value::as_u64);
+    number.unwrap_or_else(|| panic!("{place} in {state}"))
+}
+
+#[test]
+fn what_the_node_serves_is_what_the_programs_say() {
+    let observer = Observer::start();
+    let mut programs: Vec<_> = ["1.17.13", "1.19.13", "1.22.12", GO, "1.27.4"]
+        .into_iter()
+        .flat_map(|version| VARIANTS.map(|variant| (version, variant)))
+        .map(|(version, variant)| {
+            let program = Program::start(&fixture("state", version, variant));
+            (format!("{version} {variant}"), program)
+        })
+        .collect();
+    for (_, program) in &programs {
+        awaited(&observer, program.pid);
+    }
+    let mut wrong = Vec::new();
+    for letter in ['a', 'p', 'c', 'P', 'g'] {
+        for (_, program) in &mut programs {
+            program.obey(letter);
+        }
+        thread::sleep(SETTLED);
+        let before: Vec<_> = programs
+            .iter()
+            .map(|(_, program)| awaited(&observer, program.pid))
+            .collect();
+        let said: Vec<_> = programs.iter_mut().map(|(_, p)| p.report()).collect();
+        thread::sleep(SETTLED);
+        for (((name, program), before), said) in programs.iter().zip(before).zip(said) {
+            let mut agreement = Agreement::default();
+            agreement.compare(&before, &said, &awaited(&observer, program.pid));
+            let found = agreement.wrong.into_iter();
+            wrong.extend(found.map(|wrong| format!("{name} after {letter}: {wrong}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_restarted_observer_knows_all_from_its_first_second() {
+    let mut workload = Workload::start(&fixture("workload", GO, "stripped"));
+    for command in ["burst 1000 20", "gc 3", "hold 7"] {
+        workload.run(command);
+    }
+    let said = workload.report();
+    for round in 0..2 {
+        let observer = Observer::start();
+        let begin = Instant::now();
+        let seen = awaited(&observer, workload.pid);
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "round {round}: {:?} until there was state",
+            begin.elapsed()
+        );
+        assert_eq!(
+            (
+                number(&seen, "/goroutines/created"),
+                number(&seen, "/goroutines/live"),
+                number(&seen, "/collections/cycles"),
+                number(&seen, "/collections/forced"),
+                number(&seen, "/collections/pause_total_ns"),
+            ),
+            (
+                said.created,
+                said.goroutines,
+                said.num_gc,
+                said.num_forced_gc,
+                said.pause_total_ns
+            ),
+            "round {round}: created, live, cycles, forced, pauses"
+        );
+        observer.kill();
+    }
+}
+
+#[test]
+fn a_program_that_executes_another_is_read_anew() {
+    let observer = Observer::start();
+    let mut program = Program::start(&fixture("state", GO, "piestripped"));
+    program.obey('g');
+    awaited(&observer, program.pid);
+    program.exec();
+    program.obey('p');
+    wait::until("the new program's state", ATTACH, || {
+        let seen = state(&observer, program.pid)?;
+        (number(&seen, "/goroutines/live") == 51).then_some(())
+    });
+    thread::sleep(SETTLED);
+    let before = awaited(&observer, program.pid);
+    let said = program.report();
+    thread::sleep(SETTLED);
+    let mut agreement = Agreement::default();
+    agreement.compare(&before, &said, &awaited(&observer, program.pid));
+    assert!(agreement.wrong.is_empty(), "{:#?}", agreement.wrong);
+    let created = number(&before, "/goroutines/created");
+    assert!(
+        created < 1000,
+        "{created} created, of which 1000 by the old program"
+    );
+}
+
+/// The largest group of goroutines, as served and as printed.
+fn leaks(version: &str) -> [Value; 2] {
+    let observer = Observer::start();
+    let mut program = Program::start(&fixture("state", version, "piestripped"));
+    awaited(&observer, program.pid);
+    program.obey('p');
+    let served = observer.get(&format!("/api/v1/processes/{}/goroutines", program.pid));
+    let pid = program.pid.to_string();
+    let output = run(["inspect", &pid, "--goroutines", "--json"]);
+    assert!(output.status.success(), "{version}: {output:?}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    [served, printed].map(|json| {
+        let answer: Value = serde_json::from_str(&json).expect("JSON");
+        // Alone, or beside what else there is to say of the process.
+        let report = answer.get("goroutines").unwrap_or(&answer);
+        assert_eq!(report["waiting"]["chan receive"], 50, "{version}: {json}");
+        report["creators"][0].clone()
+    })
+}
+
+#[test]
+fn a_leak_is_named() {
+    for version in ["1.17.13", "1.22.12", "1.27.4"] {
+        for leak in leaks(version) {
+            assert_eq!(
+                leak["created_by"]["function"], "main.park",
+                "{version}: {leak}"
+            );
+            assert_eq!(leak["runs"]["function"], "main.wait", "{version}: {leak}");
+            assert_eq!(leak["count"], 50, "{version}: {leak}");
+        }
+    }
+}
+
+#[test]
+fn a_leak_is_named_with_its_line() {
+    let source = include_str!("../fixtures/state/main.go");
+    let line = source
+        .lines()
+        .position(|l| l.contains("go wait() // the leak"));
+    let line = 1 + line.expect("the planted leak") as u64;
+    for version in ["1.17.13", "1.22.12", "1.27.4"] {
+        for leak in leaks(version) {
+            assert_eq!(leak["created_by"]["line"], line, "{version}: {leak}");
+        }
+    }
+}
+
+#[test]
+fn without_the_capability_no_state_is_made_up() {
+    let mut workload = Workload::start(&fixture("workload", GO, "default"));
+    workload.run("gc 1");
+    let mut command = Command::new("setpriv");
+    command.args(["--inh-caps=-sys_ptrace", "--bounding-set=-sys_ptrace"]);
+    command.arg(paths::observer());
+    let observer = Observer::start_as(command);
+    assert!(
+        observer.log().contains("CAP_SYS_PTRACE"),
+        "{}",
+        observer.log()
+    );
+    // Where the kernel does not even let its executable be opened, it is not
+    // listed, which the log has said.
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        thread::sleep(SETTLED);
+        let Some(process) = process(&observer, workload.pid) else {
+            continue;
+        };
+        let at = |place| process.pointer(place).unwrap_or(&Value::Null);
+        assert!(at("/figures/state").is_null(), "{process}");
+        let reason = at("/coverage/state/reason").as_str();
+        assert!(
+            matches!(reason, None | Some("permission_denied")),
+            "{process}"
+        );
+    }
+}
