@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,8 @@ use serde::Serialize;
 
 use crate::{
     discover,
-    gobinary::{self, Binary, Figure, Inspected},
+    gobinary::{self, Binary, Figure, Inspected, globals::Globals},
+    runtime::{self, GoroutineReport, Symbol, WalkLimits},
     settings::InspectSettings,
 };
 
@@ -23,6 +25,8 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<&'a discover::Process>,
     binary: &'a Binary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goroutines: Option<GoroutineReport>,
 }
 
 /// Inspects what was asked for and prints it.
@@ -32,10 +36,19 @@ pub fn run(settings: &InspectSettings) -> Result<()> {
         Inspected::Go(binary) => binary,
         Inspected::NotGo(reason) => bail!("{name} is not a Go executable: {reason}"),
     };
+    let goroutines = match (&process, settings.goroutines) {
+        (_, false) => None,
+        (Some(process), true) => Some(
+            runtime::walk(process.pid, &file, &binary, WalkLimits::default())
+                .with_context(|| format!("cannot walk over the goroutines of {}", process.pid))?,
+        ),
+        (None, true) => bail!("--goroutines needs the id of a running process, not {name}"),
+    };
     let report = Report {
         file: name,
         process: process.as_ref(),
         binary: &binary,
+        goroutines,
     };
     let mut out = io::stdout().lock();
     let printed = if settings.json {
@@ -120,9 +133,13 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
             site.instruction
         )?;
     }
+    if let Some(globals) = &binary.state.globals {
+        print_globals(out, globals, binary.state.entry)?;
+    }
     writeln!(out, "\ncoverage")?;
-    for figure in Figure::ALL {
-        match binary.plan.gaps.iter().find(|gap| gap.figure == figure) {
+    for figure in Figure::all() {
+        let mut gaps = binary.plan.gaps.iter().chain(&binary.state.gaps);
+        match gaps.find(|gap| gap.figure == figure) {
             None => writeln!(out, "  {:<20} yes", figure.label())?,
             Some(gap) => {
                 writeln!(
@@ -134,6 +151,77 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
                 )?;
             }
         }
+    }
+    match &report.goroutines {
+        Some(report) => print_goroutines(out, report),
+        None => Ok(()),
+    }
+}
+
+fn print_globals(out: &mut impl Write, globals: &Globals, entry: u64) -> io::Result<()> {
+    writeln!(out, "\nglobals (entry point {entry:#x})")?;
+    for (name, global) in [
+        ("runtime.sched", &globals.sched),
+        ("runtime.allgs", &globals.allgs),
+        ("runtime.allp", &globals.allp),
+        ("runtime.allm", &globals.allm),
+        ("runtime.memstats", &globals.memstats),
+        ("runtime.gcController", &globals.gc_controller),
+        ("runtime.work.cpuStats", &globals.cpu_stats),
+    ] {
+        if let Some(global) = global {
+            writeln!(
+                out,
+                "  {name:<22} {:#x}  {} witnesses: {}",
+                global.address, global.witnesses, global.found_by
+            )?;
+        }
+    }
+    for gap in &globals.gaps {
+        writeln!(out, "  {:<22} not found: {}", gap.global, gap.detail)?;
+    }
+    Ok(())
+}
+
+fn print_goroutines(out: &mut impl Write, report: &GoroutineReport) -> io::Result<()> {
+    let cut = if report.complete {
+        ""
+    } else {
+        ", cut short by the time limit"
+    };
+    writeln!(
+        out,
+        "\ngoroutines  {} of {} Gs looked at{cut}; {} of the runtime's own",
+        report.walked, report.allocated, report.system
+    )?;
+    let wait = |ns: Option<u64>| {
+        ns.map_or_else(String::new, |ns| {
+            let waited = Duration::from_secs(ns / 1_000_000_000);
+            format!(", one waits for {}", humantime::format_duration(waited))
+        })
+    };
+    for (state, count) in &report.states {
+        writeln!(out, "  {state:<27} {count}")?;
+    }
+    for (reason, count) in &report.waiting {
+        writeln!(out, "  waiting: {reason:<18} {count}")?;
+    }
+    writeln!(out, "\ncreated by")?;
+    for creator in &report.creators {
+        let name = |symbol: &Option<Symbol>| {
+            symbol
+                .as_ref()
+                .map_or_else(|| "?".to_owned(), |symbol| symbol.function.clone())
+        };
+        writeln!(
+            out,
+            "  {:>8}  {} at {:#x}, running {}{}",
+            creator.count,
+            name(&creator.created_by),
+            creator.pc,
+            name(&creator.runs),
+            wait(creator.longest_wait_ns)
+        )?;
     }
     Ok(())
 }

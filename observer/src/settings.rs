@@ -78,6 +78,11 @@ pub struct InspectSettings {
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
+
+    /// Walk over the goroutines of a running process: by state, by what they
+    /// wait for, and who created most of them.
+    #[arg(long)]
+    pub goroutines: bool,
 }
 
 /// On, off, or as the surroundings suggest.

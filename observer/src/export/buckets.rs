@@ -42,6 +42,24 @@ impl Reduced {
     }
 }
 
+impl Reduced {
+    /// Adds one of the runtime's own histograms. Its bounds are finer than the
+    /// reduced ones and meet each of them, so every bucket falls into one. The
+    /// runtime keeps no sum: what is added is the least it can be.
+    pub(super) fn add_runtime(&mut self, histogram: &crate::runtime::TimeHistogram) {
+        let mut target = 0;
+        let mut sum = 0.0;
+        for (&count, &lower) in histogram.counts.iter().zip(histogram.bounds) {
+            while target + 1 < REDUCED && lower > REDUCTION.upper[target] {
+                target += 1;
+            }
+            self.counts[target] = self.counts[target].saturating_add(count);
+            sum += count as f64 * lower.max(0.0);
+        }
+        self.sum_ns = self.sum_ns.saturating_add((sum * 1e9) as u64);
+    }
+}
+
 /// `timeHistogramMetricsBuckets` (runtime/histogram.go), then client_golang's
 /// `RuntimeMetricsBucketsForUnit` for seconds: of the boundaries keep each that
 /// is at least ten times the one kept before, and none above one second.

@@ -10,10 +10,11 @@ use prometheus_client::{
 };
 
 use super::{
-    families::{self, Family, Kind, Samples, Sink, Value},
+    families::{self, Family, Kind, Samples},
     group::{self, Group, Key},
     node_families::Node,
     own::OwnProcess,
+    sink::{Sink, Value},
 };
 use crate::node::Snapshot;
 
@@ -127,6 +128,7 @@ fn metric_type(kind: Kind) -> MetricType {
         Kind::Counter => MetricType::Counter,
         Kind::Gauge => MetricType::Gauge,
         Kind::Histogram | Kind::Summary => MetricType::Histogram,
+        Kind::Clashing => MetricType::Unknown,
     }
 }
 
@@ -135,7 +137,7 @@ fn encode_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: &Value) -> f
     match (kind, value) {
         (Kind::Counter, Value::Integer(value)) => encoder.encode_counter(value, NO_EXEMPLAR),
         (Kind::Counter, Value::Float(value)) => encoder.encode_counter(value, NO_EXEMPLAR),
-        (Kind::Gauge, Value::Integer(value)) => encoder.encode_gauge(value),
+        (Kind::Gauge | Kind::Clashing, Value::Integer(value)) => encoder.encode_gauge(value),
         (Kind::Gauge, Value::Float(value)) => encoder.encode_gauge(value),
         (Kind::Histogram, Value::Histogram(sum, buckets)) => {
             let count = buckets.iter().map(|(_, count)| count).sum();

@@ -4,12 +4,17 @@
 //! it has one for the figure; the others follow its style.
 
 use super::{
-    buckets::{Reduced, upper_bounds},
+    buckets::Reduced,
     group::Group,
     node_families,
-    stops::{FORCED, MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
+    sink::{Sink, Value, seconds},
+    state_families,
+    stops::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
 };
-use crate::gobinary::Figure;
+use crate::{
+    gobinary::Figure,
+    runtime::{Stops, TimeHistogram},
+};
 
 /// A family's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +27,9 @@ pub enum Kind {
     Histogram,
     /// A sum and a count, without quantiles.
     Summary,
+    /// A counter whose name in OpenMetrics is that of a gauge. There it is of
+    /// unknown type, under the name its sample has in Prometheus text.
+    Clashing,
 }
 
 /// What is exported under one name.
@@ -49,48 +57,7 @@ pub(super) enum Samples {
     Node(fn(&node_families::Node<'_>, &mut Sink)),
 }
 
-/// A value.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Integer(u64),
-    Float(f64),
-    /// Sum, and counts by upper bound, not cumulative.
-    Histogram(f64, Vec<(f64, u64)>),
-    /// Sum and count.
-    Summary(f64, u64),
-}
-
-/// Takes a family's samples: labels beyond the group's own, and the value.
-#[derive(Debug, Default)]
-pub(super) struct Sink(pub(super) Vec<(Vec<(&'static str, String)>, Value)>);
-
-impl Sink {
-    pub(super) fn count(&mut self, value: u64) {
-        self.0.push((Vec::new(), Value::Integer(value)));
-    }
-
-    pub(super) fn float(&mut self, value: f64) {
-        self.0.push((Vec::new(), Value::Float(value)));
-    }
-
-    pub(super) fn labelled(&mut self, name: &'static str, label: &str, value: Value) {
-        self.0.push((vec![(name, label.to_owned())], value));
-    }
-
-    fn histogram(&mut self, reduced: &Reduced) {
-        let buckets = upper_bounds().iter().copied().zip(reduced.counts).collect();
-        self.0.push((
-            Vec::new(),
-            Value::Histogram(seconds(reduced.sum_ns), buckets),
-        ));
-    }
-}
-
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
-}
-
-const fn family(
+pub(super) const fn family(
     name: &'static str,
     kind: Kind,
     unit: Option<&'static str>,
@@ -108,7 +75,7 @@ const fn family(
     }
 }
 
-const SECONDS: Option<&str> = Some("seconds");
+pub(super) const SECONDS: Option<&str> = Some("seconds");
 
 /// Families of the observed processes.
 static PROCESSES: [Family; 21] = [
@@ -129,8 +96,8 @@ static PROCESSES: [Family; 21] = [
         Kind::Gauge,
         None,
         "Number of goroutines that currently exist.",
-        "runtime.NumGoroutine: created less ended, both without the runtime's own; for processes seen from their start",
-        Samples::Group(Some(Figure::Goroutines), 0, |group, sink| {
+        "runtime.NumGoroutine: allgs less the dead and the runtime's own; where the state cannot be read, created less ended for processes seen from their start",
+        Samples::Group(None, 0, |group, sink| {
             // An ended process has no goroutines, whatever was counted last.
             if let (Some(live), 1..) = (group.live, group.living) {
                 sink.count(live);
@@ -141,40 +108,35 @@ static PROCESSES: [Family; 21] = [
         "go_sched_goroutines_created_goroutines",
         Kind::Counter,
         None,
-        "Count of goroutines created, the runtime's own included, since the probes were attached.",
-        "/sched/goroutines-created:goroutines (1.26+): calls of newproc1",
-        Samples::Group(Some(Figure::GoroutinesCreated), 0, |group, sink| {
-            sink.count(group.created)
-        }),
+        "Count of goroutines created, the runtime's own included, since the process began; where its state cannot be read, since the probes were attached.",
+        "/sched/goroutines-created:goroutines (1.26+); sched.goidgen less unused ids up to 1.25; else calls of newproc1",
+        Samples::Group(None, 0, |group, sink| sink.known(group.created)),
     ),
     family(
         "go_sched_goroutines_exited_goroutines",
         Kind::Counter,
         None,
-        "Count of goroutines ended, the runtime's own included, since the probes were attached.",
-        "no name in runtime/metrics: gdestroy (1.22+), goexit0 (up to 1.21)",
-        Samples::Group(Some(Figure::GoroutinesExited), 0, |group, sink| {
-            sink.count(group.exited)
-        }),
+        "Count of goroutines ended, the runtime's own included, since the process began; where its state cannot be read, since the probes were attached.",
+        "no name in runtime/metrics: created less those not dead; else gdestroy (1.22+), goexit0 (up to 1.21)",
+        Samples::Group(None, 0, |group, sink| sink.known(group.exited)),
     ),
     family(
         "go_gc_cycles_total_gc_cycles",
         Kind::Counter,
         None,
         "Count of all completed GC cycles.",
-        "/gc/cycles/total:gc-cycles",
-        Samples::Group(Some(Figure::GcCycles), 0, |group, sink| {
-            sink.count(group.cycles.iter().sum())
-        }),
+        "/gc/cycles/total:gc-cycles: memstats.numgc; else mark terminations seen",
+        Samples::Group(None, 0, |group, sink| sink.known(group.completed)),
     ),
     family(
         "go_gc_cycles_automatic_gc_cycles",
         Kind::Counter,
         None,
         "Count of completed GC cycles generated by the Go runtime; cycles whose trigger was not seen included.",
-        "/gc/cycles/automatic:gc-cycles: gcTriggerHeap and gcTriggerTime",
-        Samples::Group(Some(Figure::GcCycles), 0, |group, sink| {
-            sink.count(group.cycles.iter().sum::<u64>() - group.cycles[FORCED]);
+        "/gc/cycles/automatic:gc-cycles: memstats.numgc less numforcedgc; else gcTriggerHeap and gcTriggerTime",
+        Samples::Group(None, 0, |group, sink| {
+            let forced = group.forced;
+            sink.known(group.completed.and_then(|all| all.checked_sub(forced?)));
         }),
     ),
     family(
@@ -182,10 +144,8 @@ static PROCESSES: [Family; 21] = [
         Kind::Counter,
         None,
         "Count of completed GC cycles forced by the application.",
-        "/gc/cycles/forced:gc-cycles: gcTriggerCycle",
-        Samples::Group(Some(Figure::GcCycles), 0, |group, sink| {
-            sink.count(group.cycles[FORCED])
-        }),
+        "/gc/cycles/forced:gc-cycles: memstats.numforcedgc; else gcTriggerCycle",
+        Samples::Group(None, 0, |group, sink| sink.known(group.forced)),
     ),
     family(
         "go_gc_cycles_by_trigger_gc_cycles",
@@ -203,13 +163,13 @@ static PROCESSES: [Family; 21] = [
         "go_gc_duration_seconds",
         Kind::Summary,
         SECONDS,
-        "A summary of the wall-time pause (stop-the-world) duration in garbage collection cycles seen whole.",
-        "MemStats.PauseTotalNs and NumGC, of cycles seen whole",
-        Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            sink.0.push((
-                Vec::new(),
-                Value::Summary(seconds(group.pause_total_ns), group.whole_cycles),
-            ));
+        "A summary of the wall-time pause (stop-the-world) duration in garbage collection cycles.",
+        "MemStats.PauseTotalNs and NumGC; where the state cannot be read, of cycles seen whole",
+        Samples::Group(None, 0, |group, sink| {
+            if let Some((total_ns, cycles)) = group.pauses {
+                let value = Value::Summary(seconds(total_ns), cycles);
+                sink.0.push((Vec::new(), value));
+            }
         }),
     ),
     family(
@@ -219,7 +179,7 @@ static PROCESSES: [Family; 21] = [
         "Stops of the world for sweep termination, the start of a GC cycle.",
         "stops for stwGCSweepTerm, from stopping to running again",
         Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            phase(group, SWEEP_TERMINATION, sink)
+            phase(group, SWEEP_TERMINATION, sink);
         }),
     ),
     family(
@@ -242,47 +202,71 @@ static PROCESSES: [Family; 21] = [
         "Stops of the world for mark termination, the end of a GC cycle, restarts of marking included.",
         "stops for stwGCMarkTerm, from stopping to running again",
         Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            phase(group, MARK_TERMINATION, sink)
+            phase(group, MARK_TERMINATION, sink);
         }),
     ),
     family(
         "go_sched_pauses_total_gc_seconds",
         Kind::Histogram,
         SECONDS,
-        "Distribution of individual GC-related stop-the-world pause latencies, from deciding to stop the world until it is started again. The sum is exact.",
-        "/sched/pauses/total/gc:seconds (1.22+), /gc/pauses:seconds before; client_golang's buckets",
-        Samples::Group(Some(Figure::GcPauses), 0, |group, sink| {
-            sink.histogram(&group.total_gc)
+        "Distribution of individual GC-related stop-the-world pause latencies, from deciding to stop the world until it is started again. The sum is exact where probes counted it; the runtime keeps none, so for its own histogram the sum is that of lower bounds, as in client_golang.",
+        "/sched/pauses/total/gc:seconds (1.22+), /gc/pauses:seconds before; the probes' durations where the state has none; client_golang's buckets",
+        Samples::Group(None, 0, |group, sink| {
+            stop_times(
+                group,
+                Figure::GcPauses,
+                &group.total_gc,
+                |stops| stops.gc_total.as_ref(),
+                sink,
+            );
         }),
     ),
     family(
         "go_sched_pauses_total_other_seconds",
         Kind::Histogram,
         SECONDS,
-        "Distribution of individual non-GC-related stop-the-world pause latencies, from deciding to stop the world until it is started again. The sum is exact.",
-        "/sched/pauses/total/other:seconds (1.22+); client_golang's buckets",
-        Samples::Group(Some(Figure::OtherStops), 0, |group, sink| {
-            sink.histogram(&group.total_other)
+        "Distribution of individual non-GC-related stop-the-world pause latencies, from deciding to stop the world until it is started again. The sum is exact where probes counted it; the runtime keeps none, so for its own histogram the sum is that of lower bounds, as in client_golang.",
+        "/sched/pauses/total/other:seconds (1.22+); the probes' durations where the state has none; client_golang's buckets",
+        Samples::Group(None, 0, |group, sink| {
+            stop_times(
+                group,
+                Figure::OtherStops,
+                &group.total_other,
+                |stops| stops.other_total.as_ref(),
+                sink,
+            );
         }),
     ),
     family(
         "go_sched_pauses_stopping_gc_seconds",
         Kind::Histogram,
         SECONDS,
-        "Distribution of individual GC-related stop-the-world stopping latencies, from deciding to stop the world until all Ps are stopped. The sum is exact.",
-        "/sched/pauses/stopping/gc:seconds (1.22+); client_golang's buckets",
-        Samples::Group(Some(Figure::GcPauses), 22, |group, sink| {
-            sink.histogram(&group.stopping_gc)
+        "Distribution of individual GC-related stop-the-world stopping latencies, from deciding to stop the world until all Ps are stopped. The sum is exact where probes counted it; the runtime keeps none, so for its own histogram the sum is that of lower bounds, as in client_golang.",
+        "/sched/pauses/stopping/gc:seconds (1.22+); the probes' durations where the state has none; client_golang's buckets",
+        Samples::Group(None, 22, |group, sink| {
+            stop_times(
+                group,
+                Figure::GcPauses,
+                &group.stopping_gc,
+                |stops| stops.gc_stopping.as_ref(),
+                sink,
+            );
         }),
     ),
     family(
         "go_sched_pauses_stopping_other_seconds",
         Kind::Histogram,
         SECONDS,
-        "Distribution of individual non-GC-related stop-the-world stopping latencies, from deciding to stop the world until all Ps are stopped. The sum is exact.",
-        "/sched/pauses/stopping/other:seconds (1.22+); client_golang's buckets",
-        Samples::Group(Some(Figure::OtherStops), 22, |group, sink| {
-            sink.histogram(&group.stopping_other)
+        "Distribution of individual non-GC-related stop-the-world stopping latencies, from deciding to stop the world until all Ps are stopped. The sum is exact where probes counted it; the runtime keeps none, so for its own histogram the sum is that of lower bounds, as in client_golang.",
+        "/sched/pauses/stopping/other:seconds (1.22+); the probes' durations where the state has none; client_golang's buckets",
+        Samples::Group(None, 22, |group, sink| {
+            stop_times(
+                group,
+                Figure::OtherStops,
+                &group.stopping_other,
+                |stops| stops.other_stopping.as_ref(),
+                sink,
+            );
         }),
     ),
     family(
@@ -292,7 +276,7 @@ static PROCESSES: [Family; 21] = [
         "Count of stops of the world by reason; a reason that has not occurred is left out.",
         "stwReason, or the caller up to 1.20",
         Samples::Group(None, 0, |group, sink| {
-            stops(group, sink, |stop| Value::Integer(stop.count))
+            stops(group, sink, |stop| Value::Integer(stop.count));
         }),
     ),
     family(
@@ -302,7 +286,7 @@ static PROCESSES: [Family; 21] = [
         "Time the world was stopped by reason, from deciding to stop until it is started again.",
         "as /sched/pauses/total, by stwReason",
         Samples::Group(None, 0, |group, sink| {
-            stops(group, sink, |stop| Value::Float(seconds(stop.total_ns)))
+            stops(group, sink, |stop| Value::Float(seconds(stop.total_ns)));
         }),
     ),
     family(
@@ -312,7 +296,7 @@ static PROCESSES: [Family; 21] = [
         "Part of go_sched_stops_seconds_total until all Ps were stopped.",
         "as /sched/pauses/stopping (1.22+), by stwReason",
         Samples::Group(None, 22, |group, sink| {
-            stops(group, sink, |stop| Value::Float(seconds(stop.stopping_ns)))
+            stops(group, sink, |stop| Value::Float(seconds(stop.stopping_ns)));
         }),
     ),
     family(
@@ -349,7 +333,25 @@ static PROCESSES: [Family; 21] = [
 
 /// Every family, in the order of the exposition.
 pub fn all() -> impl Iterator<Item = &'static Family> {
-    PROCESSES.iter().chain(&node_families::FAMILIES)
+    PROCESSES
+        .iter()
+        .chain(&state_families::FAMILIES)
+        .chain(&node_families::FAMILIES)
+}
+
+/// The runtime's own histogram where every process has one, else what probes counted.
+fn stop_times(
+    group: &Group,
+    figure: Figure,
+    counted: &Reduced,
+    of: fn(&Stops) -> Option<&TimeHistogram>,
+    sink: &mut Sink,
+) {
+    if let Some(reduced) = state_families::reduced(group, |state| of(&state.stops)) {
+        sink.histogram(&reduced);
+    } else if group.is_exact(figure) {
+        sink.histogram(counted);
+    }
 }
 
 fn phase(group: &Group, reason: usize, sink: &mut Sink) {

@@ -12,8 +12,9 @@ use observer_ebpf::{
 
 use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
-    gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan},
-    node::{Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot},
+    gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
+    node::{Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot, StateSample},
+    runtime,
 };
 
 pub(crate) fn binary(version: &str) -> Binary {
@@ -32,6 +33,7 @@ pub(crate) fn binary(version: &str) -> Binary {
         size: 4_000_000,
         pclntab: None,
         plan: SitePlan::default(),
+        state: StatePlan::default(),
     }
 }
 
@@ -96,7 +98,8 @@ pub(crate) fn gc() -> GcFigures {
         stop_began: 0,
         stopping_ns: 0,
         start_kind: 0,
-        _pad: 0,
+        reasons_pending: 0,
+        pending_reason: 0,
         cycle: GcCycleFigures::default(),
     }
 }
@@ -126,7 +129,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
         },
         binary: Arc::new(binary("go1.26.8")),
         coverage: Coverage(
-            Figure::ALL
+            Figure::EVENTS
                 .into_iter()
                 .map(|figure| (figure, None))
                 .collect(),
@@ -144,9 +147,58 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
                 },
                 gc: None,
             },
+            ..Figures::default()
         },
         ended: None,
     }
+}
+
+/// The same, sampled: 1 % more than its probes saw.
+pub(crate) fn with_state(mut observation: Observation) -> Observation {
+    let bounds: &'static [f64] = &[f64::NEG_INFINITY, 0.0, 64e-9, 128e-9, 1.0, f64::INFINITY];
+    let histogram = |counts: [u64; 5]| runtime::TimeHistogram {
+        bounds,
+        counts: counts.to_vec(),
+    };
+    let mut figures = runtime::StateFigures {
+        goroutines: runtime::Goroutines {
+            live: 7,
+            created: Some(2000),
+            exited: Some(1990),
+            runnable: 3,
+        },
+        allocation: Some(runtime::Allocation {
+            heap_bytes: 1 << 20,
+            heap_objects: 900,
+            total_bytes: 5 << 20,
+            mallocs: 10_000,
+            frees: 9_100,
+        }),
+        cpu: Some(runtime::CollectorCpu {
+            gc_total_ns: 250_000_000,
+            ..runtime::CollectorCpu::default()
+        }),
+        ..runtime::StateFigures::default()
+    };
+    figures.scheduler.threads = 9;
+    figures.scheduler.processors = 4;
+    figures.scheduler.latencies = histogram([0, 3, 2, 1, 0]);
+    figures.scheduler.mutex_wait_ns = Some(1_500_000_000);
+    figures.settings.gogc_percent = u64::MAX;
+    figures.settings.memory_limit_bytes = Some(i64::MAX as u64);
+    figures.collections.cycles = 30;
+    figures.collections.forced = 10;
+    figures.collections.pause_total_ns = 3_000_000;
+    figures.stops.gc_total = Some(histogram([0, 0, 0, 60, 0]));
+    observation.figures.state = Some(Arc::new(StateSample {
+        at: SystemTime::UNIX_EPOCH + Duration::from_hours(500_000),
+        figures,
+    }));
+    observation.figures.differences.cycles = Some(-2);
+    for figure in Figure::STATE {
+        observation.coverage.0.insert(figure, None);
+    }
+    observation
 }
 
 pub(crate) fn with_gc(mut observation: Observation) -> Observation {

@@ -1,6 +1,9 @@
 //! Which processes share a series, and their sums.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use observer_ebpf::{GC_TRIGGERS, STW_REASONS, StopFigures};
 
@@ -8,7 +11,7 @@ use super::buckets::Reduced;
 use crate::{
     discover::Process,
     gobinary::{Figure, Reason},
-    node::{Observation, Snapshot},
+    node::{Differences, Observation, Snapshot, StateSample},
 };
 
 /// Most groups in one exposition. Living processes come first; what is left
@@ -84,18 +87,28 @@ pub(super) struct Group {
     pub(super) coverage: BTreeMap<Figure, Option<Reason>>,
     /// How many of its processes live.
     pub(super) living: u64,
-    /// Live goroutines of the living; `None` where one's are not known.
+    /// Live goroutines of the living; `None` where one's are not known, as for
+    /// the totals that follow.
     pub(super) live: Option<u64>,
     /// Goroutines created.
-    pub(super) created: u64,
+    pub(super) created: Option<u64>,
     /// Goroutines ended.
-    pub(super) exited: u64,
+    pub(super) exited: Option<u64>,
+    /// Completed cycles.
+    pub(super) completed: Option<u64>,
+    /// Of those, the forced ones.
+    pub(super) forced: Option<u64>,
+    /// Pauses in nanoseconds, and the cycles they were in.
+    pub(super) pauses: Option<(u64, u64)>,
+    /// The state of each process, and whether the process lives; `None` where
+    /// one's is not known.
+    pub(super) states: Option<Vec<(Arc<StateSample>, bool)>>,
+    /// State less events by figure, of the process where they differ most.
+    pub(super) differences: [Option<i64>; 3],
     /// Probe hits.
     pub(super) hits: u64,
     /// Completed cycles by trigger.
     pub(super) cycles: [u64; GC_TRIGGERS],
-    /// As `MemStats.PauseTotalNs`, of cycles seen whole.
-    pub(super) pause_total_ns: u64,
     /// Concurrent mark, of cycles seen whole.
     pub(super) mark_ns: u64,
     /// Cycles seen whole.
@@ -117,8 +130,13 @@ impl Group {
         let mut group = Self {
             oldest_minor: observation.binary.release.map(|release| release.minor),
             live: Some(0),
-            coverage: Figure::ALL
-                .into_iter()
+            created: Some(0),
+            exited: Some(0),
+            completed: Some(0),
+            forced: Some(0),
+            pauses: Some((0, 0)),
+            states: Some(Vec::new()),
+            coverage: Figure::all()
                 .filter(|figure| observation.coverage.0.contains_key(figure))
                 .map(|figure| (figure, None))
                 .collect(),
@@ -144,13 +162,38 @@ impl Group {
 
         if observation.ended.is_none() {
             self.living += 1;
-            self.live = self
-                .live
-                .zip(events.live())
-                .map(|(a, b)| a.saturating_add(b));
+            self.live = plus(self.live, observation.live());
         }
-        self.created = self.created.saturating_add(events.goroutines.created);
-        self.exited = self.exited.saturating_add(events.goroutines.exited);
+        self.created = plus(self.created, observation.created());
+        self.exited = plus(self.exited, observation.exited());
+        self.completed = plus(self.completed, observation.cycles());
+        self.forced = plus(self.forced, observation.forced_cycles());
+        self.pauses = self
+            .pauses
+            .zip(observation.pauses())
+            .map(|(a, b)| (a.0.saturating_add(b.0), a.1.saturating_add(b.1)));
+        let sample = observation.state().and(observation.figures.state.clone());
+        if let (Some(states), Some(sample)) = (&mut self.states, &sample) {
+            states.push((Arc::clone(sample), observation.ended.is_none()));
+        }
+        if sample.is_none() {
+            self.states = None;
+        }
+        let differences = match observation.ended {
+            None => observation.figures.differences,
+            // Whatever was under way at its last sample has ended since.
+            Some(_) => Differences::default(),
+        };
+        for (worst, found) in self.differences.iter_mut().zip([
+            differences.created,
+            differences.cycles,
+            differences.pause_total_ns,
+        ]) {
+            *worst = (*worst)
+                .into_iter()
+                .chain(found)
+                .max_by_key(|difference| difference.unsigned_abs());
+        }
         self.hits = self.hits.saturating_add(events.goroutines.hits);
 
         let Some(gc) = &events.gc else { return };
@@ -158,7 +201,6 @@ impl Group {
         for (sum, count) in self.cycles.iter_mut().zip(gc.completed) {
             *sum = sum.saturating_add(count);
         }
-        self.pause_total_ns = self.pause_total_ns.saturating_add(gc.pause_total_ns);
         self.mark_ns = self.mark_ns.saturating_add(gc.mark_ns);
         self.whole_cycles = self.whole_cycles.saturating_add(gc.whole_cycles);
         for (sum, stops) in self.stops.iter_mut().zip(&gc.stops) {
@@ -181,6 +223,10 @@ impl Group {
     pub(super) fn is_since(&self, minor: u16) -> bool {
         minor == 0 || self.oldest_minor.is_some_and(|oldest| oldest >= minor)
     }
+}
+
+fn plus(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
+    Some(sum?.saturating_add(more?))
 }
 
 /// The groups of a snapshot, and how many processes found no room.

@@ -10,6 +10,8 @@ pub mod families;
 mod group;
 mod node_families;
 mod own;
+mod sink;
+mod state_families;
 mod stops;
 mod text;
 

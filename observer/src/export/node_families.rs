@@ -3,8 +3,9 @@
 use std::time::UNIX_EPOCH;
 
 use super::{
-    families::{Family, Kind, Samples, Sink, Value},
+    families::{Family, Kind, Samples},
     own::OwnProcess,
+    sink::{Sink, Value},
 };
 use crate::node::Snapshot;
 
@@ -35,7 +36,7 @@ const fn node(
 }
 
 /// The observer's own families.
-pub(super) static FAMILIES: [Family; 20] = [
+pub(super) static FAMILIES: [Family; 22] = [
     node(
         "observer_build_info",
         Kind::Gauge,
@@ -181,6 +182,22 @@ pub(super) static FAMILIES: [Family; 20] = [
         "Attachments that the kernel refused.",
         "the probe room",
         |node, sink| sink.count(node.snapshot.health.refused_attachments),
+    ),
+    node(
+        "observer_state_samples",
+        Kind::Counter,
+        None,
+        "Readings of a process's state from its memory.",
+        "the node's loop",
+        |node, sink| sink.count(node.snapshot.health.state_samples),
+    ),
+    node(
+        "observer_state_samples_dropped",
+        Kind::Counter,
+        None,
+        "Readings of a process's state that failed or could not be true; the one before stands.",
+        "the node's loop",
+        |node, sink| sink.count(node.snapshot.health.state_dropped),
     ),
     node(
         "observer_lacking",

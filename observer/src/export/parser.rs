@@ -29,6 +29,7 @@ impl Exposition {
 fn suffixes(kind: &str, open_metrics: bool) -> &'static [&'static str] {
     match kind {
         "counter" if open_metrics => &["_total"],
+        "unknown" if open_metrics => &[""],
         "counter" | "gauge" => &[""],
         "histogram" => &["_sum", "_count", "_bucket"],
         "summary" => &["_sum", "_count"],

@@ -22,9 +22,6 @@ pub const STOP_REASONS: [&str; STW_REASONS] = [
 /// cycle whose trigger was not seen.
 pub const TRIGGERS: [&str; GC_TRIGGERS] = ["heap", "time", "forced", "unknown"];
 
-/// Index of the forced cycles in [`TRIGGERS`].
-pub(super) const FORCED: usize = 2;
-
 /// Index of the stop before concurrent mark in [`STOP_REASONS`].
 pub(super) const SWEEP_TERMINATION: usize = StwReason::GcSweepTermination as usize;
 

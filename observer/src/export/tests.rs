@@ -6,9 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+mod state;
+
 use super::{
     Format, MAX_GROUPS, OwnProcess, families,
-    fixtures::{in_container, lacking, observation, snapshot, with_gc},
+    fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
     parser::{Exposition, parse},
     render,
 };
@@ -34,6 +36,7 @@ fn old(mut observation: Observation, version: &str) -> Observation {
 fn both_formats_say_the_same() {
     let snapshot = snapshot(vec![
         with_gc(observation(10, "/srv/shop")),
+        with_state(observation(9, "/srv/sampled")),
         in_container(observation(11, "/app"), &"ab".repeat(32)),
         lacking(
             observation(12, "/old"),
@@ -49,12 +52,13 @@ fn both_formats_say_the_same() {
     let prometheus = parse(&render(&snapshot, own, Format::Prometheus).unwrap(), false);
     assert_eq!(open_metrics.samples, prometheus.samples);
     for (name, (kind, help)) in &open_metrics.families {
-        let name = if kind == "counter" {
-            format!("{name}_total")
-        } else {
-            name.clone()
+        let (name, kind) = match kind.as_str() {
+            "counter" => (format!("{name}_total"), "counter"),
+            // Its name would be that of a gauge.
+            "unknown" => (name.clone(), "counter"),
+            kind => (name.clone(), kind),
         };
-        assert_eq!(prometheus.families[&name], (kind.clone(), help.clone()));
+        assert_eq!(prometheus.families[&name], (kind.to_owned(), help.clone()));
     }
     assert_eq!(open_metrics.families.len(), prometheus.families.len());
     assert_eq!(
@@ -353,7 +357,12 @@ fn the_table_is_well_formed() {
     let mut names = BTreeSet::new();
     for family in families::all() {
         assert!(names.insert(family.name), "{} twice", family.name);
-        assert!(!family.name.ends_with("_total"), "{}", family.name);
+        assert_eq!(
+            family.name.ends_with("_total"),
+            family.kind == families::Kind::Clashing,
+            "{}",
+            family.name
+        );
         assert!(
             !family.help.contains(['\\', '"', '\n']) && family.help.ends_with('.'),
             "{}",
@@ -377,7 +386,7 @@ fn write_for_promtool() {
     let path = std::env::var_os("EXPOSITION").expect("EXPOSITION names a file");
     let snapshot = snapshot(vec![
         with_gc(observation(10, "/srv/a\"b\\c\nd")),
-        observation(11, "/app"),
+        with_state(observation(11, "/app")),
     ]);
     std::fs::write(path, text(&snapshot, Format::Prometheus)).unwrap();
 }

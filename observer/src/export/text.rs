@@ -68,7 +68,7 @@ impl Format {
                         .parse::<f32>()
                         .ok()
                         .filter(|q| (0.0..=1.0).contains(q))
-                        .unwrap_or(0.0)
+                        .unwrap_or(0.0);
                 }
                 "version" if value != version => return None,
                 _ => {}
@@ -113,10 +113,10 @@ fn describe(comment: &str, format: Format, out: &mut String) {
     } else {
         ""
     };
-    let rest = if keyword == "TYPE" && kind == Some(Kind::Summary) {
-        "summary"
-    } else {
-        rest
+    let rest = match (keyword, kind) {
+        ("TYPE", Some(Kind::Summary)) => "summary",
+        ("TYPE", Some(Kind::Clashing)) if format == Format::Prometheus => "counter",
+        _ => rest,
     };
     for part in ["# ", keyword, " ", name, total, " ", rest, "\n"] {
         out.push_str(part);

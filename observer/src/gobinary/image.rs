@@ -75,6 +75,9 @@ pub(super) struct Image<'s> {
     pub(super) notes: Vec<(Range, u64)>,
     pub(super) sections: Vec<Section>,
     pub(super) has_symbols: bool,
+    /// The symbols and their names, in the file.
+    pub(super) symbols: Option<(Range, Range)>,
+    pub(super) entry: u64,
     relocations: Option<Range>,
 }
 
@@ -117,6 +120,8 @@ impl<'s> Image<'s> {
             notes: Vec::new(),
             sections: Vec::new(),
             has_symbols: false,
+            symbols: None,
+            entry: header.e_entry.get(LE),
             relocations: None,
         };
         image.read_segments(&header)?;
@@ -256,11 +261,11 @@ impl<'s> Image<'s> {
         for section in headers {
             let kind = section.sh_type.get(LE);
             self.has_symbols |= kind == SHT_SYMTAB;
-            let range = Range {
-                address: section.sh_addr.get(LE),
-                offset: section.sh_offset.get(LE),
-                size: section.sh_size.get(LE),
-            };
+            let range = in_file(section);
+            if kind == SHT_SYMTAB {
+                let names = headers.get(section.sh_link.get(LE) as usize);
+                self.symbols = names.map(|names| (range, in_file(names)));
+            }
             let name = names
                 .get(section.sh_name.get(LE) as usize..)
                 .unwrap_or_default();
@@ -374,6 +379,14 @@ impl<'s> Image<'s> {
             range.size -= size;
         }
         Ok(())
+    }
+}
+
+fn in_file(section: &SectionHeader64<LE>) -> Range {
+    Range {
+        address: section.sh_addr.get(LE),
+        offset: section.sh_offset.get(LE),
+        size: section.sh_size.get(LE),
     }
 }
 

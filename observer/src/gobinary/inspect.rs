@@ -5,15 +5,17 @@ use std::fs::File;
 use serde::Serialize;
 
 use super::{
-    Arch, Binary, BuildMode, Figure, Gap, GoVersion, Reason, SitePlan, buildid, buildinfo,
+    Arch, Binary, BuildMode, Figure, Function, Gap, GoVersion, Reason, SitePlan, StatePlan,
+    buildid, buildinfo,
     error::{InspectError, NotGoReason},
-    functions,
+    functions, globals,
     image::Image,
     locate,
     pclntab::Header,
     reader::Reader,
-    sites,
+    sites, symbols,
 };
+use crate::runtime::{self, Layout, expected_gaps};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug, Serialize)]
@@ -51,7 +53,11 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     let release = GoVersion::parse(&info.version);
     let found = locate::find(&image)?;
     let header = found.as_ref().map(|(header, _)| header);
-    let plan = plan(&image, &info.version, release, build_mode, header)?;
+    let usable = usable(&image, &info.version, release, build_mode, header);
+    let (plan, state) = match usable {
+        Ok((release, header)) => plans(&image, release, header)?,
+        Err((reason, detail)) => nothing(&image, reason, &detail),
+    };
     Ok(Inspected::Go(Box::new(Binary {
         release,
         path: info.path,
@@ -63,57 +69,130 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
         size: image.reader.size(),
         pclntab: found.map(|(_, table)| table),
         plan,
+        state,
         version: info.version,
     })))
 }
 
-fn plan(
+/// Its release and function table, where it is one that can be observed.
+fn usable<'h>(
     image: &Image<'_>,
     version: &str,
     release: Option<GoVersion>,
     build_mode: BuildMode,
-    header: Option<&Header>,
-) -> Result<SitePlan, InspectError> {
+    header: Option<&'h Header>,
+) -> Result<(GoVersion, &'h Header), (Reason, String)> {
     let Some(release) = release.filter(|release| release.is_supported()) else {
         let (old, new) = (GoVersion::OLDEST_MINOR, GoVersion::NEWEST_MINOR);
         let detail = format!("{version} is none of go1.{old} to go1.{new}");
-        return Ok(nothing(Reason::UnsupportedVersion, &detail));
+        return Err((Reason::UnsupportedVersion, detail));
     };
     if image.arch == Arch::Arm64 {
         let detail = "arm64 instructions are not decoded yet";
-        return Ok(nothing(Reason::UnsupportedArch, detail));
+        return Err((Reason::UnsupportedArch, detail.to_owned()));
     }
     if matches!(build_mode, BuildMode::CShared | BuildMode::Plugin) {
         let detail = "Go inside another program (c-shared or plugin) is not observed";
-        return Ok(nothing(Reason::UnsupportedBuildMode, detail));
+        return Err((Reason::UnsupportedBuildMode, detail.to_owned()));
     }
     let Some(header) = header else {
         let detail = "neither .gopclntab nor a table that the module data points to";
-        return Ok(nothing(Reason::NoFunctionTable, detail));
+        return Err((Reason::NoFunctionTable, detail.to_owned()));
     };
-    let wanted = |name: &str| name == LOADS_PLUGINS || sites::wanted(release, name);
-    let functions = functions::collect(image, header, &wanted)?;
-    if functions.iter().any(|it| it.name == LOADS_PLUGINS) {
-        let detail = "it can load plugins, and their goroutines and collections run through \
-                      copies of the runtime's functions that each plugin brings";
-        return Ok(nothing(Reason::UnsupportedBuildMode, detail));
-    }
-    Ok(sites::plan(release, &functions, &|address| {
-        Some(image.code(address)?.offset)
-    }))
+    Ok((release, header))
 }
 
-/// A plan without sites: every figure is left out for one reason.
-fn nothing(reason: Reason, detail: &str) -> SitePlan {
-    let gap = |figure| Gap {
+/// Where probes may stand and where the state lies: both by the instructions
+/// of a few functions.
+fn plans(
+    image: &Image<'_>,
+    release: GoVersion,
+    header: &Header,
+) -> Result<(SitePlan, StatePlan), InspectError> {
+    let wanted = |name: &str| {
+        name == LOADS_PLUGINS || sites::wanted(release, name) || globals::wanted(release, name)
+    };
+    let functions = functions::collect(image, header, &wanted)?;
+    let state = state(image, release, &functions)?;
+    if functions.iter().any(|it| it.name == LOADS_PLUGINS) {
+        // What plugins and their host do is all in the host's memory.
+        let detail = "it can load plugins, and their goroutines and collections run through \
+                      copies of the runtime's functions that each plugin brings";
+        let gaps = gaps(&Figure::EVENTS, Reason::UnsupportedBuildMode, detail);
+        let plan = SitePlan {
+            gaps,
+            ..SitePlan::default()
+        };
+        return Ok((plan, state));
+    }
+    let functions: Vec<_> = functions
+        .into_iter()
+        .filter(|it| sites::wanted(release, &it.name))
+        .collect();
+    let plan = sites::plan(release, &functions, &|address| {
+        Some(image.code(address)?.offset)
+    });
+    Ok((plan, state))
+}
+
+fn state(
+    image: &Image<'_>,
+    release: GoVersion,
+    functions: &[Function],
+) -> Result<StatePlan, InspectError> {
+    let entry = image.entry;
+    let layout = match Layout::of(release, image.arch) {
+        Ok(layout) => layout,
+        Err(error) => {
+            let gaps = gaps(&Figure::STATE, Reason::UnknownLayout, &error.to_string());
+            return Ok(StatePlan {
+                entry,
+                globals: None,
+                gaps,
+            });
+        }
+    };
+    let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
+    let globals = globals::find(release, functions, &|name| symbols.get(name).copied());
+    let expected = expected_gaps(&globals, &layout);
+    if let Some(gap) = expected
+        .iter()
+        .find(|gap| gap.figure == runtime::Figure::State)
+    {
+        return Ok(StatePlan {
+            entry,
+            globals: None,
+            gaps: gaps(&Figure::STATE, Reason::NoGlobal, &gap.detail),
+        });
+    }
+    Ok(StatePlan {
+        entry,
+        globals: Some(globals),
+        gaps: expected.into_iter().map(Gap::from).collect(),
+    })
+}
+
+/// Plans for a binary of which nothing can be observed, for one reason.
+fn nothing(image: &Image<'_>, reason: Reason, detail: &str) -> (SitePlan, StatePlan) {
+    let plan = SitePlan {
+        gaps: gaps(&Figure::EVENTS, reason, detail),
+        ..SitePlan::default()
+    };
+    let state = StatePlan {
+        entry: image.entry,
+        globals: None,
+        gaps: gaps(&Figure::STATE, reason, detail),
+    };
+    (plan, state)
+}
+
+fn gaps(figures: &[Figure], reason: Reason, detail: &str) -> Vec<Gap> {
+    let gap = |&figure: &Figure| Gap {
         figure,
         reason,
         detail: detail.to_owned(),
     };
-    SitePlan {
-        gaps: Figure::ALL.map(gap).to_vec(),
-        ..SitePlan::default()
-    }
+    figures.iter().map(gap).collect()
 }
 
 #[cfg(test)]

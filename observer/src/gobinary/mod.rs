@@ -6,23 +6,29 @@
 
 mod buildid;
 mod buildinfo;
+mod coverage;
 mod error;
 mod functions;
+pub mod globals;
 mod image;
 mod inspect;
 mod locate;
 mod pclntab;
 mod reader;
 mod scan;
-pub mod globals;
 pub mod sites;
+mod symbols;
 mod version;
 
+pub use coverage::{Figure, Gap, Reason};
 pub use error::{InspectError, NotGoReason};
 pub use functions::{Functions, Symbol};
 pub use inspect::{Inspected, inspect, inspect_bytes};
 pub use observer_ebpf::{Abi, SiteKind};
 use serde::Serialize;
+
+use self::globals::Globals;
+use crate::runtime::Layout;
 pub use version::GoVersion;
 
 /// An executable that Go built.
@@ -51,6 +57,29 @@ pub struct Binary {
     pub pclntab: Option<FunctionTable>,
     /// Where probes may stand, and what cannot be seen and why.
     pub plan: SitePlan,
+    /// Where the runtime keeps its state, and what cannot be read and why.
+    pub state: StatePlan,
+}
+
+impl Binary {
+    /// Where fields lie in this release, where that is known and any of it can
+    /// be read.
+    pub fn layout(&self) -> Option<Layout> {
+        self.state.globals.as_ref()?;
+        Layout::of(self.release?, self.arch).ok()
+    }
+}
+
+/// What is known for reading the runtime's state from a process's memory.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StatePlan {
+    /// `e_entry` of the ELF header, from which a process's load bias is told.
+    pub entry: u64,
+    /// The runtime's globals; `None` where nothing can be read, and
+    /// [`Self::gaps`] says why.
+    pub globals: Option<Globals>,
+    /// Figures this binary cannot give.
+    pub gaps: Vec<Gap>,
 }
 
 /// A module's path and version.
@@ -132,109 +161,6 @@ pub struct SitePlan {
     pub last_gc_from_pause_start: Option<i64>,
     /// Figures this binary cannot give, and why.
     pub gaps: Vec<Gap>,
-}
-
-/// A figure that is left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Gap {
-    /// Which.
-    pub figure: Figure,
-    /// Why, as one bounded word for a metric's label.
-    pub reason: Reason,
-    /// Why, for people; names the function, version or section.
-    pub detail: String,
-}
-
-/// Groups of figures that are covered or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Figure {
-    /// Goroutines created.
-    GoroutinesCreated,
-    /// Goroutines ended.
-    GoroutinesExited,
-    /// Live goroutines as `runtime.NumGoroutine` counts them.
-    Goroutines,
-    /// Collections by trigger.
-    GcCycles,
-    /// Pauses of the collector.
-    GcPauses,
-    /// Other stops of the world.
-    OtherStops,
-}
-
-impl Figure {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::GoroutinesCreated,
-        Self::GoroutinesExited,
-        Self::Goroutines,
-        Self::GcCycles,
-        Self::GcPauses,
-        Self::OtherStops,
-    ];
-
-    /// Its label value.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::GoroutinesCreated => "goroutines_created",
-            Self::GoroutinesExited => "goroutines_exited",
-            Self::Goroutines => "goroutines",
-            Self::GcCycles => "gc_cycles",
-            Self::GcPauses => "gc_pauses",
-            Self::OtherStops => "other_stops",
-        }
-    }
-}
-
-/// Why a figure is left out, bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Go older than 1.17 or newer than the newest verified, or a development build.
-    UnsupportedVersion,
-    /// Not decoded yet for this instruction set.
-    UnsupportedArch,
-    /// A c-shared library or plugin inside another program.
-    UnsupportedBuildMode,
-    /// No function table was found.
-    NoFunctionTable,
-    /// The function is not in the table.
-    NoFunction,
-    /// The function's instructions have no place that would count exactly.
-    NoSite,
-    /// The process ran before its probes were attached, so what came before is not known.
-    StartedBefore,
-    /// The kernel refused the probe.
-    ProbeRefused,
-    /// The file or the process could not be read.
-    PermissionDenied,
-    /// The probes are not attached yet.
-    Attaching,
-    /// The kernel's table for this process had no room.
-    MapFull,
-    /// The observer lacks eBPF.
-    NoEbpf,
-}
-
-impl Reason {
-    /// Its label value.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::UnsupportedArch => "unsupported_arch",
-            Self::UnsupportedBuildMode => "unsupported_build_mode",
-            Self::NoFunctionTable => "no_function_table",
-            Self::NoFunction => "no_function",
-            Self::NoSite => "no_site",
-            Self::StartedBefore => "started_before",
-            Self::ProbeRefused => "probe_refused",
-            Self::PermissionDenied => "permission_denied",
-            Self::Attaching => "attaching",
-            Self::MapFull => "map_full",
-            Self::NoEbpf => "no_ebpf",
-        }
-    }
 }
 
 fn serialize_debug<T: std::fmt::Debug, S: serde::Serializer>(

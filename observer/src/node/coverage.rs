@@ -2,7 +2,10 @@
 
 use observer_ebpf::SiteKind;
 
-use super::observation::{Coverage, Missing};
+use super::{
+    observation::{Coverage, Missing},
+    watch::Watch,
+};
 use crate::{
     gobinary::{Binary, Figure, Reason},
     probe::Attached,
@@ -28,18 +31,33 @@ pub(super) struct Standing {
     pub(super) from_start: bool,
 }
 
-pub(super) fn coverage(binary: &Binary, attachment: &Attachment, standing: Standing) -> Coverage {
-    let missing = |figure| {
+pub(super) fn coverage(
+    binary: &Binary,
+    attachment: &Attachment,
+    standing: Standing,
+    watch: &Watch,
+) -> Coverage {
+    let state = |figure| watch.missing(binary, figure);
+    let events = |figure| {
         gap(binary, figure)
             .or_else(|| refused(attachment, figure))
             .or_else(|| by_standing(standing, figure))
     };
-    Coverage(
-        Figure::ALL
-            .into_iter()
-            .map(|figure| (figure, missing(figure)))
-            .collect(),
-    )
+    let events = Figure::EVENTS.into_iter().map(|figure| {
+        let missing = events(figure)
+            // The state tells how many there are whenever the process began.
+            .filter(|_| figure != Figure::Goroutines || state(Figure::State).is_some());
+        (figure, missing)
+    });
+    let of_state = Figure::STATE
+        .into_iter()
+        .map(|figure| (figure, state(figure)))
+        // What a release does not keep is nothing that it lacks.
+        .filter(|(_, missing)| {
+            let reason = missing.as_ref().map(|missing| missing.reason);
+            reason != Some(Reason::NotInRelease)
+        });
+    Coverage(events.chain(of_state).collect())
 }
 
 fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {

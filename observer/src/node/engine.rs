@@ -1,6 +1,7 @@
 //! The engine's thread: events in, snapshots out.
 
 mod intake;
+mod sampling;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +12,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use lru::LruCache;
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use self::intake::Ended;
 use super::{
     inspector::Inspector,
-    observation::{EventFigures, Health, Observation, Snapshot},
+    observation::{Health, Snapshot},
     processes::Processes,
     targets::Targets,
 };
@@ -83,6 +84,8 @@ impl Node {
             execs: LruCache::new(EXECS),
             strays: HashSet::new(),
             map_entries: std::collections::BTreeMap::new(),
+            state_samples: 0,
+            state_dropped: 0,
             sender,
             stop: Arc::clone(&stop),
         };
@@ -119,6 +122,8 @@ struct Engine {
     /// Keys in the kernel's maps that belonged to nobody at the last sweep.
     strays: HashSet<ProcessKey>,
     map_entries: std::collections::BTreeMap<&'static str, u64>,
+    state_samples: u64,
+    state_dropped: u64,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
     stop: Arc<Stop>,
 }
@@ -205,36 +210,6 @@ impl Engine {
         }
     }
 
-    /// Reads every figure and publishes what is known.
-    fn sample(&mut self) {
-        if let Some(probes) = &self.probes {
-            for tracked in self.processes.iter_mut() {
-                let Some(key) = tracked.key else { continue };
-                let before = &tracked.observation.figures.events;
-                let (goroutines, gc) = probes.read(key);
-                let unchanged = goroutines == before.goroutines
-                    && gc.as_ref().map(|gc| gc.hits) == before.gc.as_ref().map(|gc| gc.hits);
-                // An idle process keeps its observation: nothing to copy.
-                if !unchanged {
-                    let events = EventFigures {
-                        from_start: before.from_start,
-                        goroutines,
-                        gc,
-                    };
-                    let mut observation = Observation::clone(&tracked.observation);
-                    observation.figures.events = events;
-                    tracked.observation = Arc::new(observation);
-                }
-            }
-        }
-        let snapshot = Snapshot {
-            at: SystemTime::now(),
-            processes: self.processes.shown(),
-            health: self.health(),
-        };
-        self.sender.send_replace(Some(Arc::new(snapshot)));
-    }
-
     fn health(&self) -> Health {
         Health {
             kernel: self.probes.as_ref().map(Probes::health).unwrap_or_default(),
@@ -242,6 +217,8 @@ impl Engine {
             sites: self.targets.sites() as u64,
             inspected: self.targets.inspected.clone(),
             refused_attachments: self.targets.refused,
+            state_samples: self.state_samples,
+            state_dropped: self.state_dropped,
             map_entries: self.map_entries.clone(),
             missing: self.missing.clone(),
         }

@@ -5,14 +5,18 @@
 //! interval is over; it publishes a [`Snapshot`] that everything behind it
 //! only reads.
 
+mod best;
 mod coverage;
 mod engine;
 mod inspector;
 mod observation;
+mod planes;
 mod processes;
 mod targets;
+mod watch;
 
 pub use engine::{Node, StartError};
 pub use observation::{
-    Coverage, EventFigures, Figures, Health, LastCycle, Missing, Observation, Snapshot, Stops,
+    Coverage, Differences, EventFigures, Figures, Health, LastCycle, Missing, Observation,
+    Snapshot, StateSample, Stops,
 };

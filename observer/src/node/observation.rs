@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     discover::Process,
     gobinary::{Binary, Figure, Reason},
+    runtime::StateFigures,
 };
 
 /// Everything known of the node at one instant.
@@ -54,6 +55,33 @@ pub struct Missing {
 pub struct Figures {
     /// From probes.
     pub events: EventFigures,
+    /// From memory; `None` where the process was never sampled. Whether it
+    /// still holds says [`Figure::State`] in the coverage.
+    pub state: Option<Arc<StateSample>>,
+    /// How far the two are apart where both know a figure.
+    pub differences: Differences,
+}
+
+/// The runtime's state when it was last found changed.
+#[derive(Clone, Debug)]
+pub struct StateSample {
+    /// When it was read. A later sample that found the same keeps this one.
+    pub at: SystemTime,
+    /// What was read. Of a process that has ended, the totals have in them
+    /// what probes counted after the last sample.
+    pub figures: StateFigures,
+}
+
+/// State less events, of a process whose probes saw it from its start. `None`
+/// where the two were never comparable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Goroutines created.
+    pub created: Option<i64>,
+    /// Collections.
+    pub cycles: Option<i64>,
+    /// Nanoseconds of pauses.
+    pub pause_total_ns: Option<i64>,
 }
 
 /// Figures counted by probes since they were attached, or since the process
@@ -106,6 +134,11 @@ pub struct Health {
     pub refused_attachments: u64,
     /// Entries in the per-process maps (PROCESSES, GOROUTINES, GC).
     pub map_entries: BTreeMap<&'static str, u64>,
+    /// Samples of a process's state.
+    pub state_samples: u64,
+    /// Those that were dropped, because what was read could not be true or
+    /// could not be read.
+    pub state_dropped: u64,
     /// What the observer lacks, named, with what is lost by it.
     pub missing: Vec<String>,
 }

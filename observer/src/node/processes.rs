@@ -10,7 +10,11 @@ use std::{
 use lru::LruCache;
 use observer_ebpf::ProcessKey;
 
-use super::observation::{Coverage, EventFigures, Figures, Observation};
+use super::{
+    observation::{Coverage, EventFigures, Figures, Observation, StateSample},
+    planes,
+    watch::Watch,
+};
 use crate::{
     discover::{Container, Process},
     gobinary::Binary,
@@ -29,6 +33,8 @@ pub(super) struct Tracked {
     /// Its place in the kernel's maps; `None` where they had no room or there
     /// are no probes.
     pub(super) key: Option<ProcessKey>,
+    /// Its state.
+    pub(super) watch: Watch,
     /// What is known of it, as last published.
     pub(super) observation: Arc<Observation>,
 }
@@ -96,7 +102,10 @@ impl Processes {
             process,
             binary,
             coverage,
-            figures: Figures { events },
+            figures: Figures {
+                events,
+                ..Figures::default()
+            },
             ended: None,
         });
         self.tracked.insert(
@@ -104,6 +113,7 @@ impl Processes {
             Tracked {
                 target,
                 key,
+                watch: Watch::new(),
                 observation,
             },
         );
@@ -118,8 +128,18 @@ impl Processes {
         if self.ended.len() == SHOWN_AT_MOST {
             self.ended.pop_front();
         }
+        let figures = &observation.figures;
+        let state = figures.state.as_ref().map(|sample| {
+            let mut sample = StateSample::clone(sample);
+            planes::last(&mut sample.figures, &figures.events, &events);
+            Arc::new(sample)
+        });
         let ended = Observation {
-            figures: Figures { events },
+            figures: Figures {
+                events,
+                state,
+                differences: figures.differences,
+            },
             ended: Some(SystemTime::now()),
             ..observation.clone()
         };

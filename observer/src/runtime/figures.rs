@@ -36,6 +36,9 @@ pub struct Goroutines {
     /// the Ps still hold of it and less those of cgo's extra threads; from
     /// 1.26 the runtime's own `goroutinesCreated`.
     pub created: Option<u64>,
+    /// Ever ended, the runtime's own included: what was created less what is
+    /// not dead.
+    pub exited: Option<u64>,
     /// Ready to run and waiting for a P: all run queues.
     pub runnable: u64,
 }

@@ -5,6 +5,42 @@ use super::{
     layout::Layout,
     snapshot::Addresses,
 };
+use crate::gobinary::globals::Globals;
+
+/// What no process of a binary can give, and why. A gap of [`Figure::State`]
+/// means that nothing can be read at all.
+pub fn expected(globals: &Globals, layout: &Layout) -> Vec<StateGap> {
+    let needed = [
+        ("runtime.sched", &globals.sched),
+        ("runtime.allgs", &globals.allgs),
+        ("runtime.allp", &globals.allp),
+        ("runtime.memstats", &globals.memstats),
+        ("runtime.gcController", &globals.gc_controller),
+    ];
+    if let Some((name, _)) = needed.iter().find(|(_, global)| global.is_none()) {
+        let why = globals.gaps.iter().find(|gap| gap.global == *name);
+        let why = why.map_or("", |gap| gap.detail.as_str());
+        return vec![StateGap {
+            figure: Figure::State,
+            reason: GapReason::NoGlobal,
+            detail: format!("{name} was not found: {why}"),
+        }];
+    }
+    let address = |global: &Option<crate::gobinary::globals::Global>| {
+        global.as_ref().map(|global| global.address)
+    };
+    let addresses = Addresses {
+        sched: 0,
+        allgs: 0,
+        allp: 0,
+        memstats: 0,
+        controller: 0,
+        cpu_stats: address(&globals.cpu_stats),
+        allm: address(&globals.allm),
+    };
+    let known = layout.m.next.is_some() && layout.m.locked_goroutine.is_some();
+    find(layout, addresses, known)
+}
 
 /// What cannot be had from this binary, known before anything is read.
 pub(super) fn find(layout: &Layout, addresses: Addresses, threads_known: bool) -> Vec<StateGap> {

@@ -21,14 +21,17 @@ mod reader;
 mod snapshot;
 mod table;
 mod threads;
+mod walk;
 
 pub use error::StateError;
 pub use figures::{
     Allocation, Collections, CollectorCpu, Figure, GapReason, Goroutines, Heap, Pause, Scheduler,
     Settings, StateFigures, StateGap, Stops,
 };
+pub use gaps::expected as expected_gaps;
 pub use goroutines::{Creator, GoroutineReport, Symbol, Symbolize, WalkLimits};
 pub use histogram::TimeHistogram;
 pub use layout::{Field, Layout, LayoutError};
 pub use memory::{Image, MemoryError};
 pub use reader::Reader;
+pub use walk::{WalkError, reader as reader_of, walk};

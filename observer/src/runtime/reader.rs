@@ -192,11 +192,17 @@ impl Reader {
             // The ring has 256 places; more means head and tail are of two moments.
             (if len > 256 { 0 } else { len }) + u64::from(p.run_next.of(bytes) != 0)
         };
+        let created = self.created(extra);
+        // Those of C's threads are alive without having been created here.
+        let exited = created.zip(extra).map(|(created, extra)| {
+            (created + extra).saturating_sub((all - first - in_processors) as u64)
+        });
         let global = s.run_queue.signed(sched).max(0) as u64;
         Ok(Goroutines {
             // As gcount: whoever asks is running.
             live: live.max(1) as u64,
-            created: self.created(extra),
+            created,
+            exited,
             runnable: global + self.snapshot.processors().map(queued).sum::<u64>(),
         })
     }
@@ -299,6 +305,9 @@ impl Reader {
         let processors = self.snapshot.gomaxprocs() as u64;
         if let (Some(now), Some(then)) = (&mut now.goroutines.created, before.goroutines.created) {
             confirm::hold("goroutines created", now, then, 64 * processors)?;
+        }
+        if let (Some(now), Some(then)) = (&mut now.goroutines.exited, before.goroutines.exited) {
+            confirm::hold("goroutines exited", now, then, 512 * processors)?;
         }
         if let (Some(now), Some(then)) = (&mut now.allocation, &before.allocation) {
             let (bytes, objects) = (processors << 22, processors << 17);

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::{
     discover::Container,
     export::{STOP_REASONS, TRIGGERS, process_name},
-    gobinary::{BuildMode, Module, Reason},
+    gobinary::{BuildMode, Figure, Module, Reason},
     node::{Observation, Snapshot},
+    runtime::StateFigures,
 };
 
 /// One Go process.
@@ -36,7 +37,7 @@ pub struct ProcessJson<'a> {
     /// By group of figures, whether it is exact.
     pub coverage: BTreeMap<&'static str, CoverageJson<'a>>,
     /// Its figures; those that [`Self::coverage`] calls exact are.
-    pub figures: FiguresJson,
+    pub figures: FiguresJson<'a>,
     /// When it ended, for one that has.
     pub ended: Option<f64>,
 }
@@ -69,15 +70,28 @@ pub struct CoverageJson<'a> {
     pub detail: Option<&'a str>,
 }
 
-/// Figures counted since the probes were attached.
+/// Figures counted since the probes were attached, and the state.
 #[derive(Debug, Serialize)]
-pub struct FiguresJson {
+pub struct FiguresJson<'a> {
     /// Whether nothing came before the probes.
     pub from_start: bool,
     /// Goroutines.
     pub goroutines: GoroutinesJson,
     /// Collector and stops; `null` until the first of either.
     pub gc: Option<GcJson>,
+    /// The runtime's own state since the process began; `null` where
+    /// [`ProcessJson::coverage`] says why.
+    pub state: Option<StateJson<'a>>,
+}
+
+/// What was read from the process's memory.
+#[derive(Debug, Serialize)]
+pub struct StateJson<'a> {
+    /// When it was read; a later sample that found the same keeps this.
+    pub at: Option<f64>,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: &'a StateFigures,
 }
 
 /// Goroutines; those of the runtime itself are in `created` and `exited` too.
@@ -192,21 +206,28 @@ fn process(observation: &Observation) -> ProcessJson<'_> {
     }
 }
 
-fn figures(observation: &Observation) -> FiguresJson {
+fn figures(observation: &Observation) -> FiguresJson<'_> {
     let events = &observation.figures.events;
     let goroutines = &events.goroutines;
     let tells_stopping = observation
         .binary
         .release
         .is_some_and(|release| release.minor >= 22);
+    let sample = observation.figures.state.as_ref();
     FiguresJson {
+        state: sample
+            .filter(|_| observation.covers(Figure::State))
+            .map(|sample| StateJson {
+                at: epoch_seconds(sample.at),
+                figures: &sample.figures,
+            }),
         from_start: events.from_start,
         goroutines: GoroutinesJson {
             created: goroutines.created,
             exited: goroutines.exited,
             system_created: goroutines.system_created,
             system_exited: goroutines.system_exited,
-            live: events.live().filter(|_| observation.ended.is_none()),
+            live: observation.live(),
         },
         gc: events.gc.as_ref().map(|gc| GcJson {
             cycles: TRIGGERS

@@ -1,13 +1,20 @@
-//! HTTP of the node: `/metrics`, `/healthz`, `/readyz`, `/api/v1/processes`.
+//! HTTP of the node: `/metrics`, `/healthz`, `/readyz`, `/api/v1/processes`,
+//! and the goroutines of one process.
 
 mod cache;
 mod connections;
+mod goroutines;
 pub mod json;
 
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -36,6 +43,8 @@ observer: the Go runtime of every process on this node, seen from the kernel
 
 /metrics           Prometheus text, or OpenMetrics by Accept
 /api/v1/processes  every Go process as JSON: its binary, coverage and figures
+/api/v1/processes/PID/goroutines
+                   its goroutines by state, by what they wait for, by creator
 /healthz           whether the observer lives
 /readyz            whether it has observed the node yet, and what it lacks
 ";
@@ -43,6 +52,8 @@ observer: the Go runtime of every process on this node, seen from the kernel
 struct Node {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     cache: Cache,
+    /// Whether a walk over a process's goroutines is under way.
+    walking: AtomicBool,
 }
 
 impl Node {
@@ -109,6 +120,7 @@ fn router(snapshots: watch::Receiver<Option<Arc<Snapshot>>>) -> Router {
     let node = Arc::new(Node {
         snapshots,
         cache: Cache::default(),
+        walking: AtomicBool::new(false),
     });
     Router::new()
         .route("/", get(async || plain(StatusCode::OK, INDEX)))
@@ -118,6 +130,10 @@ fn router(snapshots: watch::Receiver<Option<Arc<Snapshot>>>) -> Router {
         .route(
             "/api/v1/processes",
             get(async |State(node): State<Arc<Node>>| node.respond(Content::Processes).await),
+        )
+        .route(
+            "/api/v1/processes/{pid}/goroutines",
+            get(goroutines::goroutines),
         )
         .with_state(node)
 }

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{connections::Bounded, router, serve};
 use crate::{
-    export::fixtures::{in_container, lacking, observation, snapshot, with_gc},
+    export::fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
     gobinary::{Figure, Reason},
     node::Snapshot,
 };
@@ -200,7 +200,8 @@ async fn processes_have_the_documented_form() {
             },
             "figures": {
                 "from_start": true,
-                "goroutines": {"created": 1010, "exited": 1000, "system_created": 5, "system_exited": 0, "live": 5},
+                "goroutines": {"created": 1010, "exited": 1000, "system_created": 5, "system_exited": 0, "live": null},
+                "state": null,
                 "gc": {
                     "cycles": {"heap": cycles(2), "time": cycles(0), "forced": cycles(1), "unknown": cycles(0)},
                     "pauses": {
@@ -214,6 +215,55 @@ async fn processes_have_the_documented_form() {
             },
         }])
     );
+}
+
+#[tokio::test]
+async fn the_state_is_served_beside_the_events() {
+    let server = start().await;
+    let process = with_state(observation(10, "/srv/shop"));
+    server
+        .snapshots
+        .send(Some(snapshot(vec![process])))
+        .unwrap();
+    let (_, _, body) = server.ask("GET", "/api/v1/processes", "*/*").await;
+    let figures = &serde_json::from_str::<Value>(&body).unwrap()[0]["figures"];
+    assert_eq!(figures["goroutines"]["created"], 1010);
+    assert_eq!(figures["goroutines"]["live"], 7);
+    let state = &figures["state"];
+    assert_eq!(state["at"], 1_800_000_000.0);
+    assert_eq!(
+        state["goroutines"],
+        json!({"live": 7, "created": 2000, "exited": 1990, "runnable": 3})
+    );
+    assert_eq!(state["collections"]["cycles"], 30);
+    assert_eq!(state["allocation"]["mallocs"], 10_000);
+    assert_eq!(state["settings"]["gogc_percent"], u64::MAX);
+}
+
+#[tokio::test]
+async fn goroutines_are_walked_of_observed_processes_only() {
+    let server = start().await;
+    assert_eq!(
+        server
+            .ask("GET", "/api/v1/processes/10/goroutines", "*/*")
+            .await
+            .0,
+        503
+    );
+    let own = std::process::id();
+    server
+        .snapshots
+        .send(Some(snapshot(vec![observation(own, "/srv/shop")])))
+        .unwrap();
+    for (path, status) in [
+        ("/api/v1/processes/1/goroutines".to_owned(), 404),
+        ("/api/v1/processes/x/goroutines".to_owned(), 400),
+        // It lives, and runs something else than what was observed.
+        (format!("/api/v1/processes/{own}/goroutines"), 404),
+    ] {
+        let (found, _, body) = server.ask("GET", &path, "*/*").await;
+        assert_eq!(found, status, "{path}: {body}");
+    }
 }
 
 #[tokio::test]

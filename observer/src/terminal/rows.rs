@@ -155,10 +155,7 @@ fn row(observation: &Observation, rates: &Rates) -> Row {
             clean(observation.binary.version.trim_start_matches("go")),
             known(
                 Figure::Goroutines,
-                events
-                    .live()
-                    .filter(|_| living)
-                    .map(|live| live.to_string()),
+                observation.live().map(|live| live.to_string()),
             ),
             known(
                 Figure::GoroutinesCreated,

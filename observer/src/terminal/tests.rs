@@ -43,7 +43,7 @@ fn two_snapshots() -> View {
         with_gc(observation(4_194_304, "/srv/shop")),
         &"ab".repeat(32),
     );
-    let blind = Figure::ALL
+    let blind = Figure::EVENTS
         .into_iter()
         .fold(observation(12, "/bin/old"), |process, figure| {
             lacking(process, figure, Reason::UnsupportedVersion)

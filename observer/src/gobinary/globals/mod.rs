@@ -82,6 +82,17 @@ const PATTERNS: [&Pattern; 7] = [
     &ALLM,
 ];
 
+/// The symbols that [`find`] asks for.
+pub const SYMBOLS: [&str; 7] = [
+    "runtime.sched",
+    "runtime.allgs",
+    "runtime.allp",
+    "runtime.memstats",
+    "runtime.gcController",
+    "runtime.work",
+    "runtime.allm",
+];
+
 /// Whether [`find`] needs this function.
 pub fn wanted(_version: GoVersion, name: &str) -> bool {
     PATTERNS

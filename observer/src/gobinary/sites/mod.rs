@@ -46,7 +46,7 @@ pub fn plan(
 ) -> SitePlan {
     let mut plan = SitePlan::default();
     if !version.is_supported() {
-        plan.gaps = Figure::ALL
+        plan.gaps = Figure::EVENTS
             .map(|figure| Gap {
                 figure,
                 reason: Reason::UnsupportedVersion,

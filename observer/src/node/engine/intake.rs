@@ -13,6 +13,7 @@ use crate::{
         inspector::Done,
         observation::Observation,
         targets::Known,
+        watch::Watch,
     },
 };
 
@@ -55,7 +56,8 @@ impl Engine {
         };
         let mut observation = Observation::clone(&tracked.observation);
         observation.figures.events.from_start = standing.from_start;
-        observation.coverage = coverage(&target.binary, &target.attachment, standing);
+        observation.coverage =
+            coverage(&target.binary, &target.attachment, standing, &tracked.watch);
         tracked.observation = Arc::new(observation);
     }
 
@@ -213,7 +215,7 @@ impl Engine {
             registered,
             from_start,
         };
-        let coverage = coverage(&entry.binary, &entry.attachment, standing);
+        let coverage = coverage(&entry.binary, &entry.attachment, standing, &Watch::new());
         let binary = Arc::clone(&entry.binary);
         self.processes
             .insert(process, binary, target, key, from_start, coverage);

@@ -1,0 +1,397 @@
+//! Families of the runtime's own state.
+//!
+//! Each is there for a process whose release keeps the figure and whose binary
+//! tells where; `observer_process_coverage` says which is not and why.
+
+use super::{
+    buckets::Reduced,
+    families::{Family, Kind, SECONDS, Samples, family},
+    group::Group,
+    sink::{Sink, Value, seconds},
+};
+use crate::runtime::{StateFigures, TimeHistogram};
+
+const BYTES: Option<&str> = Some("bytes");
+
+const fn state(
+    name: &'static str,
+    kind: Kind,
+    unit: Option<&'static str>,
+    help: &'static str,
+    source: &'static str,
+    samples: fn(&Group, &mut Sink),
+) -> Family {
+    family(
+        name,
+        kind,
+        unit,
+        help,
+        source,
+        Samples::Group(None, 0, samples),
+    )
+}
+
+/// What is read from the memory of processes.
+pub(super) static FAMILIES: [Family; 32] = [
+    state(
+        "go_threads",
+        Kind::Gauge,
+        None,
+        "Number of OS threads created.",
+        "sched.mnext less sched.nmfreed, as the threadcreate profile; /sched/threads/total:threads (1.26+)",
+        |group, sink| now(group, sink, |s| Some(s.scheduler.threads)),
+    ),
+    state(
+        "go_sched_gomaxprocs_threads",
+        Kind::Gauge,
+        None,
+        "The current runtime.GOMAXPROCS setting, or the number of operating system threads that can execute user-level Go code simultaneously.",
+        "/sched/gomaxprocs:threads: len(allp)",
+        |group, sink| now(group, sink, |s| Some(s.scheduler.processors)),
+    ),
+    state(
+        "go_sched_idle_processors",
+        Kind::Gauge,
+        None,
+        "Number of Ps that have nothing to do.",
+        "no name in runtime/metrics: sched.npidle",
+        |group, sink| now(group, sink, |s| Some(s.scheduler.idle_processors)),
+    ),
+    state(
+        "go_sched_goroutines_runnable_goroutines",
+        Kind::Gauge,
+        None,
+        "Number of goroutines that are ready to run and wait for a P.",
+        "/sched/goroutines/runnable:goroutines (1.26+): the lengths of all run queues",
+        |group, sink| now(group, sink, |s| Some(s.goroutines.runnable)),
+    ),
+    state(
+        "go_sched_latencies_seconds",
+        Kind::Histogram,
+        SECONDS,
+        "Distribution of the time goroutines have spent in the scheduler in a runnable state before actually running. The runtime keeps no sum: it is that of lower bounds, as in client_golang.",
+        "/sched/latencies:seconds: sched.timeToRun; client_golang's buckets",
+        |group, sink| times(group, sink, |s| Some(&s.scheduler.latencies)),
+    ),
+    state(
+        "go_sync_mutex_wait_total_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Approximate cumulative time goroutines have spent blocked on a sync.Mutex, sync.RWMutex, or runtime-internal lock.",
+        "/sync/mutex/wait/total:seconds (1.20+)",
+        |group, sink| total_seconds(group, sink, |s| s.scheduler.mutex_wait_ns),
+    ),
+    state(
+        "go_gc_gogc_percent",
+        Kind::Gauge,
+        None,
+        "Heap size target percentage configured by the user, otherwise 100; 2^64-1 when off. Of several processes the largest.",
+        "/gc/gogc:percent: gcController.gcPercent",
+        |group, sink| largest(group, sink, |s| s.settings.gogc_percent, Value::Integer),
+    ),
+    state(
+        "go_gc_gomemlimit_bytes",
+        Kind::Gauge,
+        BYTES,
+        "Go runtime memory limit configured by the user, otherwise math.MaxInt64.",
+        "/gc/gomemlimit:bytes (1.19+): gcController.memoryLimit",
+        |group, sink| now(group, sink, |s| s.settings.memory_limit_bytes),
+    ),
+    state(
+        "go_gc_heap_live_bytes",
+        Kind::Gauge,
+        BYTES,
+        "Heap memory occupied by live objects that were marked by the previous GC.",
+        "/gc/heap/live:bytes: gcController.heapMarked",
+        |group, sink| now(group, sink, |s| Some(s.heap.marked_bytes)),
+    ),
+    state(
+        "go_gc_heap_goal_bytes",
+        Kind::Gauge,
+        BYTES,
+        "Heap size target for the end of the GC cycle, the goal of the memory limit included.",
+        "/gc/heap/goal:bytes: gcController.heapGoal()",
+        |group, sink| now(group, sink, |s| Some(s.heap.next_gc_bytes)),
+    ),
+    state(
+        "go_gc_controller_heap_live_bytes",
+        Kind::Gauge,
+        BYTES,
+        "Heap memory as the pacer counts it: marked by the previous GC, and allocated since.",
+        "no name in runtime/metrics: gcController.heapLive",
+        |group, sink| now(group, sink, |s| Some(s.heap.live_bytes)),
+    ),
+    state(
+        "go_memstats_next_gc_bytes",
+        Kind::Gauge,
+        BYTES,
+        "Number of heap bytes when next garbage collection will take place.",
+        "MemStats.NextGC; under a memory limit /gc/heap/goal:bytes",
+        |group, sink| now(group, sink, |s| Some(s.heap.next_gc_bytes)),
+    ),
+    state(
+        "go_memstats_alloc_bytes",
+        Kind::Gauge,
+        BYTES,
+        "Number of bytes allocated in heap and currently in use.",
+        "MemStats.Alloc: heapStats, and what the Ps' caches hold",
+        |group, sink| now(group, sink, |s| s.allocation.as_ref().map(|a| a.heap_bytes)),
+    ),
+    state(
+        "go_memstats_alloc_bytes_total",
+        Kind::Clashing,
+        None,
+        "Total number of bytes allocated in heap until now, even if released already.",
+        "MemStats.TotalAlloc: heapStats, and what the Ps' caches hold",
+        |group, sink| {
+            total(group, sink, |s| {
+                s.allocation.as_ref().map(|a| a.total_bytes)
+            });
+        },
+    ),
+    state(
+        "go_memstats_heap_alloc_bytes",
+        Kind::Gauge,
+        BYTES,
+        "Number of heap bytes allocated and currently in use, same as go_memstats_alloc_bytes.",
+        "MemStats.HeapAlloc",
+        |group, sink| now(group, sink, |s| s.allocation.as_ref().map(|a| a.heap_bytes)),
+    ),
+    state(
+        "go_memstats_heap_objects",
+        Kind::Gauge,
+        None,
+        "Number of currently allocated objects.",
+        "MemStats.HeapObjects",
+        |group, sink| {
+            now(group, sink, |s| {
+                s.allocation.as_ref().map(|a| a.heap_objects)
+            });
+        },
+    ),
+    state(
+        "go_memstats_mallocs",
+        Kind::Counter,
+        None,
+        "Total number of heap objects allocated, both live and gc-ed.",
+        "MemStats.Mallocs",
+        |group, sink| total(group, sink, |s| s.allocation.as_ref().map(|a| a.mallocs)),
+    ),
+    state(
+        "go_memstats_frees",
+        Kind::Counter,
+        None,
+        "Total number of heap objects frees.",
+        "MemStats.Frees",
+        |group, sink| total(group, sink, |s| s.allocation.as_ref().map(|a| a.frees)),
+    ),
+    state(
+        "go_memstats_last_gc_time_seconds",
+        Kind::Gauge,
+        SECONDS,
+        "Number of seconds since 1970 of last garbage collection. Of several processes the latest.",
+        "MemStats.LastGC",
+        |group, sink| {
+            largest(
+                group,
+                sink,
+                |s| s.collections.last_gc_unix_ns,
+                |ns| Value::Float(seconds(ns)),
+            );
+        },
+    ),
+    state(
+        "go_gc_pauses_seconds",
+        Kind::Histogram,
+        SECONDS,
+        "Distribution of individual GC-related stop-the-world pause latencies. The runtime keeps no sum: it is that of lower bounds, as in client_golang.",
+        "/gc/pauses:seconds: memstats.gcPauseDist (up to 1.21), sched.stwTotalTimeGC (1.22+); client_golang's buckets",
+        |group, sink| {
+            times(group, sink, |s| {
+                s.collections.pauses.as_ref().or(s.stops.gc_total.as_ref())
+            });
+        },
+    ),
+    state(
+        "go_cpu_classes_gc_mark_assist_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that goroutines spent performing GC tasks to assist the GC and prevent it from falling behind the application, as of the last collection.",
+        "/cpu/classes/gc/mark/assist:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| {
+            total_seconds(group, sink, |s| {
+                s.cpu.as_ref().map(|cpu| cpu.mark_assist_ns)
+            });
+        },
+    ),
+    state(
+        "go_cpu_classes_gc_mark_dedicated_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent performing GC tasks on processors dedicated to those tasks, as of the last collection.",
+        "/cpu/classes/gc/mark/dedicated:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| {
+            total_seconds(group, sink, |s| {
+                s.cpu.as_ref().map(|cpu| cpu.mark_dedicated_ns)
+            });
+        },
+    ),
+    state(
+        "go_cpu_classes_gc_mark_idle_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent performing GC tasks on spare CPU resources that the Go scheduler could not otherwise find a use for, as of the last collection.",
+        "/cpu/classes/gc/mark/idle:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| total_seconds(group, sink, |s| s.cpu.as_ref().map(|cpu| cpu.mark_idle_ns)),
+    ),
+    state(
+        "go_cpu_classes_gc_pause_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent with the application paused by the GC, as of the last collection.",
+        "/cpu/classes/gc/pause:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| total_seconds(group, sink, |s| s.cpu.as_ref().map(|cpu| cpu.pause_ns)),
+    ),
+    state(
+        "go_cpu_classes_gc_total_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent performing GC tasks, as of the last collection.",
+        "/cpu/classes/gc/total:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| total_seconds(group, sink, |s| s.cpu.as_ref().map(|cpu| cpu.gc_total_ns)),
+    ),
+    state(
+        "go_cpu_classes_scavenge_assist_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent returning unused memory to the underlying platform eagerly in response to memory pressure, as of the last collection.",
+        "/cpu/classes/scavenge/assist:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| {
+            total_seconds(group, sink, |s| {
+                s.cpu.as_ref().map(|cpu| cpu.scavenge_assist_ns)
+            });
+        },
+    ),
+    state(
+        "go_cpu_classes_scavenge_background_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent performing background tasks to return unused memory to the underlying platform, as of the last collection.",
+        "/cpu/classes/scavenge/background:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| {
+            total_seconds(group, sink, |s| {
+                s.cpu.as_ref().map(|cpu| cpu.scavenge_background_ns)
+            });
+        },
+    ),
+    state(
+        "go_cpu_classes_scavenge_total_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent performing tasks that return unused memory to the underlying platform, as of the last collection.",
+        "/cpu/classes/scavenge/total:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| {
+            total_seconds(group, sink, |s| {
+                s.cpu.as_ref().map(|cpu| cpu.scavenge_total_ns)
+            });
+        },
+    ),
+    state(
+        "go_cpu_classes_idle_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was available and spent not executing any Go or Go runtime code, as of the last collection.",
+        "/cpu/classes/idle:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| total_seconds(group, sink, |s| s.cpu.as_ref().map(|cpu| cpu.idle_ns)),
+    ),
+    state(
+        "go_cpu_classes_user_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was spent running user Go code, as of the last collection.",
+        "/cpu/classes/user:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| total_seconds(group, sink, |s| s.cpu.as_ref().map(|cpu| cpu.user_ns)),
+    ),
+    state(
+        "go_cpu_classes_total_cpu_seconds",
+        Kind::Counter,
+        SECONDS,
+        "Estimated total CPU time that was available for user Go code or the Go runtime, as defined by GOMAXPROCS, as of the last collection.",
+        "/cpu/classes/total:cpu-seconds (1.20+): work.cpuStats",
+        |group, sink| total_seconds(group, sink, |s| s.cpu.as_ref().map(|cpu| cpu.total_ns)),
+    ),
+    state(
+        "observer_planes_difference",
+        Kind::Gauge,
+        None,
+        "What the runtime itself counted less what probes counted, for processes seen from their start; 0 is expected. Goroutines and cycles in numbers, pause_total in nanoseconds. While the process is busy a sample may fall between the two counts.",
+        "state read between two readings of the counters: the distance from what lies between the two",
+        differences,
+    ),
+];
+
+/// The states of all processes of the group, or of those that live.
+fn states(group: &Group, ended: bool) -> Option<impl Iterator<Item = &StateFigures>> {
+    let mut states = group
+        .states
+        .iter()
+        .flatten()
+        .filter(move |(_, living)| ended || *living)
+        .map(|(sample, _)| &sample.figures)
+        .peekable();
+    states.peek()?;
+    Some(states)
+}
+
+fn sum(group: &Group, ended: bool, of: impl Fn(&StateFigures) -> Option<u64>) -> Option<u64> {
+    states(group, ended)?
+        .map(of)
+        .try_fold(0, |sum: u64, value| Some(sum.saturating_add(value?)))
+}
+
+fn now(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
+    sink.known(sum(group, false, of));
+}
+
+fn total(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
+    sink.known(sum(group, true, of));
+}
+
+fn total_seconds(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
+    if let Some(ns) = sum(group, true, of) {
+        sink.float(seconds(ns));
+    }
+}
+
+fn largest(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> u64, value: fn(u64) -> Value) {
+    if let Some(most) = states(group, false).and_then(|states| states.map(of).max()) {
+        sink.0.push((Vec::new(), value(most)));
+    }
+}
+
+/// The histograms of all processes, where each has one.
+pub(super) fn reduced(
+    group: &Group,
+    of: impl Fn(&StateFigures) -> Option<&TimeHistogram>,
+) -> Option<Reduced> {
+    let mut reduced = Reduced::default();
+    for state in states(group, true)? {
+        reduced.add_runtime(of(state)?);
+    }
+    Some(reduced)
+}
+
+fn times(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<&TimeHistogram>) {
+    if let Some(reduced) = reduced(group, of) {
+        sink.histogram(&reduced);
+    }
+}
+
+fn differences(group: &Group, sink: &mut Sink) {
+    let figures = ["goroutines_created", "gc_cycles", "pause_total"];
+    for (figure, difference) in figures.into_iter().zip(group.differences) {
+        if let Some(difference) = difference {
+            sink.labelled("figure", figure, Value::Float(difference as f64));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What is exported of the runtime's state.
+
+use std::time::SystemTime;
+
+use super::{
+    super::fixtures::{lacking, observation, with_gc, with_state},
+    exposition,
+};
+use crate::gobinary::{Figure, Reason};
+
+#[test]
+fn the_state_comes_before_what_probes_counted() {
+    let sampled = with_state(with_gc(observation(10, "/srv/shop")));
+    let found = exposition(vec![sampled.clone()]);
+    for (name, expected) in [
+        ("go_goroutines", 7.0),
+        ("go_sched_goroutines_created_goroutines_total", 2000.0),
+        ("go_sched_goroutines_exited_goroutines_total", 1990.0),
+        ("go_gc_cycles_total_gc_cycles_total", 30.0),
+        ("go_gc_cycles_automatic_gc_cycles_total", 20.0),
+        ("go_gc_duration_seconds_sum", 0.003),
+        ("go_gc_duration_seconds_count", 30.0),
+        ("go_sched_pauses_total_gc_seconds_count", 60.0),
+        // Not in this state: as probes counted them.
+        ("go_sched_pauses_total_other_seconds_count", 1.0),
+        ("go_threads", 9.0),
+        ("go_memstats_alloc_bytes", 1_048_576.0),
+        ("go_memstats_alloc_bytes_total", 5_242_880.0),
+        ("go_memstats_mallocs_total", 10_000.0),
+        ("go_gc_gogc_percent", 18_446_744_073_709_551_615.0),
+        ("go_sync_mutex_wait_total_seconds_total", 1.5),
+        ("go_cpu_classes_gc_total_cpu_seconds_total", 0.25),
+        ("go_sched_latencies_seconds_count", 6.0),
+        ("observer_planes_difference", -2.0),
+    ] {
+        assert_eq!(found.value(name, &[]), Some(expected), "{name}");
+    }
+    let waited = |le| found.value("go_sched_latencies_seconds_bucket", &[("le", le)]);
+    assert_eq!(waited("6.399999999999999e-08"), Some(3.0));
+    assert_eq!(waited("6.399999999999999e-07"), Some(6.0));
+
+    // A state that no longer holds is not made up for by smaller counts.
+    let found = exposition(vec![lacking(
+        sampled.clone(),
+        Figure::State,
+        Reason::ImplausibleValue,
+    )]);
+    for name in [
+        "go_sched_goroutines_created_goroutines_total",
+        "go_gc_cycles_total_gc_cycles_total",
+        "go_threads",
+    ] {
+        assert_eq!(found.value(name, &[]), None, "{name}");
+    }
+
+    let mut ended = sampled;
+    ended.ended = Some(SystemTime::UNIX_EPOCH);
+    let found = exposition(vec![ended]);
+    assert_eq!(found.value("go_goroutines", &[]), None);
+    assert_eq!(found.value("go_threads", &[]), None);
+    assert_eq!(
+        found.value("go_memstats_mallocs_total", &[]),
+        Some(10_000.0)
+    );
+}

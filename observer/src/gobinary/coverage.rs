@@ -1,0 +1,194 @@
+//! Which figures there are, and why one is left out.
+
+use serde::Serialize;
+
+use crate::runtime::{self, GapReason, StateGap};
+
+/// A figure that is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Which.
+    pub figure: Figure,
+    /// Why, as one bounded word for a metric's label.
+    pub reason: Reason,
+    /// Why, for people; names the function, version or section.
+    pub detail: String,
+}
+
+/// Groups of figures that are covered or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Goroutines created.
+    GoroutinesCreated,
+    /// Goroutines ended.
+    GoroutinesExited,
+    /// Live goroutines as `runtime.NumGoroutine` counts them.
+    Goroutines,
+    /// Collections by trigger.
+    GcCycles,
+    /// Pauses of the collector.
+    GcPauses,
+    /// Other stops of the world.
+    OtherStops,
+    /// The runtime's state as a whole: live goroutines, threads, heap,
+    /// settings, latencies, totals of collections.
+    State,
+    /// Goroutines created and ended since the process began.
+    StateGoroutinesCreated,
+    /// Time waited for mutexes.
+    StateMutexWait,
+    /// GOMEMLIMIT.
+    StateMemoryLimit,
+    /// Allocation.
+    StateAllocation,
+    /// CPU time by purpose.
+    StateGcCpu,
+    /// The runtime's own histograms of stops.
+    StateStops,
+}
+
+impl Figure {
+    /// Those that probes count; [`Self::Goroutines`] the state tells too.
+    pub const EVENTS: [Self; 6] = [
+        Self::GoroutinesCreated,
+        Self::GoroutinesExited,
+        Self::Goroutines,
+        Self::GcCycles,
+        Self::GcPauses,
+        Self::OtherStops,
+    ];
+
+    /// Those that are read from memory.
+    pub const STATE: [Self; 7] = [
+        Self::State,
+        Self::StateGoroutinesCreated,
+        Self::StateMutexWait,
+        Self::StateMemoryLimit,
+        Self::StateAllocation,
+        Self::StateGcCpu,
+        Self::StateStops,
+    ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::EVENTS.into_iter().chain(Self::STATE)
+    }
+
+    /// Its label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::GoroutinesCreated => "goroutines_created",
+            Self::GoroutinesExited => "goroutines_exited",
+            Self::Goroutines => "goroutines",
+            Self::GcCycles => "gc_cycles",
+            Self::GcPauses => "gc_pauses",
+            Self::OtherStops => "other_stops",
+            Self::State => "state",
+            Self::StateGoroutinesCreated => "state_goroutines_created",
+            Self::StateMutexWait => "state_mutex_wait",
+            Self::StateMemoryLimit => "state_memory_limit",
+            Self::StateAllocation => "state_allocation",
+            Self::StateGcCpu => "state_gc_cpu",
+            Self::StateStops => "state_stops",
+        }
+    }
+}
+
+/// Why a figure is left out, bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Go older than 1.17 or newer than the newest verified, or a development build.
+    UnsupportedVersion,
+    /// Not decoded yet for this instruction set.
+    UnsupportedArch,
+    /// A c-shared library or plugin inside another program.
+    UnsupportedBuildMode,
+    /// No function table was found.
+    NoFunctionTable,
+    /// The function is not in the table.
+    NoFunction,
+    /// The function's instructions have no place that would count exactly.
+    NoSite,
+    /// The process ran before its probes were attached, so what came before is not known.
+    StartedBefore,
+    /// The kernel refused the probe.
+    ProbeRefused,
+    /// The file or the process could not be read.
+    PermissionDenied,
+    /// The probes are not attached yet.
+    Attaching,
+    /// The kernel's table for this process had no room.
+    MapFull,
+    /// The observer lacks eBPF.
+    NoEbpf,
+    /// This release's runtime does not keep it.
+    NotInRelease,
+    /// No place in memory is proven for it in this release.
+    UnknownLayout,
+    /// A global variable of the runtime was not found.
+    NoGlobal,
+    /// One was found, but what the process has there cannot be it.
+    Unconfirmed,
+    /// The process has more threads than are followed at each sample.
+    TooManyThreads,
+    /// What was read could not be true, many times in a row.
+    ImplausibleValue,
+    /// The process has not been sampled yet, or had ended before it was.
+    NotSampled,
+    /// Its memory could not be read.
+    ReadFailed,
+}
+
+impl Reason {
+    /// Its label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::UnsupportedArch => "unsupported_arch",
+            Self::UnsupportedBuildMode => "unsupported_build_mode",
+            Self::NoFunctionTable => "no_function_table",
+            Self::NoFunction => "no_function",
+            Self::NoSite => "no_site",
+            Self::StartedBefore => "started_before",
+            Self::ProbeRefused => "probe_refused",
+            Self::PermissionDenied => "permission_denied",
+            Self::Attaching => "attaching",
+            Self::MapFull => "map_full",
+            Self::NoEbpf => "no_ebpf",
+            Self::NotInRelease => "not_in_release",
+            Self::UnknownLayout => "unknown_layout",
+            Self::NoGlobal => "no_global",
+            Self::Unconfirmed => "unconfirmed",
+            Self::TooManyThreads => "too_many_threads",
+            Self::ImplausibleValue => "implausible_value",
+            Self::NotSampled => "not_sampled",
+            Self::ReadFailed => "read_failed",
+        }
+    }
+}
+
+impl From<StateGap> for Gap {
+    fn from(gap: StateGap) -> Self {
+        Self {
+            figure: match gap.figure {
+                runtime::Figure::State => Figure::State,
+                runtime::Figure::GoroutinesCreated => Figure::StateGoroutinesCreated,
+                runtime::Figure::MutexWait => Figure::StateMutexWait,
+                runtime::Figure::MemoryLimit => Figure::StateMemoryLimit,
+                runtime::Figure::Allocation => Figure::StateAllocation,
+                runtime::Figure::CollectorCpu => Figure::StateGcCpu,
+                runtime::Figure::Stops => Figure::StateStops,
+            },
+            reason: match gap.reason {
+                GapReason::NotInRelease => Reason::NotInRelease,
+                GapReason::UnknownLayout => Reason::UnknownLayout,
+                GapReason::NoGlobal => Reason::NoGlobal,
+                GapReason::Unconfirmed => Reason::Unconfirmed,
+                GapReason::TooManyThreads => Reason::TooManyThreads,
+            },
+            detail: gap.detail,
+        }
+    }
+}
