@@ -378,15 +378,3 @@ fn the_table_is_well_formed() {
         );
     }
 }
-
-/// Writes the exposition for `promtool check metrics`.
-#[test]
-#[ignore = "writes a file for another program to check; name it in EXPOSITION"]
-fn write_for_promtool() {
-    let path = std::env::var_os("EXPOSITION").expect("EXPOSITION names a file");
-    let snapshot = snapshot(vec![
-        with_gc(observation(10, "/srv/a\"b\\c\nd")),
-        with_state(observation(11, "/app")),
-    ]);
-    std::fs::write(path, text(&snapshot, Format::Prometheus)).unwrap();
-}
