@@ -217,7 +217,7 @@ impl Header {
         }
         if self.text_start == 0
             && self.magic == MAGIC_116
-            && !last.is_some_and(|last| image.code(last).is_some())
+            && last.is_none_or(|last| image.code(last).is_none())
         {
             return Err(InspectError::Malformed {
                 what: "a function's address",
