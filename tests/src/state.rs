@@ -238,10 +238,10 @@ impl Executable {
     /// Names addresses of its code.
     pub fn symbolize(&self, pc: u64) -> Option<Symbol> {
         let functions = Functions::open(&self.file).ok()??;
-        let symbol = functions.resolve(pc).ok()??;
+        let place = functions.resolve(pc).ok()??;
         Some(Symbol {
-            function: symbol.name,
-            line: None,
+            function: place.function.name,
+            line: place.line,
         })
     }
 

@@ -67,8 +67,10 @@ fn every_program_is_told() {
         assert_eq!(functions.table(), &table);
         let main = functions.symbols(&|name| name == "main.main").unwrap();
         assert_eq!(main.len(), 1, "{what}");
-        let resolved = functions.resolve(main[0].address + 1).unwrap();
-        assert_eq!(resolved.as_ref(), Some(&main[0]), "{what}");
+        let place = functions.resolve(main[0].address + 1).unwrap();
+        let place = place.expect(&what);
+        assert_eq!(place.function, main[0], "{what}");
+        assert!(place.line.is_some(), "{what}");
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Function, FunctionTable,
     error::InspectError,
     image::Image,
-    locate,
+    lines, locate,
     pclntab::{Header, MAGIC_116, MAX_NAME},
     reader::{CHUNK, Reader, Window, u64_at},
 };
@@ -29,6 +29,16 @@ pub struct Symbol {
     pub address: u64,
     /// Where the next function begins.
     pub end: u64,
+}
+
+/// Where an address is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The function that contains it.
+    pub function: Symbol,
+    /// The instruction's source line, where the table tells one. Of code from
+    /// an inlined function it is the line there.
+    pub line: Option<u32>,
 }
 
 /// The functions of an open file, read as they are asked for.
@@ -67,8 +77,8 @@ impl<'s> Functions<'s> {
         collect(&self.image, &self.header, wanted)
     }
 
-    /// The function that an address is in.
-    pub fn resolve(&self, address: u64) -> Result<Option<Symbol>, InspectError> {
+    /// The function that an address is in, and the line.
+    pub fn resolve(&self, address: u64) -> Result<Option<Place>, InspectError> {
         let header = &self.header;
         let entry = |index: u64| -> Result<(u64, Vec<u8>), InspectError> {
             let size = if index == header.functions {
@@ -93,16 +103,23 @@ impl<'s> Functions<'s> {
             }
         }
         let (start, bytes) = entry(low)?;
+        let function = header.entry(&bytes).1;
         let mut offset = [0; 4];
-        let place = header.name_place(header.entry(&bytes).1)?;
+        let place = header.name_place(function)?;
         self.image
             .reader
             .read("the function table", place, &mut offset)?;
         let name = header.name(&self.image, u32::from_le_bytes(offset).into())?;
-        Ok(Some(Symbol {
-            name,
-            address: start,
-            end: entry(low + 1)?.0,
+        let end = entry(low + 1)?.0;
+        // A name is worth having where the lines are damaged.
+        let line = lines::line(&self.image, header, function, start, address);
+        Ok(Some(Place {
+            function: Symbol {
+                name,
+                address: start,
+                end,
+            },
+            line: line.unwrap_or_default(),
         }))
     }
 }

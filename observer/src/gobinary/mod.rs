@@ -12,6 +12,7 @@ mod functions;
 pub mod globals;
 mod image;
 mod inspect;
+mod lines;
 mod locate;
 mod pclntab;
 mod reader;
@@ -22,7 +23,7 @@ mod version;
 
 pub use coverage::{Figure, Gap, Reason};
 pub use error::{InspectError, NotGoReason};
-pub use functions::{Functions, Symbol};
+pub use functions::{Functions, Place, Symbol};
 pub use inspect::{Inspected, inspect, inspect_bytes};
 pub use observer_ebpf::{Abi, SiteKind};
 use serde::Serialize;

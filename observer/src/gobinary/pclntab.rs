@@ -35,6 +35,8 @@ pub(super) struct Header {
     /// Offsets from the table's start.
     pub(super) names: u64,
     pub(super) names_end: u64,
+    /// The tables of values by program counter, up to `pcln`.
+    pub(super) pctab: u64,
     pub(super) pcln: u64,
 }
 
@@ -95,6 +97,7 @@ impl Header {
             text_start,
             names: parts[0],
             names_end: parts[1],
+            pctab: parts[3],
             pcln: parts[4],
         };
         if header.functab_size() > range.size - header.pcln {
@@ -133,7 +136,19 @@ impl Header {
 
     /// File offset of the name offset in the `_func` at `function`.
     pub(super) fn name_place(&self, function: u64) -> Result<u64, InspectError> {
-        let skip = if self.magic == MAGIC_116 { 8 } else { 4 };
+        self.field_place(function, 0)
+    }
+
+    /// The same of the offset of its table of lines.
+    pub(super) fn lines_place(&self, function: u64) -> Result<u64, InspectError> {
+        // Between them: args, deferreturn, pcsp, pcfile.
+        self.field_place(function, 5)
+    }
+
+    /// File offset of a `_func`'s field of 32 bits; the address before them
+    /// has been one since 1.18.
+    fn field_place(&self, function: u64, index: u64) -> Result<u64, InspectError> {
+        let skip = 4 * index + if self.magic == MAGIC_116 { 8 } else { 4 };
         let size = self.range.size - self.pcln;
         if function < self.functab_size() || function > size.saturating_sub(skip + 4) {
             return Err(InspectError::Malformed {

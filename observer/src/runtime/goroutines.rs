@@ -26,7 +26,7 @@ const SCAN: u64 = 0x1000;
 pub struct Symbol {
     /// For example `main.(*server).listen`.
     pub function: String,
-    /// `file:line` or the line, where it is known.
+    /// The line, where it is known.
     pub line: Option<u32>,
 }
 

@@ -64,10 +64,10 @@ struct Names<'s>(Option<Functions<'s>>);
 
 impl Symbolize for Names<'_> {
     fn symbolize(&self, pc: u64) -> Option<Symbol> {
-        let symbol = self.0.as_ref()?.resolve(pc).ok()??;
+        let place = self.0.as_ref()?.resolve(pc).ok()??;
         Some(Symbol {
-            function: symbol.name,
-            line: None,
+            function: place.function.name,
+            line: place.line,
         })
     }
 }
