@@ -82,6 +82,15 @@ impl Watch {
             .map(|gap| of(&gap))
     }
 
+    /// Whether the last sample still holds, and nothing about it is news. Asked
+    /// before each sample.
+    pub(super) fn stands_still(&mut self) -> bool {
+        let reader = self.reader.as_mut();
+        reader.is_some_and(|reader| reader.stands_still())
+            && self.missing.is_none()
+            && !self.changed
+    }
+
     /// Reads the state once.
     pub(super) fn sample(&mut self, pid: u32, binary: &Binary) -> Sampled {
         if binary.state.globals.is_none() || self.retry.is_some_and(|at| Instant::now() < at) {

@@ -11,6 +11,7 @@ mod confirm;
 mod error;
 mod figures;
 mod gaps;
+mod gate;
 mod goroutines;
 mod histogram;
 mod layout;

@@ -8,6 +8,7 @@ use super::{
         Collections, Goroutines, Heap, Pause, Scheduler, Settings, StateFigures, StateGap, Stops,
     },
     gaps,
+    gate::Gate,
     histogram::TimeHistogram,
     layout::{Field, Layout},
     memory::{Image, Memory, auxiliary_vector, word},
@@ -30,6 +31,7 @@ pub struct Reader {
     pub(super) layout: Layout,
     pub(super) snapshot: Snapshot,
     caches: Caches,
+    gate: Gate,
     pub(super) threads: Threads,
     pub(super) follow_threads: bool,
     confirmed: bool,
@@ -76,6 +78,7 @@ impl Reader {
             memory,
             snapshot: Snapshot::new(&layout, addresses),
             caches: Caches::default(),
+            gate: Gate::default(),
             threads: Threads::default(),
             follow_threads: known && addresses.allm.is_some(),
             confirmed: false,
@@ -95,6 +98,15 @@ impl Reader {
         &self.gaps
     }
 
+    /// Whether nothing of the process ran since this was last asked, so that
+    /// the last sample, if it is younger, still holds.
+    pub fn stands_still(&mut self) -> bool {
+        let still = self
+            .gate
+            .stands_still(&self.memory, &self.layout, &self.snapshot);
+        still && self.previous.is_some()
+    }
+
     /// Reads the state once. An error drops this sample; whether the next may
     /// succeed says [`StateError::is_passing`].
     pub fn sample(&mut self) -> Result<StateFigures, StateError> {
@@ -107,7 +119,10 @@ impl Reader {
         }
         let figures = match result {
             Ok(figures) => figures,
-            Err(error) => return Err(self.judge(error)),
+            Err(error) => {
+                self.gate.forget();
+                return Err(self.judge(error));
+            }
         };
         self.failures = 0;
         self.previous = Some(figures.clone());

@@ -298,6 +298,20 @@ impl Snapshot {
         self.part(|fixed| Some(fixed.sched_again))
     }
 
+    /// Address and size of what tells whether anything ran: the counters at the
+    /// head of `sched`, `allp`, and the first `ticks` bytes of every P. Nothing
+    /// before the first sample.
+    pub(super) fn marks(&self, ticks: usize) -> impl Iterator<Item = (u64, usize)> {
+        let at = &self.addresses;
+        let globals = [(at.sched, self.sizes.sched_head), (at.allp, 24)];
+        let known = if self.processors.is_empty() { 0 } else { 2 };
+        let processors = self.processors.iter();
+        globals
+            .into_iter()
+            .take(known)
+            .chain(processors.map(move |p| (p.address, ticks)))
+    }
+
     /// `memstats`.
     pub(super) fn memstats(&self) -> &[u8] {
         self.part(|fixed| Some(fixed.memstats))

@@ -22,6 +22,12 @@ impl Engine {
         let probes = self.probes.as_ref();
         let mut replaced = Vec::new();
         for tracked in self.processes.iter_mut() {
+            // Where nothing ran, no probe was hit either.
+            if tracked.watch.stands_still() {
+                self.state_samples += 1;
+                tracked.created_per_second = Some(0.0);
+                continue;
+            }
             let pid = tracked.observation.process.pid;
             let before = read(probes, tracked);
             let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
