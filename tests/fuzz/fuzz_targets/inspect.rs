@@ -23,13 +23,19 @@ struct Program {
 fn programs() -> &'static [Program] {
     static PROGRAMS: OnceLock<Vec<Program>> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        let directory = env::var_os("OBSERVER_FUZZ_PROGRAMS")
-            .expect("set OBSERVER_FUZZ_PROGRAMS to a directory of Go programs; cargo xtask fuzz does");
+        let directory = env::var_os("OBSERVER_FUZZ_PROGRAMS").expect(
+            "set OBSERVER_FUZZ_PROGRAMS to a directory of Go programs; cargo xtask fuzz does",
+        );
         let entries = fs::read_dir(directory).expect("read OBSERVER_FUZZ_PROGRAMS");
-        let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        let mut paths: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
         // The same byte must choose the same program in every run.
         paths.sort();
-        paths.iter().map(|path| Program::new(fs::read(path).expect("read a program"))).collect()
+        paths
+            .iter()
+            .map(|path| Program::new(fs::read(path).expect("read a program")))
+            .collect()
     })
 }
 
