@@ -48,19 +48,20 @@ fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
     println!("ns per goroutine: {bare:.0} bare, {probed:.0} probed, {after:.0} over budget");
     // The figure itself is for the benchmark: other tests run meanwhile.
     assert!(
-        after < 1.15 * bare,
+        after < (bare + probed) / 2.0,
         "ns per goroutine: {bare:.0} bare, {after:.0} over budget"
     );
 
     let now = observer.settled(pid);
     for (figure, coverage) in &now.coverage {
-        let is_hot = figure.starts_with("goroutines");
+        // How many live is known from the state all the same.
+        let is_hot = figure.starts_with("goroutines_");
         assert_eq!(coverage.covered, !is_hot, "{figure}: {coverage:?}");
         if is_hot {
             assert_eq!(coverage.reason.as_deref(), Some("over_budget"), "{figure}");
         }
     }
-    assert!(!now.figures.from_start && now.figures.goroutines.is_none());
+    assert!(!now.figures.from_start && now.figures.goroutines.is_some());
     assert_eq!(now.figures.created, before.figures.created, "no hit more");
     assert!(
         now.figures.cycles() > before.figures.cycles(),
@@ -72,7 +73,11 @@ fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
     let own = format!("pid=\"{pid}\"");
     let value = |name: &str| metrics::sum(&samples, name, &[&own]);
     assert_eq!(value("observer_probe_hot"), Some(0.0));
-    assert_eq!(value("go_sched_goroutines_created_goroutines_total"), None);
+    let created = value("go_sched_goroutines_created_goroutines_total").expect("created");
+    assert!(
+        created > now.figures.created as f64,
+        "counting goes on from the state"
+    );
     assert!(value("go_gc_cycles_total_gc_cycles_total") > Some(0.0));
     let (hits, cost) = (
         value("observer_probe_hits_total").expect("hits"),
