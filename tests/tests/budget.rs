@@ -48,7 +48,7 @@ fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
     println!("ns per goroutine: {bare:.0} bare, {probed:.0} probed, {after:.0} over budget");
     // The figure itself is for the benchmark: other tests run meanwhile.
     assert!(
-        after < (bare + probed) / 2.0,
+        after < f64::midpoint(bare, probed),
         "ns per goroutine: {bare:.0} bare, {after:.0} over budget"
     );
 
