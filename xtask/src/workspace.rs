@@ -72,6 +72,16 @@ impl Workspace {
         command
     }
 
+    /// Fetches what the next argument names to a file, over TLS only.
+    pub(crate) fn download(&self, to: &Path) -> Command {
+        let mut command = self.command("curl");
+        command
+            .args(["--proto", "=https", "--tlsv1.2", "-sSf"])
+            .args(["--retry", "3", "-o"])
+            .arg(to);
+        command
+    }
+
     pub(crate) fn rustup(&self) -> Command {
         self.command(find_rustup().unwrap_or_else(|| "rustup".into()))
     }

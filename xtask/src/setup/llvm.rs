@@ -68,17 +68,7 @@ fn add_source(workspace: &Workspace, step: &Step, privilege: Privilege) -> Resul
     let list = workspace.cache.join("apt.llvm.org.list");
     step.run(
         workspace
-            .command("curl")
-            .args([
-                "--proto",
-                "=https",
-                "--tlsv1.2",
-                "-sSf",
-                "--retry",
-                "3",
-                "-o",
-            ])
-            .arg(&key)
+            .download(&key)
             .arg("https://apt.llvm.org/llvm-snapshot.gpg.key"),
     )
     .context("cannot download the key of apt.llvm.org")?;

@@ -38,23 +38,9 @@ pub(crate) fn rustup(workspace: &Workspace) -> Result<()> {
         step("rustup from static.rust-lang.org", |step| {
             let installer = workspace.cache.join("rustup-init");
             let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-            step.run(
-                workspace
-                    .command("curl")
-                    .args([
-                        "--proto",
-                        "=https",
-                        "--tlsv1.2",
-                        "-sSf",
-                        "--retry",
-                        "3",
-                        "-o",
-                    ])
-                    .arg(&installer)
-                    .arg(format!(
-                        "https://static.rust-lang.org/rustup/dist/{host}/rustup-init"
-                    )),
-            )
+            step.run(workspace.download(&installer).arg(format!(
+                "https://static.rust-lang.org/rustup/dist/{host}/rustup-init"
+            )))
             .context("cannot download rustup: install it from https://rustup.rs and start again")?;
             fs::set_permissions(&installer, Permissions::from_mode(0o755))?;
             step.run(workspace.command(&installer).args([
