@@ -17,8 +17,6 @@ pub enum EventKind {
     /// A process got its first hit, and `target` was made its owner by the
     /// kernel side.
     FirstHit = 4,
-    /// A collection ended; its parts are in the GC map ([`crate::GcFigures::last`]).
-    GcEnd = 5,
 }
 
 impl EventKind {
@@ -29,7 +27,6 @@ impl EventKind {
             2 => Some(Self::Fork),
             3 => Some(Self::Exit),
             4 => Some(Self::FirstHit),
-            5 => Some(Self::GcEnd),
             _ => None,
         }
     }

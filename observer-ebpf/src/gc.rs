@@ -2,13 +2,12 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use observer_ebpf::{
-    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, EventKind, GC_TRIGGERS, GcCycleFigures, GcFigures,
+    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
     PENDING_TRIGGERS, ProcessKey, SiteKind,
 };
 
 use crate::{
     atomic,
-    events::{Fields, send},
     maps::{GC, count, health},
     site::Registers,
 };
@@ -149,13 +148,7 @@ pub(crate) fn mark_restarted(gc: *mut GcFigures, pause: u64) {
 /// Mark termination ended the cycle; `pause` is its last pause, or `None`
 /// where it could not be measured.
 #[inline(always)]
-pub(crate) fn mark_terminated(
-    process: ProcessKey,
-    gc: *mut GcFigures,
-    target: u32,
-    start: u64,
-    pause: Option<u64>,
-) {
+pub(crate) fn mark_terminated(gc: *mut GcFigures, start: u64, pause: Option<u64>) {
     // SAFETY: as above.
     unsafe {
         let trigger = if (*gc).cycle_seen == CYCLE_UNSEEN {
@@ -179,13 +172,6 @@ pub(crate) fn mark_terminated(
         (*gc).cycle_seen = CYCLE_UNSEEN;
         by_trigger(&raw mut (*gc).completed, trigger);
     }
-    send(&Fields {
-        kind: EventKind::GcEnd,
-        process,
-        old_epoch: 0,
-        target,
-        parent: 0,
-    });
 }
 
 /// A part of the cycle that runs could not be measured.

@@ -24,22 +24,20 @@ const UNKNOWN: u32 = StwReason::Unknown as u32;
 #[inline(always)]
 pub(crate) fn hit(process: ProcessKey, kind: SiteKind, cookie: Cookie, regs: Registers) {
     let Some(gc) = figures(process) else { return };
-    let target = cookie.target();
     match kind {
         SiteKind::StopReason => reason_given(gc, reason_of(regs.rax, regs.rbx)),
         SiteKind::StopTheWorld => stop(gc, cookie.aux(), regs.rax),
         // SAFETY: a live map value.
         SiteKind::Stopped => unsafe { (*gc).stopping_ns = regs.rbx },
-        SiteKind::StartTheWorld => start(process, gc, target, cookie.aux(), regs),
+        SiteKind::StartTheWorld => start(gc, cookie.aux(), regs),
         SiteKind::StartTheWorldReturn => started(gc, regs.rax),
         SiteKind::StartAfterOther => start_other(gc),
         SiteKind::StartAfterSweepTermination
         | SiteKind::StartAfterMarkTermination
         | SiteKind::StartBeforeMarkRestart => {
             start_collector(
-                process,
                 gc,
-                target,
+                cookie.target(),
                 kind,
                 pause_start_at(regs.rip, cookie.aux()),
             );
@@ -66,7 +64,7 @@ fn stop(gc: *mut GcFigures, abi: i32, rax: u64) {
 
 /// 1.22 and newer: `startTheWorldWithSema` is entered and told what it ends.
 #[inline(always)]
-fn start(process: ProcessKey, gc: *mut GcFigures, target: u32, abi: i32, regs: Registers) {
+fn start(gc: *mut GcFigures, abi: i32, regs: Registers) {
     let reason = known(regs.rbx);
     let began = regs.rcx;
     // SAFETY: a live map value.
@@ -96,7 +94,7 @@ fn start(process: ProcessKey, gc: *mut GcFigures, target: u32, abi: i32, regs: R
             let pause = regs.rax.wrapping_sub(began);
             ended(gc, reason, pause);
             if reason == MARK_TERMINATION {
-                mark_terminated(process, gc, target, began, Some(pause));
+                mark_terminated(gc, began, Some(pause));
             }
         } else {
             (*gc).start_kind = SiteKind::StartTheWorld as u32;
@@ -126,7 +124,6 @@ fn start_other(gc: *mut GcFigures) {
 /// Up to 1.21: one of the collector's stops is about to end.
 #[inline(always)]
 fn start_collector(
-    process: ProcessKey,
     gc: *mut GcFigures,
     target: u32,
     kind: SiteKind,
@@ -142,7 +139,7 @@ fn start_collector(
             // The cycle is not seen whole any more.
             gc::spoil(gc);
             if last {
-                mark_terminated(process, gc, target, 0, None);
+                mark_terminated(gc, 0, None);
             }
             return;
         };
@@ -151,7 +148,7 @@ fn start_collector(
             if let Some(pause) = pause {
                 ended(gc, MARK_TERMINATION, pause);
             }
-            mark_terminated(process, gc, target, began, pause);
+            mark_terminated(gc, began, pause);
             return;
         }
         (*gc).reason = if matches!(kind, SiteKind::StartAfterSweepTermination) {

@@ -96,7 +96,7 @@ pub(crate) fn gc() -> GcFigures {
 /// A process seen from its start, everything exact, without a collection yet.
 pub(crate) fn observation(pid: u32, path: &str) -> Observation {
     Observation {
-        process: Process {
+        process: Arc::new(Process {
             pid,
             inner_pid: 1,
             start_ticks: 100,
@@ -115,14 +115,14 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
             comm: "server".to_owned(),
             container: None,
             cgroup_id: Some(7),
-        },
+        }),
         binary: Arc::new(binary("go1.26.8")),
-        coverage: Coverage(
+        coverage: Coverage(Arc::new(
             Figure::EVENTS
                 .into_iter()
                 .map(|figure| (figure, None))
                 .collect(),
-        ),
+        )),
         figures: Figures {
             events: EventFigures {
                 from_start: true,
@@ -147,7 +147,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
     let bounds: &'static [f64] = &[f64::NEG_INFINITY, 0.0, 64e-9, 128e-9, 1.0, f64::INFINITY];
     let histogram = |counts: [u64; 5]| runtime::TimeHistogram {
         bounds,
-        counts: counts.to_vec(),
+        counts: counts.into(),
     };
     let mut figures = runtime::StateFigures {
         goroutines: runtime::Goroutines {
@@ -185,7 +185,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
     }));
     observation.figures.differences.cycles = Some(-2);
     for figure in Figure::STATE {
-        observation.coverage.0.insert(figure, None);
+        Arc::make_mut(&mut observation.coverage.0).insert(figure, None);
     }
     observation
 }
@@ -196,7 +196,7 @@ pub(crate) fn with_gc(mut observation: Observation) -> Observation {
 }
 
 pub(crate) fn in_container(mut observation: Observation, id: &str) -> Observation {
-    observation.process.container = Some(Container {
+    Arc::make_mut(&mut observation.process).container = Some(Container {
         id: id.to_owned(),
         runtime: Runtime::Containerd,
         pod_uid: None,
@@ -206,10 +206,7 @@ pub(crate) fn in_container(mut observation: Observation, id: &str) -> Observatio
 
 pub(crate) fn lacking(mut observation: Observation, figure: Figure, reason: Reason) -> Observation {
     let detail = format!("{} is not there", figure.label());
-    observation
-        .coverage
-        .0
-        .insert(figure, Some(Missing { reason, detail }));
+    Arc::make_mut(&mut observation.coverage.0).insert(figure, Some(Missing { reason, detail }));
     observation
 }
 

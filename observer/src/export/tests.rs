@@ -172,7 +172,7 @@ fn before_the_first_collection_there_are_zeros() {
 #[test]
 fn what_is_not_exact_is_left_out_and_said_so() {
     let mut unknown = observation(11, "/b");
-    unknown.coverage.0.clear();
+    Arc::make_mut(&mut unknown.coverage.0).clear();
     let mut started_before = lacking(
         observation(12, "/c"),
         Figure::Goroutines,

@@ -1,5 +1,7 @@
 //! What is covered of a process, and why not more.
 
+use std::sync::Arc;
+
 use observer_ebpf::SiteKind;
 
 use super::{
@@ -57,7 +59,7 @@ pub(super) fn coverage(
             let reason = missing.as_ref().map(|missing| missing.reason);
             reason != Some(Reason::NotInRelease)
         });
-    Coverage(events.chain(of_state).collect())
+    Coverage(Arc::new(events.chain(of_state).collect()))
 }
 
 fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {

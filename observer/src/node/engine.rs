@@ -228,7 +228,7 @@ impl Engine {
                     self.short_lived(event);
                 }
             }
-            Some(EventKind::GcEnd) | None => {}
+            None => {}
         }
     }
 

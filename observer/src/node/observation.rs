@@ -31,7 +31,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// The process.
-    pub process: Process,
+    pub process: Arc<Process>,
     /// What it runs.
     pub binary: Arc<Binary>,
     /// What is observed and what is not.
@@ -44,7 +44,7 @@ pub struct Observation {
 
 /// For each group of figures, why it is left out; `None` when it is exact.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Coverage(pub BTreeMap<Figure, Option<Missing>>);
+pub struct Coverage(pub Arc<BTreeMap<Figure, Option<Missing>>>);
 
 /// Why a group of figures is left out.
 #[derive(Clone, Debug, Serialize)]

@@ -101,7 +101,7 @@ impl Processes {
             ..EventFigures::default()
         };
         let observation = Arc::new(Observation {
-            process,
+            process: Arc::new(process),
             binary,
             coverage,
             figures: Figures {

@@ -5,6 +5,10 @@
 //! two moments and no tick has counted in between, nothing ran, and what was
 //! read in between still holds. A few hundred bytes tell, instead of the tens
 //! of kilobytes of a sample.
+//!
+//! A process that is never found standing still would only pay for being asked:
+//! it is sampled at once, and two samples in a row tell whether it has come to
+//! rest.
 
 use super::{
     layout::Layout,
@@ -12,11 +16,16 @@ use super::{
     snapshot::Snapshot,
 };
 
+/// Times in a row that a process must have moved before it is not asked.
+const BUSY: u32 = 2;
+
 /// What was read last, of which the last sample is younger.
 #[derive(Default)]
 pub(super) struct Gate {
     batch: Batch,
+    /// Empty where some P was not idle, or nothing was read.
     marks: Vec<u8>,
+    moved: u32,
 }
 
 impl Gate {
@@ -27,15 +36,12 @@ impl Gate {
         layout: &Layout,
         snapshot: &Snapshot,
     ) -> bool {
+        if self.moved >= BUSY {
+            return false;
+        }
         self.batch.clear();
         let slots: Vec<_> = snapshot
-            .marks(
-                layout
-                    .p
-                    .schedule_tick
-                    .end()
-                    .max(layout.p.syscall_tick.end()),
-            )
+            .marks(ticks(layout))
             .map(|(address, size)| self.batch.add(address, size))
             .collect();
         // An error is for the sample to tell.
@@ -48,8 +54,35 @@ impl Gate {
             .flat_map(|slot| self.batch.bytes(*slot))
             .copied()
             .collect();
-        let sched = self.batch.bytes(slots[0]);
-        let idle = layout.sched.idle_processors.signed(sched) == snapshot.gomaxprocs() as i64;
+        let still = self.compare(marks, layout, snapshot);
+        self.moved = if still { 0 } else { self.moved + 1 };
+        if self.moved == BUSY {
+            // From here on sample is compared with sample, not with these.
+            self.forget();
+        }
+        still
+    }
+
+    /// A sample was taken. Where it found what the one before it had found,
+    /// nothing ran in between nor while it was read, and its marks hold.
+    pub(super) fn sampled(&mut self, layout: &Layout, snapshot: &Snapshot) {
+        if self.moved < BUSY {
+            return;
+        }
+        let marks: Vec<u8> = snapshot
+            .marks_read(ticks(layout))
+            .flatten()
+            .copied()
+            .collect();
+        if self.compare(marks, layout, snapshot) {
+            self.moved = 0;
+        }
+    }
+
+    /// Whether every P is idle and was so before, without a tick in between.
+    fn compare(&mut self, marks: Vec<u8>, layout: &Layout, snapshot: &Snapshot) -> bool {
+        // The head of `sched` comes first.
+        let idle = layout.sched.idle_processors.signed(&marks) == snapshot.gomaxprocs() as i64;
         let still = idle && marks == self.marks;
         self.marks = if idle { marks } else { Vec::new() };
         still
@@ -59,4 +92,10 @@ impl Gate {
     pub(super) fn forget(&mut self) {
         self.marks.clear();
     }
+}
+
+/// How many of a P's first bytes have its ticks.
+fn ticks(layout: &Layout) -> usize {
+    let p = &layout.p;
+    p.schedule_tick.end().max(p.syscall_tick.end())
 }

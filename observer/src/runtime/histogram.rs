@@ -1,10 +1,10 @@
 //! The runtime's `timeHistogram` and the bounds of its buckets.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
-use super::{layout::Histogram, memory::word};
+use super::{layout::Histogram, memory::words};
 
 /// A histogram of durations as `runtime/metrics` shows it: `counts[i]` counts
 /// what lay in `bounds[i]..bounds[i + 1]`, in seconds.
@@ -14,25 +14,31 @@ pub struct TimeHistogram {
     #[serde(skip)]
     pub bounds: &'static [f64],
     /// Per bucket, not cumulative.
-    pub counts: Vec<u64>,
+    pub counts: Arc<[u64]>,
 }
 
 impl TimeHistogram {
-    pub(super) fn read(layout: &Histogram, bytes: &[u8]) -> Self {
-        let mut counts = vec![layout.underflow.of(bytes)];
-        counts.extend(
-            (layout.counts.offset..layout.counts.end())
-                .step_by(8)
-                .map(|offset| word(bytes, offset)),
-        );
-        let bounds = match layout.overflow {
-            Some(overflow) => {
-                counts.push(overflow.of(bytes));
-                narrow()
-            }
-            None => wide(),
+    /// Shares the counts of the last sample where they have not changed: most
+    /// of a process's histograms stand still from one second to the next.
+    pub(super) fn read(layout: &Histogram, bytes: &[u8], before: Option<&Self>) -> Self {
+        let between = bytes
+            .get(layout.counts.offset..layout.counts.end())
+            .unwrap_or(&[]);
+        let counts = || {
+            [layout.underflow.of(bytes)]
+                .into_iter()
+                .chain(words(between))
+                .chain(layout.overflow.map(|overflow| overflow.of(bytes)))
         };
-        Self { bounds, counts }
+        let before = before.filter(|before| counts().eq(before.counts.iter().copied()));
+        Self {
+            bounds: if layout.overflow.is_some() {
+                narrow()
+            } else {
+                wide()
+            },
+            counts: before.map_or_else(|| counts().collect(), |same| Arc::clone(&same.counts)),
+        }
     }
 
     /// How many durations were recorded.
@@ -42,12 +48,13 @@ impl TimeHistogram {
 
     /// Whether no bucket has less than in `earlier`.
     pub(super) fn follows(&self, earlier: &Self) -> bool {
-        self.counts.len() == earlier.counts.len()
-            && self
-                .counts
-                .iter()
-                .zip(&earlier.counts)
-                .all(|(now, then)| now >= then)
+        Arc::ptr_eq(&self.counts, &earlier.counts)
+            || self.counts.len() == earlier.counts.len()
+                && self
+                    .counts
+                    .iter()
+                    .zip(earlier.counts.iter())
+                    .all(|(now, then)| now >= then)
     }
 }
 
@@ -87,7 +94,43 @@ fn narrow() -> &'static [f64] {
 
 #[cfg(test)]
 mod tests {
-    use super::{narrow, wide};
+    use std::sync::Arc;
+
+    use super::{TimeHistogram, narrow, wide};
+    use crate::runtime::layout::{Field, Histogram};
+
+    #[test]
+    fn counts_that_stand_still_are_shared_and_others_are_new() {
+        let layout = Histogram {
+            counts: Field {
+                offset: 0,
+                size: 24,
+            },
+            underflow: Field {
+                offset: 24,
+                size: 8,
+            },
+            overflow: Some(Field {
+                offset: 32,
+                size: 8,
+            }),
+        };
+        let bytes: Vec<u8> = [1u64, 2, 3, 4, 5]
+            .into_iter()
+            .flat_map(u64::to_le_bytes)
+            .collect();
+        let first = TimeHistogram::read(&layout, &bytes, None);
+        assert_eq!(*first.counts, [4, 1, 2, 3, 5]);
+        let same = TimeHistogram::read(&layout, &bytes, Some(&first));
+        assert!(Arc::ptr_eq(&same.counts, &first.counts));
+        for place in (0..5).map(|word| 8 * word) {
+            let mut later = bytes.clone();
+            later[place] += 1;
+            let now = TimeHistogram::read(&layout, &later, Some(&first));
+            assert_eq!(now.count(), first.count() + 1);
+            assert!(now.follows(&first) && !first.follows(&now));
+        }
+    }
 
     #[test]
     fn bounds_are_as_many_as_the_counts_need_and_rise() {

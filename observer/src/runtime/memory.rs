@@ -83,6 +83,11 @@ impl Batch {
         self.total = 0;
     }
 
+    /// Takes another buffer to read into, and returns the one it had.
+    pub(super) fn replace_buffer(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        std::mem::replace(&mut self.bytes, buffer)
+    }
+
     /// Asks for `len` bytes at `address`.
     pub(super) fn add(&mut self, address: u64, len: usize) -> Slot {
         let slot = Slot {
@@ -92,6 +97,17 @@ impl Batch {
         self.parts.push((address, len));
         self.total += len;
         slot
+    }
+
+    /// Asks for many places, which then lie one behind the other.
+    pub(super) fn add_all(&mut self, places: &[(u64, usize)]) -> Slot {
+        let start = self.total;
+        self.parts.extend_from_slice(places);
+        self.total += places.iter().map(|place| place.1).sum::<usize>();
+        Slot {
+            start,
+            len: self.total - start,
+        }
     }
 
     /// What was read there.

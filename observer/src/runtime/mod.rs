@@ -19,6 +19,7 @@ mod memory;
 mod optional;
 mod pacer;
 mod reader;
+mod sizes;
 mod snapshot;
 mod table;
 mod threads;

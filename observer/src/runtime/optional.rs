@@ -6,7 +6,7 @@ use super::{
     error::StateError,
     figures::{CollectorCpu, Figure, GapReason, StateGap},
     reader::Reader,
-    threads::{MOST_THREADS, Version},
+    threads::{MOST_THREADS, Threads, Version},
 };
 
 /// Reads after which a global that never looked right is given up.
@@ -35,6 +35,7 @@ impl Reader {
             made: s.threads_made.of(sched),
             freed: s.threads_freed.of(sched),
         };
+        let current = self.threads.is_current(version);
         match self.threads.update(&self.memory, &self.layout, version) {
             Ok(true) => self.threads_trust.confirmed = true,
             Ok(false) => {
@@ -58,10 +59,15 @@ impl Reader {
         let (s, sched) = (&self.layout.sched, self.snapshot.sched());
         let waited = s.mutex_wait.map(|field| field.of(sched));
         let mutex_wait = match (waited, lock_wait) {
-            (Some(waited), Some(freed)) => self
-                .threads
-                .lock_wait(&self.memory, &self.layout)?
-                .map(|alive| waited.wrapping_add(freed).wrapping_add(alive)),
+            (Some(_), Some(_)) if self.layout.m.lock_wait.is_none() => None,
+            (Some(waited), Some(freed)) => {
+                let alive = if current {
+                    Threads::lock_wait_of(self.snapshot.more())
+                } else {
+                    self.threads.lock_wait(&self.memory)?
+                };
+                Some(waited.wrapping_add(freed).wrapping_add(alive))
+            }
             (waited, _) => waited,
         };
         Ok((Some(self.threads.extra), mutex_wait))

@@ -1,5 +1,7 @@
 //! The runtime state of one process, sample by sample.
 
+use std::cell::Cell;
+
 use super::{
     allocation::Caches,
     confirm,
@@ -24,6 +26,12 @@ const TRIES: usize = 4;
 /// Dropped samples in a row after which the last good one is no longer
 /// believed either.
 const MOST_FAILURES: u32 = 10;
+
+thread_local! {
+    /// Tens of kilobytes that are of no use after the sample: readers that take
+    /// turns share them, which spares memory and the CPU's caches.
+    static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Reads one process's runtime state.
 pub struct Reader {
@@ -110,6 +118,13 @@ impl Reader {
     /// Reads the state once. An error drops this sample; whether the next may
     /// succeed says [`StateError::is_passing`].
     pub fn sample(&mut self) -> Result<StateFigures, StateError> {
+        self.snapshot.swap_buffer(&BYTES);
+        let result = self.sample_once();
+        self.snapshot.swap_buffer(&BYTES);
+        result
+    }
+
+    fn sample_once(&mut self) -> Result<StateFigures, StateError> {
         let mut result = self.read(true);
         for again in 1..TRIES {
             match &result {
@@ -124,6 +139,7 @@ impl Reader {
                 return Err(self.judge(error));
             }
         };
+        self.gate.sampled(&self.layout, &self.snapshot);
         self.failures = 0;
         self.previous = Some(figures.clone());
         Ok(figures)
@@ -146,7 +162,11 @@ impl Reader {
     }
 
     fn read(&mut self, strict: bool) -> Result<StateFigures, StateError> {
-        self.snapshot.take(&self.memory)?;
+        if let Err(error) = self.snapshot.take(&self.memory, self.threads.places()) {
+            // The list of Ms may lead to what is no M any more.
+            self.threads.forget();
+            return Err(error);
+        }
         if !self.confirmed {
             confirm::places(&self.layout, &self.snapshot)?;
             self.confirmed = true;
@@ -247,14 +267,20 @@ impl Reader {
                 .saturating_sub(s.threads_freed.of(sched)),
             processors: self.snapshot.gomaxprocs() as u64,
             idle_processors: s.idle_processors.signed(sched).max(0) as u64,
-            latencies: self.histogram(sched, s.latencies),
+            latencies: self.histogram(sched, s.latencies, |f| Some(&f.scheduler.latencies)),
             mutex_wait_ns,
         }
     }
 
-    fn histogram(&self, bytes: &[u8], field: Field) -> TimeHistogram {
+    fn histogram(
+        &self,
+        bytes: &[u8],
+        field: Field,
+        of: impl Fn(&StateFigures) -> Option<&TimeHistogram>,
+    ) -> TimeHistogram {
         let bytes = bytes.get(field.offset..field.end()).unwrap_or(&[]);
-        TimeHistogram::read(&self.layout.histogram, bytes)
+        let before = self.previous.as_ref().and_then(of);
+        TimeHistogram::read(&self.layout.histogram, bytes, before)
     }
 
     fn settings(&self) -> Settings {
@@ -295,19 +321,23 @@ impl Reader {
             pause_total_ns: m.pause_total.of(bytes),
             last_gc_unix_ns: m.last_gc.of(bytes),
             recent,
-            pauses: m.pause_histogram.map(|field| self.histogram(bytes, field)),
+            pauses: m
+                .pause_histogram
+                .map(|field| self.histogram(bytes, field, |f| f.collections.pauses.as_ref())),
         }
     }
 
     fn stops(&self) -> Stops {
         let s = &self.layout.sched;
         let sched = self.snapshot.sched();
-        let read = |field: Option<Field>| field.map(|field| self.histogram(sched, field));
+        let read = |field: Option<Field>, of: fn(&Stops) -> Option<&TimeHistogram>| {
+            field.map(|field| self.histogram(sched, field, |f| of(&f.stops)))
+        };
         Stops {
-            gc_stopping: read(s.stopping_gc),
-            gc_total: read(s.stopped_gc),
-            other_stopping: read(s.stopping_other),
-            other_total: read(s.stopped_other),
+            gc_stopping: read(s.stopping_gc, |stops| stops.gc_stopping.as_ref()),
+            gc_total: read(s.stopped_gc, |stops| stops.gc_total.as_ref()),
+            other_stopping: read(s.stopping_other, |stops| stops.other_stopping.as_ref()),
+            other_total: read(s.stopped_other, |stops| stops.other_total.as_ref()),
         }
     }
 

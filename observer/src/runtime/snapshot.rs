@@ -1,10 +1,13 @@
 //! What is read at each sample, and the pointers remembered between samples
 //! so that one vectored read is enough when nothing moved.
 
+use std::{cell::Cell, thread::LocalKey};
+
 use super::{
     error::StateError,
     layout::{Field, Layout},
     memory::{Batch, Memory, Slot, word, words},
+    sizes::Sizes,
 };
 
 /// Reads until the pointers stand still; the first sample needs four.
@@ -81,84 +84,9 @@ struct Fixed {
     cpu: Option<Slot>,
     allm: Option<Slot>,
     array: Slot,
+    more: Slot,
     heap_again: Option<Slot>,
     sched_again: Slot,
-}
-
-struct Sizes {
-    sched: usize,
-    sched_head: usize,
-    memstats: usize,
-    controller: usize,
-    cpu: usize,
-    heap: Option<Field>,
-    p: usize,
-    p_cache: Field,
-    p_created: Option<Field>,
-    /// First and one past the last byte of what is read of an mcache.
-    cache: Option<(usize, usize)>,
-}
-
-fn end<const N: usize>(fields: [Option<Field>; N]) -> usize {
-    fields
-        .into_iter()
-        .flatten()
-        .map(Field::end)
-        .max()
-        .unwrap_or(0)
-}
-
-impl Sizes {
-    fn of(layout: &Layout) -> Self {
-        let (s, p, c, m) = (
-            &layout.sched,
-            &layout.p,
-            &layout.controller,
-            &layout.memstats,
-        );
-        let heap = layout.heap_stats.as_ref();
-        let sched_head = end([
-            Some(s.run_queue),
-            s.dead,
-            s.dead_with_stack,
-            s.dead_without_stack,
-            Some(s.idle_processors),
-        ]);
-        Self {
-            sched_head,
-            sched: sched_head.max(end([
-                Some(s.latencies),
-                s.stopped_other,
-                s.mutex_wait,
-                s.lock_wait,
-                s.goroutines_created,
-            ])),
-            memstats: end([
-                heap.map(|heap| heap.stats),
-                Some(m.pauses),
-                Some(m.pause_ends),
-                Some(m.forced_cycles),
-                Some(m.cycles),
-                m.pause_histogram,
-            ]),
-            controller: end([
-                Some(c.heap_marked),
-                Some(c.heap_live),
-                c.goal,
-                c.total_free,
-                c.mapped_ready,
-            ]),
-            cpu: layout.cpu_stats.as_ref().map_or(0, |cpu| cpu.total.end()),
-            heap: heap.map(|heap| heap.stats),
-            p: end([Some(p.run_next), Some(p.goid_end), p.dead, p.dead_size]),
-            p_cache: p.mcache,
-            p_created: p.goroutines_created,
-            cache: heap.map(|heap| {
-                // From the start on: what changes with every allocation is there.
-                (0, end([Some(heap.cache_tiny), Some(heap.cache_spans)]))
-            }),
-        }
-    }
 }
 
 impl Snapshot {
@@ -173,10 +101,20 @@ impl Snapshot {
         }
     }
 
+    /// Exchanges the buffer that is read into. What was read goes with it.
+    pub(super) fn swap_buffer(&mut self, other: &'static LocalKey<Cell<Vec<u8>>>) {
+        other.set(self.batch.replace_buffer(other.take()));
+    }
+
     /// Reads everything at once, again where pointers had moved.
-    pub(super) fn take(&mut self, memory: &Memory) -> Result<(), StateError> {
+    /// `more` is read with it, for [`Self::more`].
+    pub(super) fn take(
+        &mut self,
+        memory: &Memory,
+        more: &[(u64, usize)],
+    ) -> Result<(), StateError> {
         for _ in 0..ATTEMPTS {
-            self.ask();
+            self.ask(more);
             memory.fetch(&mut self.batch)?;
             if !self.learn()? {
                 return Ok(());
@@ -188,7 +126,7 @@ impl Snapshot {
     /// Counters first, then what is counted up from them in the Ps: a value
     /// that moves from a P to the counters between the two reads is then
     /// missed for once and never counted twice.
-    fn ask(&mut self) {
+    fn ask(&mut self, more: &[(u64, usize)]) {
         let Self {
             addresses: at,
             sizes,
@@ -218,7 +156,9 @@ impl Snapshot {
                 _ => None,
             };
         }
+        let more = batch.add_all(more);
         self.fixed = Some(Fixed {
+            more,
             sched,
             memstats,
             controller,
@@ -310,6 +250,21 @@ impl Snapshot {
             .into_iter()
             .take(known)
             .chain(processors.map(move |p| (p.address, ticks)))
+    }
+
+    /// What [`Self::marks`] asks for, as the last sample found it.
+    pub(super) fn marks_read(&self, ticks: usize) -> impl Iterator<Item = &[u8]> {
+        let sched = self.sched().get(..self.sizes.sched_head);
+        let globals = [sched.unwrap_or(&[]), self.part(|fixed| Some(fixed.allp))];
+        let processors = self.all_processors();
+        globals
+            .into_iter()
+            .chain(processors.map(move |p| p.get(..ticks).unwrap_or(p)))
+    }
+
+    /// What else was asked for, one behind the other.
+    pub(super) fn more(&self) -> &[u8] {
+        self.part(|fixed| Some(fixed.more))
     }
 
     /// `memstats`.

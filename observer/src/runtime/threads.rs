@@ -3,7 +3,7 @@
 use super::{
     error::StateError,
     layout::Layout,
-    memory::{Batch, Memory, word},
+    memory::{Batch, Memory, word, words},
 };
 
 /// Most Ms followed; each is one place to read at every sample.
@@ -24,7 +24,8 @@ pub(super) struct Version {
 #[derive(Default)]
 pub(super) struct Threads {
     version: Option<Version>,
-    list: Vec<u64>,
+    /// Where each M keeps how long it waited; empty where it keeps nothing.
+    places: Vec<(u64, usize)>,
     /// How many were made for threads that C creates.
     pub(super) extra: u64,
     batch: Batch,
@@ -43,34 +44,36 @@ impl Threads {
         };
         let expected = version.made.saturating_sub(version.freed);
         if expected > MOST_THREADS {
+            self.forget();
             return Ok(false);
         }
         if self.version == Some(version) {
             return Ok(true);
         }
-        self.version = None;
-        self.list.clear();
-        let mut owners = Vec::new();
+        self.forget();
+        let (mut places, mut owners) = (Vec::new(), Vec::new());
         let mut m = version.head;
         while m != 0 {
-            if self.list.len() as u64 > expected {
+            if owners.len() as u64 > expected {
                 return Err(StateError::Torn("allm"));
             }
             self.batch.clear();
             let next_slot = self.batch.add(m + next.offset as u64, 8);
             let locked_slot = self.batch.add(m + locked.offset as u64, 8);
             memory.fetch(&mut self.batch)?;
-            self.list.push(m);
+            let wait = layout.m.lock_wait;
+            places.extend(wait.map(|wait| (m + wait.offset as u64, wait.size)));
             owners.push(word(self.batch.bytes(locked_slot), 0));
             m = word(self.batch.bytes(next_slot), 0);
         }
         // The count is the witness that these are Ms and this is their link.
         // A main thread that ended is counted as freed and stays in the list.
-        let found = self.list.len() as u64;
+        let found = owners.len() as u64;
         if found != expected && found != expected + 1 {
             return Err(StateError::Torn("allm"));
         }
         self.extra = self.count_extra(memory, layout, &owners)?;
+        self.places = places;
         self.version = Some(version);
         Ok(true)
     }
@@ -104,23 +107,33 @@ impl Threads {
         Ok(slots.iter().filter(is_extra).count() as u64)
     }
 
-    /// Nanoseconds the Ms waited for the runtime's own locks.
-    pub(super) fn lock_wait(
-        &mut self,
-        memory: &Memory,
-        layout: &Layout,
-    ) -> Result<Option<u64>, StateError> {
-        let Some(wait) = layout.m.lock_wait else {
-            return Ok(None);
-        };
+    /// The list, if there is one, leads nowhere any more.
+    pub(super) fn forget(&mut self) {
+        self.version = None;
+        self.places.clear();
+    }
+
+    /// Whether [`Self::places`] are those of the list as it is now.
+    pub(super) fn is_current(&self, version: Version) -> bool {
+        self.version == Some(version)
+    }
+
+    /// What [`Self::lock_wait_of`] adds up, to be read with everything else.
+    pub(super) fn places(&self) -> &[(u64, usize)] {
+        &self.places
+    }
+
+    /// Nanoseconds the Ms waited for the runtime's own locks, by what was read
+    /// at all [`Self::places`].
+    pub(super) fn lock_wait_of(bytes: &[u8]) -> u64 {
+        words(bytes).fold(0, u64::wrapping_add)
+    }
+
+    /// The same, read now.
+    pub(super) fn lock_wait(&mut self, memory: &Memory) -> Result<u64, StateError> {
         self.batch.clear();
-        let slots: Vec<_> = self
-            .list
-            .iter()
-            .map(|m| self.batch.add(m + wait.offset as u64, wait.size))
-            .collect();
+        let all = self.batch.add_all(&self.places);
         memory.fetch(&mut self.batch)?;
-        let waits = slots.iter().map(|slot| word(self.batch.bytes(*slot), 0));
-        Ok(Some(waits.fold(0, u64::wrapping_add)))
+        Ok(Self::lock_wait_of(self.batch.bytes(all)))
     }
 }

@@ -186,7 +186,7 @@ fn a_pid_used_again_has_no_rate() {
     let mut view = View::default();
     view.take(Some(&snapshot(vec![observation(1, "/a")])));
     let mut again = busier(observation(1, "/a"), 500, 0);
-    again.process.start_ticks += 1;
+    Arc::make_mut(&mut again.process).start_ticks += 1;
     view.take(Some(&after(Arc::unwrap_or_clone(snapshot(vec![again])), 1)));
     assert_eq!(view.rows[0].cells[5], "–");
 }

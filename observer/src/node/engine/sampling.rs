@@ -6,7 +6,7 @@ use super::{Engine, intake::Ended};
 use crate::{
     node::{
         coverage::{Standing, coverage},
-        observation::{EventFigures, Observation, Snapshot, StateSample},
+        observation::{EventFigures, Figures, Observation, Snapshot, StateSample},
         planes::{self, Counted},
         processes::Tracked,
         targets::Targets,
@@ -29,7 +29,9 @@ impl Engine {
                 continue;
             }
             let pid = tracked.observation.process.pid;
-            let before = read(probes, tracked);
+            // Where there is nothing to compare, once is enough.
+            let comparable = tracked.observation.figures.events.from_start;
+            let before = comparable.then(|| read(probes, tracked)).flatten();
             let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
             self.state_samples += u64::from(!matches!(sampled, Sampled::Nothing));
             self.state_dropped += u64::from(matches!(sampled, Sampled::Dropped));
@@ -37,7 +39,7 @@ impl Engine {
                 // Nobody else tells of an exec.
                 replaced.push(pid);
             }
-            update(tracked, probes, &self.targets, before, sampled);
+            update(tracked, probes, &self.targets, before.as_ref(), sampled);
         }
         for pid in replaced {
             self.end(pid, Ended::ByExec);
@@ -62,67 +64,79 @@ fn update(
     tracked: &mut Tracked,
     probes: Option<&Probes>,
     targets: &Targets,
-    before: Option<Counted>,
+    before: Option<&Counted>,
     sampled: Sampled,
 ) {
-    let figures = &tracked.observation.figures;
-    let events = &figures.events;
-    let counted = before.as_ref().is_some_and(|(goroutines, gc)| {
-        *goroutines != events.goroutines
-            || gc.as_ref().map(|gc| gc.hits) != events.gc.as_ref().map(|gc| gc.hits)
-    });
     let (state, replaced) = match sampled {
         Sampled::Read(state) => (Some(state), false),
         Sampled::Nothing | Sampled::Dropped => (None, false),
         Sampled::Replaced => (None, true),
     };
-    if let Some(now) = &state {
-        tracked.created_per_second = created_per_second(figures.state.as_deref(), now);
-    }
+    // Behind the state, so that what is counted from here on is not in it.
+    let after = read(probes, tracked).or_else(|| before.cloned());
     let figures = &tracked.observation.figures;
+    let counted = after.as_ref().is_some_and(|after| {
+        let events = &figures.events;
+        after.0 != events.goroutines
+            || after.1.as_ref().map(|gc| gc.hits) != events.gc.as_ref().map(|gc| gc.hits)
+    });
     let moved = state.as_ref().is_some_and(|now| {
         figures
             .state
             .as_ref()
             .is_none_or(|sample| sample.figures != **now)
     });
+    if let Some(now) = &state {
+        tracked.created_per_second = created_per_second(figures.state.as_deref(), now);
+    }
     let covered = tracked.watch.has_changed();
     // An idle process keeps its observation: nothing to copy.
     if !counted && !moved && !covered && !replaced {
         return;
     }
-    let mut observation = Observation::clone(&tracked.observation);
-    let figures = &mut observation.figures;
-    if let Some(before) = before {
-        // Behind the state, so that what is counted from here on is not in it.
-        let after = read(probes, tracked).unwrap_or_else(|| before.clone());
-        if let (Some(state), true) = (&state, figures.events.from_start) {
-            figures.differences = planes::compare(&before, state, &after);
+    let differences = match (before, &state, &after) {
+        (Some(before), Some(state), Some(after)) if figures.events.from_start => {
+            planes::compare(before, state, after)
         }
-        figures.events = EventFigures {
+        _ => figures.differences,
+    };
+    let events = match after {
+        Some((goroutines, gc)) => EventFigures {
             from_start: figures.events.from_start,
-            goroutines: after.0,
-            gc: after.1,
-        };
-    }
-    if replaced {
-        figures.state = None;
-    }
-    if let (Some(state), true) = (state, moved) {
-        figures.state = Some(Arc::new(StateSample {
+            goroutines,
+            gc,
+        },
+        None => figures.events.clone(),
+    };
+    let state = match state {
+        Some(state) if moved => Some(Arc::new(StateSample {
             at: SystemTime::now(),
             figures: *state,
-        }));
-    }
-    if let (Some(target), true) = (targets.get(tracked.target), covered) {
-        let standing = Standing {
-            registered: tracked.key.is_some() || probes.is_none(),
-            from_start: figures.events.from_start,
-        };
-        observation.coverage =
-            coverage(&target.binary, &target.attachment, standing, &tracked.watch);
-    }
-    tracked.observation = Arc::new(observation);
+        })),
+        _ => figures.state.clone().filter(|_| !replaced),
+    };
+    let coverage = match targets.get(tracked.target) {
+        Some(target) if covered => {
+            let standing = Standing {
+                registered: tracked.key.is_some() || probes.is_none(),
+                from_start: events.from_start,
+            };
+            coverage(&target.binary, &target.attachment, standing, &tracked.watch)
+        }
+        _ => tracked.observation.coverage.clone(),
+    };
+    let known = &tracked.observation;
+    tracked.observation = Arc::new(Observation {
+        process: Arc::clone(&known.process),
+        binary: Arc::clone(&known.binary),
+        coverage,
+        figures: Figures {
+            events,
+            state,
+            differences,
+        },
+        ended: known.ended,
+    });
 }
 
 /// How fast goroutines were created between two samples.

@@ -1,0 +1,80 @@
+//! How much of each of the runtime's types is read.
+
+use super::layout::{Field, Layout};
+
+/// Bytes from the start of each of the runtime's types up to the last field used.
+pub(super) struct Sizes {
+    pub(super) sched: usize,
+    pub(super) sched_head: usize,
+    pub(super) memstats: usize,
+    pub(super) controller: usize,
+    pub(super) cpu: usize,
+    pub(super) heap: Option<Field>,
+    pub(super) p: usize,
+    pub(super) p_cache: Field,
+    pub(super) p_created: Option<Field>,
+    /// First and one past the last byte of what is read of an mcache.
+    pub(super) cache: Option<(usize, usize)>,
+}
+
+fn end<const N: usize>(fields: [Option<Field>; N]) -> usize {
+    fields
+        .into_iter()
+        .flatten()
+        .map(Field::end)
+        .max()
+        .unwrap_or(0)
+}
+
+impl Sizes {
+    pub(super) fn of(layout: &Layout) -> Self {
+        let (s, p, c, m) = (
+            &layout.sched,
+            &layout.p,
+            &layout.controller,
+            &layout.memstats,
+        );
+        let heap = layout.heap_stats.as_ref();
+        let sched_head = end([
+            Some(s.run_queue),
+            s.dead,
+            s.dead_with_stack,
+            s.dead_without_stack,
+            Some(s.idle_processors),
+        ]);
+        Self {
+            sched_head,
+            sched: sched_head.max(end([
+                Some(s.latencies),
+                s.stopped_other,
+                s.mutex_wait,
+                s.lock_wait,
+                s.goroutines_created,
+            ])),
+            memstats: end([
+                heap.map(|heap| heap.stats),
+                Some(m.pauses),
+                Some(m.pause_ends),
+                Some(m.forced_cycles),
+                Some(m.cycles),
+                m.pause_histogram,
+            ]),
+            controller: end([
+                Some(c.heap_marked),
+                Some(c.heap_live),
+                c.goal,
+                c.total_free,
+                c.mapped_ready,
+            ]),
+            cpu: layout.cpu_stats.as_ref().map_or(0, |cpu| cpu.total.end()),
+            heap: heap.map(|heap| heap.stats),
+            p: end([Some(p.run_next), Some(p.goid_end), p.dead, p.dead_size]),
+            p_cache: p.mcache,
+            p_created: p.goroutines_created,
+            cache: heap.map(|heap| {
+                // From the start on: what changes with every allocation is there.
+                (0, end([Some(heap.cache_tiny), Some(heap.cache_spans)]))
+            }),
+        }
+    }
+}
