@@ -26,6 +26,7 @@ impl Engine {
             if tracked.watch.stands_still() {
                 self.state_samples += 1;
                 tracked.created_per_second = Some(0.0);
+                tracked.counted = tracked.observation.probes.exact;
                 continue;
             }
             let pid = tracked.observation.process.pid;
@@ -44,6 +45,7 @@ impl Engine {
             self.look(pid, None);
         }
         self.keep_budget(false);
+        self.keep_groups();
         let snapshot = Snapshot {
             at: SystemTime::now(),
             processes: self.processes.shown(),
@@ -55,6 +57,20 @@ impl Engine {
 
 fn read(probes: Option<&Probes>, tracked: &Tracked) -> Option<Counted> {
     Some(probes?.read(tracked.key?))
+}
+
+/// Takes a sample to count from; whether there is one.
+pub(super) fn begin(tracked: &mut Tracked, probes: Option<&Probes>, targets: &Targets) -> bool {
+    let pid = tracked.observation.process.pid;
+    let before = read(probes, tracked);
+    let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
+    let stood =
+        before.as_ref().map(|before| before.0) == read(probes, tracked).map(|after| after.0);
+    let begun = stood && matches!(sampled, Sampled::Read(_));
+    if begun {
+        update(tracked, probes, targets, before, sampled);
+    }
+    begun
 }
 
 /// Puts what was read into the process's observation.
@@ -78,6 +94,7 @@ fn update(
     };
     if let Some(now) = &state {
         tracked.created_per_second = created_per_second(figures.state.as_deref(), now);
+        tracked.counted = tracked.observation.probes.exact;
     }
     let figures = &tracked.observation.figures;
     let moved = state.as_ref().is_some_and(|now| {
@@ -96,13 +113,16 @@ fn update(
     if let Some(before) = before {
         // Behind the state, so that what is counted from here on is not in it.
         let after = read(probes, tracked).unwrap_or_else(|| before.clone());
-        if let (Some(state), true) = (&state, figures.events.from_start) {
-            figures.differences = planes::compare(&before, state, &after);
+        if let Some(state) = &state {
+            figures.differences = planes::compare(&figures.events, &before, state, &after);
+            if observation.probes.batch {
+                figures.differences.ids = tracked.ids.compare(&before, state, &after);
+            }
         }
         figures.events = EventFigures {
-            from_start: figures.events.from_start,
             goroutines: after.0,
             gc: after.1,
+            ..figures.events
         };
     }
     if replaced {
