@@ -19,6 +19,14 @@ use crate::{
 /// out is counted in `observer_processes_not_exported`.
 pub const MAX_GROUPS: usize = 2048;
 
+/// Names of [`Group::differences`].
+pub(super) const DIFFERENCES: [&str; 4] = [
+    "goroutines_created",
+    "gc_cycles",
+    "pause_total",
+    "goroutine_ids",
+];
+
 /// Longest label value, in bytes: what comes from a target is data from a stranger.
 const MAX_LABEL: usize = 255;
 

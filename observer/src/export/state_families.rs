@@ -6,7 +6,7 @@
 use super::{
     buckets::Reduced,
     families::{Family, Kind, SECONDS, Samples, family},
-    group::Group,
+    group::{DIFFERENCES, Group},
     sink::{Sink, Value, seconds},
 };
 use crate::runtime::{StateFigures, TimeHistogram};
@@ -388,13 +388,7 @@ fn times(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<&TimeHi
 }
 
 fn differences(group: &Group, sink: &mut Sink) {
-    let figures = [
-        "goroutines_created",
-        "gc_cycles",
-        "pause_total",
-        "goroutine_ids",
-    ];
-    for (figure, difference) in figures.into_iter().zip(group.differences) {
+    for (figure, difference) in DIFFERENCES.into_iter().zip(group.differences) {
         if let Some(difference) = difference {
             sink.labelled("figure", figure, Value::Float(difference as f64));
         }

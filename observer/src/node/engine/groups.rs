@@ -16,9 +16,9 @@ use crate::node::{
 };
 
 /// A program that begins takes some milliseconds until it can be sampled.
-const SOON: Duration = Duration::from_millis(5);
+const SOON: Duration = Duration::from_millis(8);
 /// How often it is tried.
-const TRIES: u32 = 12;
+const TRIES: u32 = 5;
 
 /// Processes that began before the probes on every goroutine were back: read
 /// at once, lest they end before the next sample.

@@ -46,6 +46,9 @@ impl Engine {
 
     /// When an observed process began is known now.
     fn began(&mut self, pid: u32, exec: u64) {
+        if let Some(target) = self.processes.get(pid).map(|tracked| tracked.target) {
+            self.newcomer(target);
+        }
         let Some(tracked) = self.processes.get_mut(pid) else {
             return;
         };

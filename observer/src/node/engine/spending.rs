@@ -121,7 +121,9 @@ impl Engine {
             let cost = cost::goroutines(plan, self.price, &events.goroutines);
             self.budget.ended(now, key, tracked.target, cost);
         }
-        if observation.figures.state.is_none() && observation.binary.state.globals.is_some() {
+        // Where nothing was hit, it is a child that has executed nothing.
+        let ran = events.goroutines.hits > 0 && observation.binary.state.globals.is_some();
+        if ran && observation.figures.state.is_none() {
             if let Some(target) = self.targets.get_mut(tracked.target) {
                 target.need.missed(now);
             }
