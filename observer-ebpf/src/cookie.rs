@@ -44,6 +44,17 @@ pub enum SiteKind {
     StartAfterOther = 16,
 }
 
+/// Sites whose probes come and go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// Collector and stops.
+    Rare,
+    /// One hit for a batch of goroutines created.
+    Batch,
+    /// One hit for each goroutine that comes or goes.
+    Exact,
+}
+
 impl SiteKind {
     /// Every kind, in the order of their numbers.
     pub const ALL: [Self; 16] = [
@@ -65,16 +76,16 @@ impl SiteKind {
         Self::StartAfterOther,
     ];
 
-    /// Whether it is hit as often as goroutines come and go.
-    pub const fn is_hot(self) -> bool {
-        matches!(
-            self,
+    /// Which probes it comes and goes with.
+    pub const fn group(self) -> Group {
+        match self {
             Self::GoroutineCreated
-                | Self::GoroutineExited
-                | Self::SystemGoroutineCreated
-                | Self::SystemGoroutineExited
-                | Self::GoidRefill
-        )
+            | Self::GoroutineExited
+            | Self::SystemGoroutineCreated
+            | Self::SystemGoroutineExited => Group::Exact,
+            Self::GoidRefill => Group::Batch,
+            _ => Group::Rare,
+        }
     }
 
     /// The kind with this number. Spelled out, because a look-up in [`Self::ALL`]

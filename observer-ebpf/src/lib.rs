@@ -14,7 +14,7 @@ mod event;
 mod figures;
 mod histogram;
 
-pub use cookie::{Abi, Cookie, SiteKind};
+pub use cookie::{Abi, Cookie, Group, SiteKind};
 pub use event::{COMM_LEN, Event, EventKind};
 pub use figures::{
     CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,

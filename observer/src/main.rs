@@ -16,10 +16,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
     inspect,
-    node::{Limits, Node, Snapshots},
+    node::{self, Limits, Node, Snapshots},
     probe::{self, LinkMode, LoadOptions, Probes},
     serve,
-    settings::{Cli, Command, Link, LogFormat, NodeSettings, When},
+    settings::{Cli, Command, GoroutineProbes, Link, LogFormat, NodeSettings, When},
     terminal::{self, TerminalInfo},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -72,6 +72,10 @@ fn node(settings: &NodeSettings) -> Result<()> {
         probe_budget: settings.probe_budget,
         cpu_ceiling: settings.cpu_ceiling,
         price: probes.as_mut().map(Probes::calibrate).unwrap_or_default(),
+        goroutine_probes: match settings.goroutine_probes {
+            GoroutineProbes::Auto => node::GoroutineProbes::Auto,
+            GoroutineProbes::Always => node::GoroutineProbes::Always,
+        },
     };
     let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;
     tracing::info!(%address, interval = ?settings.interval, "observing");

@@ -70,10 +70,23 @@ pub struct NodeSettings {
     pub link: Link,
 
     /// What probes may take from a process, in percent of one CPU (above 0, up
-    /// to 100). Where it is more, the probes on goroutines leave the file that
-    /// the process runs, for all its processes, for a minute or more.
+    /// to 100). Where it is more, probes on goroutines leave the file that the
+    /// process runs, for all its processes, for a minute or more.
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent, env = "OBSERVER_PROBE_BUDGET")]
     pub probe_budget: f64,
+
+    /// When every goroutine is counted by a probe as it comes and goes: auto
+    /// does so only where the state of a file's processes, read from memory,
+    /// does not tell as much (before the first samples, without permission,
+    /// for programs that end too soon); always does so as long as
+    /// --probe-budget allows.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "OBSERVER_GOROUTINE_PROBES"
+    )]
+    pub goroutine_probes: GoroutineProbes,
 
     /// What the observer itself may take, in percent of one core (above 0, up
     /// to 100). Above it, figures are read less often: up to 8 times the interval.
@@ -108,6 +121,15 @@ pub enum When {
     On,
     /// Never.
     Off,
+}
+
+/// When every goroutine is counted by a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GoroutineProbes {
+    /// Where memory does not tell as much.
+    Auto,
+    /// As long as the budget allows.
+    Always,
 }
 
 /// How log lines look.
@@ -179,6 +201,7 @@ mod tests {
         assert_eq!(settings.interval, Duration::from_secs(1));
         assert!((settings.probe_budget - 1.0).abs() < 1e-9);
         assert!((settings.cpu_ceiling - 5.0).abs() < 1e-9);
+        assert_eq!(settings.goroutine_probes, super::GoroutineProbes::Auto);
         assert!((node(&["--probe-budget", "0.25%"]).unwrap().probe_budget - 0.25).abs() < 1e-9);
     }
 
@@ -193,6 +216,7 @@ mod tests {
             (["--probe-budget", "NaN"], "above 0 and up to 100"),
             (["--probe-budget", "101"], "above 0 and up to 100"),
             (["--cpu-ceiling", "little"], "--cpu-ceiling"),
+            (["--goroutine-probes", "never"], "auto, always"),
         ] {
             let error = node(&args).unwrap_err();
             assert!(error.contains(expected), "{args:?}: {error}");

@@ -35,8 +35,25 @@ pub struct Probes {
     pub hits: u64,
     /// What they cost it.
     pub cost_ns: u64,
-    /// Whether those on goroutines are set.
+    /// Whether any on goroutines are set.
     pub hot: bool,
+    /// Whether those on each goroutine are.
+    pub exact: bool,
+    /// Whether that on batches is.
+    pub batch: bool,
+    /// What they have counted.
+    pub counted: Counted,
+}
+
+/// What probes on goroutines have counted.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Counted {
+    /// Created.
+    pub created: u64,
+    /// Ended.
+    pub exited: u64,
+    /// Batches of 16 ids.
+    pub batches: u64,
 }
 
 /// The container a process runs in.
@@ -80,10 +97,12 @@ pub struct Figures {
     pub from_start: bool,
     /// Live goroutines.
     pub goroutines: Option<u64>,
-    /// All that ever were, the runtime's own included.
+    /// All that probes saw created, the runtime's own included.
     pub created: u64,
-    /// All that ended.
+    /// All that they saw end.
     pub exited: u64,
+    /// All that ever were created and ended, by the best that is known.
+    pub ever: Option<(u64, u64)>,
     /// Of `created`, the runtime's own.
     pub system_created: u64,
     /// Of `exited`, the runtime's own.
@@ -127,8 +146,8 @@ mod served {
 
     #[derive(Deserialize)]
     struct Goroutines {
-        created: u64,
-        exited: u64,
+        created: Option<u64>,
+        exited: Option<u64>,
         system_created: u64,
         system_exited: u64,
         live: Option<u64>,
@@ -158,8 +177,10 @@ mod served {
             Self {
                 from_start,
                 goroutines: g.live,
-                created: g.created,
-                exited: g.exited,
+                // In the process's `probes`.
+                created: 0,
+                exited: 0,
+                ever: g.created.zip(g.exited),
                 system_created: g.system_created,
                 system_exited: g.system_exited,
                 gc_cycles: gc
@@ -188,7 +209,13 @@ impl Process {
         if let Some(list) = value.get_mut("processes") {
             value = list.take();
         }
-        serde_json::from_value(value).unwrap_or_else(|e| panic!("processes: {e}: {json}"))
+        let mut list: Vec<Self> =
+            serde_json::from_value(value).unwrap_or_else(|e| panic!("processes: {e}: {json}"));
+        for process in &mut list {
+            process.figures.created = process.probes.counted.created;
+            process.figures.exited = process.probes.counted.exited;
+        }
+        list
     }
 
     /// Whether its probes are attached, so that what comes now is counted.

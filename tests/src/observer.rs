@@ -60,9 +60,13 @@ impl Observer {
             .open(log.path())
             .expect("the observer's log");
         // Most tests count every hit of short and heavy loads, at short intervals.
-        for limit in ["OBSERVER_PROBE_BUDGET", "OBSERVER_CPU_CEILING"] {
-            if command.get_envs().all(|(name, _)| name != limit) {
-                command.env(limit, "100");
+        for (setting, value) in [
+            ("OBSERVER_PROBE_BUDGET", "100"),
+            ("OBSERVER_CPU_CEILING", "100"),
+            ("OBSERVER_GOROUTINE_PROBES", "always"),
+        ] {
+            if command.get_envs().all(|(name, _)| name != setting) {
+                command.env(setting, value);
             }
         }
         let child = command

@@ -341,9 +341,13 @@ static PROCESSES: [Family; 23] = [
         "observer_probe_hot",
         Kind::Gauge,
         None,
-        "1 where the probes on goroutines are set, 0 where they cost more than the budget and are off for a while.",
-        "--probe-budget",
-        Samples::Group(None, 0, |group, sink| sink.count(u64::from(group.is_hot()))),
+        "1 where probes on goroutines are set: group exact, one hit for each that comes or goes; group batch, one for 16 created. 0 where they are not needed, or off for a while since they cost more than the budget.",
+        "--goroutine-probes and --probe-budget",
+        Samples::Group(None, 0, |group, sink| {
+            for (label, on) in [("exact", group.probes.exact), ("batch", group.probes.batch)] {
+                sink.labelled("group", label, Value::Integer(u64::from(on)));
+            }
+        }),
     ),
 ];
 

@@ -12,7 +12,10 @@ use observer_ebpf::{
 use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
     gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
-    node::{Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot, StateSample},
+    node::{
+        Coverage, EventFigures, Figures, Groups, Health, Missing, Observation, Snapshot,
+        StateSample,
+    },
     runtime,
 };
 
@@ -126,6 +129,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
         figures: Figures {
             events: EventFigures {
                 from_start: true,
+                collections_from_start: true,
                 goroutines: GoroutineFigures {
                     created: 1010,
                     exited: 1000,
@@ -137,6 +141,10 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
                 gc: None,
             },
             ..Figures::default()
+        },
+        probes: Groups {
+            batch: true,
+            exact: true,
         },
         ended: None,
     }
@@ -154,6 +162,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
             live: 7,
             created: Some(2000),
             exited: Some(1990),
+            ids: Some(2016),
             runnable: 3,
         },
         allocation: Some(runtime::Allocation {

@@ -11,13 +11,21 @@ use super::buckets::Reduced;
 use crate::{
     discover::Process,
     gobinary::{Figure, Reason},
-    node::{Differences, Observation, Snapshot, StateSample, cost_ns},
+    node::{Differences, Groups, Observation, Snapshot, StateSample, cost_ns},
     probe::HitCost,
 };
 
 /// Most groups in one exposition. Living processes come first; what is left
 /// out is counted in `observer_processes_not_exported`.
 pub const MAX_GROUPS: usize = 2048;
+
+/// Names of [`Group::differences`].
+pub(super) const DIFFERENCES: [&str; 4] = [
+    "goroutines_created",
+    "gc_cycles",
+    "pause_total",
+    "goroutine_ids",
+];
 
 /// Longest label value, in bytes: what comes from a target is data from a stranger.
 const MAX_LABEL: usize = 255;
@@ -105,7 +113,9 @@ pub(super) struct Group {
     /// one's is not known.
     pub(super) states: Option<Vec<(Arc<StateSample>, bool)>>,
     /// State less events by figure, of the process where they differ most.
-    pub(super) differences: [Option<i64>; 3],
+    pub(super) differences: [Option<i64>; 4],
+    /// Which probes on goroutines stand for all of its processes.
+    pub(super) probes: Groups,
     /// Probe hits.
     pub(super) hits: u64,
     /// What they cost.
@@ -139,6 +149,7 @@ impl Group {
             forced: Some(0),
             pauses: Some((0, 0)),
             states: Some(Vec::new()),
+            probes: observation.probes,
             coverage: Figure::all()
                 .filter(|figure| observation.coverage.0.contains_key(figure))
                 .map(|figure| (figure, None))
@@ -191,12 +202,15 @@ impl Group {
             differences.created,
             differences.cycles,
             differences.pause_total_ns,
+            differences.ids,
         ]) {
             *worst = (*worst)
                 .into_iter()
                 .chain(found)
                 .max_by_key(|difference| difference.unsigned_abs());
         }
+        self.probes.batch &= observation.probes.batch;
+        self.probes.exact &= observation.probes.exact;
         self.hits = self.hits.saturating_add(events.goroutines.hits);
 
         let Some(gc) = &events.gc else { return };
@@ -220,15 +234,6 @@ impl Group {
     fn charge(&mut self, observation: &Observation, price: HitCost) {
         let plan = &observation.binary.plan;
         self.cost_ns += cost_ns(plan, price, &observation.figures.events);
-    }
-
-    /// Whether the hot probes are on for every process of the group.
-    pub(super) fn is_hot(&self) -> bool {
-        !self
-            .coverage
-            .values()
-            .flatten()
-            .any(|reason| *reason == Reason::OverBudget)
     }
 
     /// Whether the figure is known of every process of the group.

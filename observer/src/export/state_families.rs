@@ -6,7 +6,7 @@
 use super::{
     buckets::Reduced,
     families::{Family, Kind, SECONDS, Samples, family},
-    group::Group,
+    group::{DIFFERENCES, Group},
     sink::{Sink, Value, seconds},
 };
 use crate::runtime::{StateFigures, TimeHistogram};
@@ -324,7 +324,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         "observer_planes_difference",
         Kind::Gauge,
         None,
-        "What the runtime itself counted less what probes counted, for processes seen from their start; 0 is expected. Goroutines and cycles in numbers, pause_total in nanoseconds. While the process is busy a sample may fall between the two counts.",
+        "What the runtime itself counted less what probes counted, for processes seen from their start; 0 is expected. Goroutines and cycles in numbers, pause_total in nanoseconds; goroutine_ids is sched.goidgen less 16 for each batch seen, for processes found running from there on. While the process is busy a sample may fall between the two counts.",
         "state read between two readings of the counters: the distance from what lies between the two",
         differences,
     ),
@@ -388,8 +388,7 @@ fn times(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<&TimeHi
 }
 
 fn differences(group: &Group, sink: &mut Sink) {
-    let figures = ["goroutines_created", "gc_cycles", "pause_total"];
-    for (figure, difference) in figures.into_iter().zip(group.differences) {
+    for (figure, difference) in DIFFERENCES.into_iter().zip(group.differences) {
         if let Some(difference) = difference {
             sink.labelled("figure", figure, Value::Float(difference as f64));
         }

@@ -1,9 +1,9 @@
 //! What the probes have cost a process: its hits, each at the price of the
 //! instruction that its probe stands on.
 
-use observer_ebpf::{GoroutineFigures, SiteKind};
+use observer_ebpf::{GoroutineFigures, Group, SiteKind};
 
-use super::observation::EventFigures;
+use super::{budget::Cost, observation::EventFigures};
 use crate::{
     gobinary::{Site, SitePlan},
     probe::HitCost,
@@ -13,32 +13,43 @@ use crate::{
 pub fn cost_ns(plan: &SitePlan, price: HitCost, events: &EventFigures) -> f64 {
     let rare = events.gc.as_ref().map_or(0, |gc| gc.hits) as f64;
     // Which of them was hit is not counted; they are some ten in a collection.
-    hot_cost_ns(plan, price, &events.goroutines)
-        + rare * mean(plan, price, |site| !site.kind.is_hot())
+    let Cost { exact_ns, batch_ns } = goroutines(plan, price, &events.goroutines);
+    exact_ns + batch_ns + rare * mean(plan, price, |site| site.kind.group() == Group::Rare)
 }
 
-/// Nanoseconds that the hits of the hot probes took.
-pub(super) fn hot_cost_ns(plan: &SitePlan, price: HitCost, figures: &GoroutineFigures) -> f64 {
-    [
+/// Nanoseconds that the hits of the probes on goroutines took.
+pub(super) fn goroutines(plan: &SitePlan, price: HitCost, figures: &GoroutineFigures) -> Cost {
+    let of = |(kind, hits): (SiteKind, u64)| match hits {
+        0 => 0.0,
+        hits => hits as f64 * mean(plan, price, |site| site.kind == kind),
+    };
+    let exact = [
         (SiteKind::GoroutineCreated, figures.created),
         (SiteKind::GoroutineExited, figures.exited),
         (SiteKind::SystemGoroutineCreated, figures.system_created),
         (SiteKind::SystemGoroutineExited, figures.system_exited),
-    ]
-    .into_iter()
-    .filter(|(_, hits)| *hits > 0)
-    .map(|(kind, hits)| hits as f64 * mean(plan, price, |site| site.kind == kind))
-    .sum()
+    ];
+    Cost {
+        exact_ns: exact.into_iter().map(of).sum(),
+        batch_ns: of((SiteKind::GoidRefill, figures.goid_refills)),
+    }
 }
 
 /// Nanoseconds that the creation and the end of one goroutine take.
-pub(super) fn pair_cost_ns(plan: &SitePlan, price: HitCost) -> f64 {
+pub(super) fn of_one(plan: &SitePlan, price: HitCost) -> Cost {
     let one = GoroutineFigures {
         created: 1,
         exited: 1,
+        goid_refills: 1,
         ..GoroutineFigures::ZERO
     };
-    hot_cost_ns(plan, price, &one)
+    let Cost { exact_ns, batch_ns } = goroutines(plan, price, &one);
+    let weight = |site: &Site| (site.kind == SiteKind::GoidRefill).then_some(site.weight);
+    let batch = plan.sites.iter().find_map(weight).unwrap_or(1);
+    Cost {
+        exact_ns,
+        batch_ns: batch_ns / f64::from(batch.max(1)),
+    }
 }
 
 fn mean(plan: &SitePlan, price: HitCost, is_meant: impl Fn(&Site) -> bool) -> f64 {
@@ -54,7 +65,7 @@ fn mean(plan: &SitePlan, price: HitCost, is_meant: impl Fn(&Site) -> bool) -> f6
 mod tests {
     use observer_ebpf::{GoroutineFigures, SiteKind};
 
-    use super::{cost_ns, pair_cost_ns};
+    use super::{cost_ns, of_one};
     use crate::{
         gobinary::{Site, SitePlan},
         node::EventFigures,
@@ -80,6 +91,10 @@ mod tests {
             sites: vec![
                 site(SiteKind::GoroutineCreated, true),
                 site(SiteKind::GoroutineExited, false),
+                Site {
+                    weight: 16,
+                    ..site(SiteKind::GoidRefill, true)
+                },
                 site(SiteKind::GcStart, true),
                 site(SiteKind::GcCycle, false),
             ],
@@ -95,13 +110,17 @@ mod tests {
             goroutines: GoroutineFigures {
                 created: 10,
                 exited: 1,
-                hits: 11,
+                goid_refills: 3,
+                hits: 14,
                 ..GoroutineFigures::ZERO
             },
             gc: Some(Box::new(gc)),
             ..EventFigures::default()
         };
-        assert!((cost_ns(&plan, price, &events) - (1_000.0 + 1_000.0 + 2.0 * 550.0)).abs() < 1e-6);
-        assert!((pair_cost_ns(&plan, price) - 1_100.0).abs() < 1e-6);
+        let expected = 1_000.0 + 1_000.0 + 300.0 + 2.0 * 550.0;
+        assert!((cost_ns(&plan, price, &events) - expected).abs() < 1e-6);
+        let one = of_one(&plan, price);
+        assert!((one.exact_ns - 1_100.0).abs() < 1e-6);
+        assert!((one.batch_ns - 100.0 / 16.0).abs() < 1e-6);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use observer_ebpf::SiteKind;
+use observer_ebpf::{Group, SiteKind};
 
 use super::{
     observation::{Coverage, Missing},
@@ -42,14 +42,17 @@ pub(super) fn coverage(
     let state = |figure| watch.missing(binary, figure);
     let events = |figure| {
         gap(binary, figure)
-            .or_else(|| refused(attachment, figure))
+            .or_else(|| refused(attachment, state(Figure::State), figure))
             .or_else(|| by_standing(standing, figure))
     };
     let events = Figure::EVENTS.into_iter().map(|figure| {
-        let missing = events(figure)
-            // The state tells how many there are whenever the process began.
-            .filter(|_| figure != Figure::Goroutines || state(Figure::State).is_some());
-        (figure, missing)
+        // The state tells, whenever the process began and whatever probes stand.
+        let by_state = match figure {
+            Figure::Goroutines => state(Figure::State).is_none(),
+            Figure::GoroutinesCreated | Figure::GoroutinesExited => watch.tells_goroutines(),
+            _ => false,
+        };
+        (figure, events(figure).filter(|_| !by_state))
     });
     let of_state = Figure::STATE
         .into_iter()
@@ -70,19 +73,27 @@ fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {
     })
 }
 
-fn refused(attachment: &Attachment, figure: Figure) -> Option<Missing> {
+fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -> Option<Missing> {
     match attachment {
         Attachment::NoSites => None,
         Attachment::Refused(reason, detail) => Some(Missing {
             reason: *reason,
             detail: detail.clone(),
         }),
-        Attachment::Live(attached) if !attached.hot && is_of_goroutines(figure) => Some(Missing {
-            reason: Reason::OverBudget,
-            detail: "the probes on goroutines cost a process of this file more than \
-                     --probe-budget; they are off, and tried again after a while"
-                .to_owned(),
-        }),
+        Attachment::Live(attached)
+            if attached.exact.since_ns.is_none() && is_of_goroutines(figure) =>
+        {
+            // They are off because the state tells, of this process in a moment.
+            let soon = no_state.filter(|missing| missing.reason == Reason::NotSampled);
+            Some(soon.unwrap_or_else(|| {
+                Missing {
+                    reason: Reason::OverBudget,
+                    detail: "the probes on goroutines cost a process of this file more than \
+                         --probe-budget; they are off, and tried again after a while"
+                        .to_owned(),
+                }
+            }))
+        }
         Attachment::Live(attached) => {
             let (site, error) = attached
                 .refused
@@ -96,11 +107,11 @@ fn refused(attachment: &Attachment, figure: Figure) -> Option<Missing> {
     }
 }
 
-/// Whether a figure comes from the hot probes.
+/// Whether a figure comes from the probes on every goroutine.
 fn is_of_goroutines(figure: Figure) -> bool {
     SiteKind::ALL
         .into_iter()
-        .any(|kind| kind.is_hot() && figures_of(kind).contains(&figure))
+        .any(|kind| kind.group() == Group::Exact && figures_of(kind).contains(&figure))
 }
 
 fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {
@@ -142,25 +153,40 @@ mod tests {
     use super::{Attachment, Standing, coverage};
     use crate::{
         export::fixtures::binary,
-        gobinary::{Figure, Reason},
+        gobinary::{Figure, Gap, Reason},
         node::watch::Watch,
-        probe::Attached,
+        probe::{Attached, Standing as Probes},
     };
 
     #[test]
     fn over_the_budget_only_goroutines_are_left_out() {
         let attachment = Attachment::Live(Attached {
-            since_ns: 1,
-            sites: 10,
             refused: Vec::new(),
-            hot: false,
-            hot_sites: 5,
+            rare: Probes {
+                sites: 5,
+                since_ns: Some(1),
+            },
+            batch: Probes::default(),
+            exact: Probes {
+                sites: 5,
+                since_ns: None,
+            },
         });
         let standing = Standing {
             registered: true,
             from_start: false,
         };
-        let found = coverage(&binary("go1.26.8"), &attachment, standing, &Watch::new());
+        let mut binary = binary("go1.26.8");
+        let found = coverage(&binary, &attachment, standing, &Watch::new());
+        let missing = found.0[&Figure::GoroutinesCreated].as_ref();
+        assert_eq!(missing.map(|it| it.reason), Some(Reason::NotSampled));
+        // Without state there is nothing but the probes.
+        binary.state.gaps.push(Gap {
+            figure: Figure::State,
+            reason: Reason::UnknownLayout,
+            detail: String::new(),
+        });
+        let found = coverage(&binary, &attachment, standing, &Watch::new());
         for figure in Figure::EVENTS {
             let is_hot = figure.label().starts_with("goroutines");
             let reason = found.0[&figure].as_ref().map(|missing| missing.reason);

@@ -1,5 +1,6 @@
 //! The engine's thread: events in, snapshots out.
 
+mod groups;
 mod intake;
 mod sampling;
 mod spending;
@@ -21,7 +22,7 @@ use observer_ebpf::{Event, EventKind, ProcessKey};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::watch;
 
-use self::intake::Ended;
+use self::{groups::Newcomers, intake::Ended};
 use super::{
     budget::Budget,
     ceiling::Ceiling,
@@ -37,6 +38,8 @@ use crate::{
 
 /// How often everything is compared with /proc, for what events missed.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often it is looked at what probes cost, at least.
+const ACCOUNT: Duration = Duration::from_secs(1);
 /// How long the first look at every file may hold back the first snapshot.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 /// Execs remembered whose process was gone before it could be looked at.
@@ -52,6 +55,15 @@ pub enum StartError {
 
 /// The latest snapshot, `None` until there is one.
 pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+/// When probes on every goroutine are to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoroutineProbes {
+    /// Where a process's state does not tell as much.
+    Auto,
+    /// As long as the budget allows.
+    Always,
+}
+
 /// What observing may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -61,6 +73,8 @@ pub struct Limits {
     pub cpu_ceiling: f64,
     /// What a probe hit costs.
     pub price: HitCost,
+    /// When probes on every goroutine are to be set.
+    pub goroutine_probes: GoroutineProbes,
 }
 
 /// The running engine.
@@ -94,6 +108,8 @@ impl Node {
             ceiling: Ceiling::new(limits.cpu_ceiling, interval),
             budget: Budget::new(limits.probe_budget),
             price: limits.price,
+            goroutine_probes: limits.goroutine_probes,
+            newcomers: None,
             probes,
             missing,
             inspector: Inspector::new().map_err(std::io::Error::from)?,
@@ -131,6 +147,8 @@ struct Engine {
     ceiling: Ceiling,
     budget: Budget,
     price: HitCost,
+    goroutine_probes: GoroutineProbes,
+    newcomers: Option<Newcomers>,
     probes: Option<Probes>,
     missing: Vec<String>,
     inspector: Inspector,
@@ -154,6 +172,7 @@ impl Engine {
         let began = Instant::now();
         let mut next_sample = began + self.ceiling.interval();
         let mut next_sweep = began;
+        let mut next_account = began;
         let mut first = true;
         while !self.stop.flag.load(Ordering::Relaxed) {
             if Instant::now() >= next_sweep {
@@ -171,10 +190,21 @@ impl Engine {
                 // A late sample is not made up for by a burst of samples.
                 next_sample = (next_sample + self.ceiling.interval()).max(Instant::now());
             }
+            self.sample_newcomers();
+            if self.ceiling.interval() > ACCOUNT && Instant::now() >= next_account {
+                self.keep_budget(true);
+                next_account = Instant::now() + ACCOUNT;
+            }
             let next = if first {
                 began + FIRST_LOOK
             } else {
                 next_sample
+            };
+            let next = self.newcomers_due().map_or(next, |due| due.min(next));
+            let next = if self.ceiling.interval() > ACCOUNT {
+                next.min(next_account)
+            } else {
+                next
             };
             self.wait(next.min(next_sweep));
             self.events();
@@ -262,9 +292,6 @@ impl Engine {
         self.take_strays();
         self.targets.retire(self.probes.as_mut());
         self.close_accounts();
-        if self.ceiling.interval() > SWEEP {
-            self.keep_budget(true);
-        }
         if let Some(probes) = &self.probes {
             self.map_entries = probes.map_entries();
         }

@@ -12,6 +12,7 @@ mod cost;
 mod coverage;
 mod engine;
 mod inspector;
+mod need;
 mod observation;
 mod planes;
 mod processes;
@@ -19,8 +20,8 @@ mod targets;
 mod watch;
 
 pub use cost::cost_ns;
-pub use engine::{Limits, Node, Snapshots, StartError};
+pub use engine::{GoroutineProbes, Limits, Node, Snapshots, StartError};
 pub use observation::{
-    Coverage, Differences, EventFigures, Figures, Health, LastCycle, Missing, Observation,
+    Coverage, Differences, EventFigures, Figures, Groups, Health, LastCycle, Missing, Observation,
     Snapshot, StateSample, Stops,
 };

@@ -38,8 +38,19 @@ pub struct Observation {
     pub coverage: Coverage,
     /// Its figures.
     pub figures: Figures,
+    /// Which probes on goroutines stand.
+    pub probes: Groups,
     /// When it ended, for one that has.
     pub ended: Option<SystemTime>,
+}
+
+/// Which groups of probes on goroutines stand on a process's file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// One hit for a batch of goroutines created.
+    pub batch: bool,
+    /// One hit for each that comes or goes.
+    pub exact: bool,
 }
 
 /// For each group of figures, why it is left out; `None` when it is exact.
@@ -78,11 +89,14 @@ pub struct StateSample {
 }
 
 /// State less events, of a process whose probes saw it from its start. `None`
-/// where the two were never comparable.
+/// where the two are not comparable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// Goroutines created.
+    /// Goroutines created, while each is counted.
     pub created: Option<i64>,
+    /// Goroutine ids handed out, by batches; of other processes too, from a
+    /// moment on at which the two were held against each other.
+    pub ids: Option<i64>,
     /// Collections.
     pub cycles: Option<i64>,
     /// Nanoseconds of pauses.
@@ -94,8 +108,10 @@ pub struct Differences {
 #[derive(Clone, Debug, Default)]
 pub struct EventFigures {
     /// Whether nothing came before the probes, and no goroutine while those
-    /// on goroutines were off.
+    /// on every goroutine were off.
     pub from_start: bool,
+    /// Whether no collection and no stop came before the probes.
+    pub collections_from_start: bool,
     /// Summed over CPUs.
     pub goroutines: GoroutineFigures,
     /// Collector and stops; `None` until the first.

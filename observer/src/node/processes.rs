@@ -8,11 +8,12 @@ use std::{
 };
 
 use lru::LruCache;
-use observer_ebpf::ProcessKey;
+use observer_ebpf::{Group, ProcessKey};
 
 use super::{
-    observation::{Coverage, EventFigures, Figures, Observation, StateSample},
-    planes,
+    observation::{Coverage, EventFigures, Figures, Groups, Observation, StateSample},
+    planes::{self, Ids},
+    targets::Target,
     watch::Watch,
 };
 use crate::{
@@ -37,8 +38,37 @@ pub(super) struct Tracked {
     pub(super) watch: Watch,
     /// How fast it created goroutines at the last sample of its state.
     pub(super) created_per_second: Option<f64>,
+    /// Goroutine ids by batches and by the runtime.
+    pub(super) ids: Ids,
+    /// Whether every goroutine was counted since the last sample of its state.
+    pub(super) counted: bool,
     /// What is known of it, as last published.
     pub(super) observation: Arc<Observation>,
+}
+
+/// What probes saw of a process from its first instruction on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// Every goroutine.
+    pub(super) goroutines: bool,
+    /// Every batch of goroutine ids.
+    pub(super) batches: bool,
+    /// Every collection and stop.
+    pub(super) collections: bool,
+    /// Which of them stand now.
+    pub(super) probes: Groups,
+}
+
+impl Seen {
+    /// Of a program that began then.
+    pub(super) fn of(target: &Target, exec: Option<u64>) -> Self {
+        Self {
+            goroutines: target.saw(Group::Exact, exec),
+            batches: target.has(Group::Batch) && target.saw(Group::Batch, exec),
+            collections: target.saw(Group::Rare, exec),
+            probes: target.groups(),
+        }
+    }
 }
 
 /// All of them.
@@ -89,7 +119,7 @@ impl Processes {
         binary: Arc<Binary>,
         target: u32,
         key: Option<ProcessKey>,
-        from_start: bool,
+        seen: Seen,
         coverage: Coverage,
     ) {
         if let Some(cgroup) = process.cgroup_id {
@@ -97,7 +127,8 @@ impl Processes {
         }
         let pid = process.pid;
         let events = EventFigures {
-            from_start,
+            from_start: seen.goroutines,
+            collections_from_start: seen.collections,
             ..EventFigures::default()
         };
         let observation = Arc::new(Observation {
@@ -108,6 +139,7 @@ impl Processes {
                 events,
                 ..Figures::default()
             },
+            probes: seen.probes,
             ended: None,
         });
         self.tracked.insert(
@@ -117,6 +149,12 @@ impl Processes {
                 key,
                 watch: Watch::new(),
                 created_per_second: None,
+                ids: if seen.batches {
+                    Ids::FROM_START
+                } else {
+                    Ids::default()
+                },
+                counted: false,
                 observation,
             },
         );
@@ -126,15 +164,16 @@ impl Processes {
         self.tracked.remove(&pid)
     }
 
-    /// Keeps the last figures of a process that ended.
-    pub(super) fn end(&mut self, observation: &Observation, events: EventFigures) {
+    /// Keeps the last figures of a process that ended. `counted`: every
+    /// goroutine since the last sample of its state.
+    pub(super) fn end(&mut self, observation: &Observation, events: EventFigures, counted: bool) {
         if self.ended.len() == SHOWN_AT_MOST {
             self.ended.pop_front();
         }
         let figures = &observation.figures;
         let state = figures.state.as_ref().map(|sample| {
             let mut sample = StateSample::clone(sample);
-            planes::last(&mut sample.figures, &figures.events, &events);
+            planes::last(&mut sample.figures, &figures.events, &events, counted);
             Arc::new(sample)
         });
         let ended = Observation {

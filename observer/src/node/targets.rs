@@ -11,9 +11,9 @@ use std::{
 };
 
 use lru::LruCache;
-use observer_ebpf::Cookie;
+use observer_ebpf::{Cookie, Group};
 
-use super::coverage::Attachment;
+use super::{coverage::Attachment, need::Need, observation::Groups};
 use crate::{
     discover::{Executable, FileId},
     gobinary::{Binary, Reason, Site},
@@ -41,18 +41,37 @@ pub(super) struct Target {
     pub(super) binary: Arc<Binary>,
     pub(super) path: PathBuf,
     pub(super) attachment: Attachment,
+    /// Which probes on goroutines its processes need.
+    pub(super) need: Need,
     files: Vec<FileId>,
     processes: usize,
     idle_since: Option<Instant>,
 }
 
 impl Target {
-    /// Whether a program that began then was seen whole.
-    pub(super) fn saw(&self, exec: Option<u64>) -> bool {
+    /// Whether a group of its probes saw a program whole that began then.
+    pub(super) fn saw(&self, group: Group, exec: Option<u64>) -> bool {
         match &self.attachment {
-            Attachment::Live(attached) => {
-                attached.hot && exec.is_some_and(|at| at > attached.since_ns)
-            }
+            Attachment::Live(attached) => attached.of(group).saw(exec),
+            _ => false,
+        }
+    }
+
+    /// Which probes on goroutines stand.
+    pub(super) fn groups(&self) -> Groups {
+        match &self.attachment {
+            Attachment::Live(attached) => Groups {
+                batch: attached.batch.is_on(),
+                exact: attached.exact.is_on(),
+            },
+            _ => Groups::default(),
+        }
+    }
+
+    /// Whether it has sites of a group that the kernel takes.
+    pub(super) fn has(&self, group: Group) -> bool {
+        match &self.attachment {
+            Attachment::Live(attached) => attached.of(group).sites > 0,
             _ => false,
         }
     }
@@ -112,8 +131,7 @@ impl Targets {
         self.targets
             .values()
             .map(|target| match &target.attachment {
-                Attachment::Live(attached) if !attached.hot => attached.sites - attached.hot_sites,
-                Attachment::Live(attached) => attached.sites,
+                Attachment::Live(attached) => attached.sites(),
                 _ => 0,
             })
             .sum()
@@ -152,9 +170,7 @@ impl Targets {
         };
         let carries_probe = |site: &&Site| {
             let refused = |(refused, _): &(_, _)| refused == *site;
-            site.kind != observer_ebpf::SiteKind::GoidRefill
-                && (attached.hot || !site.kind.is_hot())
-                && !attached.refused.iter().any(refused)
+            attached.of(site.kind.group()).is_on() && !attached.refused.iter().any(refused)
         };
         let site = target.binary.plan.sites.iter().find(carries_probe)?;
         has_breakpoint(pid, id.inode, site.offset).then_some(*number)
@@ -189,6 +205,7 @@ impl Targets {
                 binary,
                 path: executable.path.clone(),
                 attachment,
+                need: Need::new(),
                 files: vec![executable.id],
                 processes: 0,
                 idle_since: Some(Instant::now()),
@@ -197,19 +214,23 @@ impl Targets {
         number
     }
 
-    /// Whether a target's hot probes are set.
-    pub(super) fn is_hot(&self, target: u32) -> bool {
-        self.get(target).is_some_and(
-            |target| matches!(&target.attachment, Attachment::Live(attached) if attached.hot),
-        )
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, target: u32) -> Option<&mut Target> {
+        self.targets.get_mut(&target)
     }
 
-    /// A target's hot probes are live since then, or (`None`) are off.
-    pub(super) fn hot(&mut self, target: u32, since_ns: Option<u64>) {
+    /// All of them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Target)> {
+        self.targets
+            .iter_mut()
+            .map(|(number, target)| (*number, target))
+    }
+
+    /// A group of a target's probes is live since then, or (`None`) off.
+    pub(super) fn stands(&mut self, target: u32, group: Group, since_ns: Option<u64>) {
         let target = self.targets.get_mut(&target);
         if let Some(Attachment::Live(attached)) = target.map(|target| &mut target.attachment) {
-            attached.hot = since_ns.is_some();
-            attached.since_ns = since_ns.unwrap_or(attached.since_ns);
+            attached.of_mut(group).since_ns = since_ns;
         }
     }
 

@@ -40,6 +40,10 @@ pub(super) struct Watch {
     missing: Option<Missing>,
     gaps: usize,
     changed: bool,
+    /// Good samples.
+    good: u32,
+    /// Whether the last one told what was created and what ended.
+    tells_goroutines: bool,
 }
 
 impl Watch {
@@ -55,7 +59,24 @@ impl Watch {
             }),
             gaps: 0,
             changed: false,
+            good: 0,
+            tells_goroutines: false,
         }
+    }
+
+    /// Whether the state tells now how many goroutines were created and ended.
+    pub(super) fn tells_goroutines(&self) -> bool {
+        self.missing.is_none() && self.tells_goroutines
+    }
+
+    /// The same, of a process that was sampled more than once.
+    pub(super) fn is_known(&self) -> bool {
+        self.good > 1 && self.tells_goroutines()
+    }
+
+    /// Whether there was time for some samples at the usual interval.
+    pub(super) fn is_old(&self) -> bool {
+        self.since.elapsed() > FORKED + FORKED
     }
 
     /// Whether what is missing has changed since this was last asked.
@@ -86,9 +107,11 @@ impl Watch {
     /// before each sample.
     pub(super) fn stands_still(&mut self) -> bool {
         let reader = self.reader.as_mut();
-        reader.is_some_and(|reader| reader.stands_still())
+        let still = reader.is_some_and(|reader| reader.stands_still())
             && self.missing.is_none()
-            && !self.changed
+            && !self.changed;
+        self.good = self.good.saturating_add(u32::from(still));
+        still
     }
 
     /// Reads the state once.
@@ -115,6 +138,9 @@ impl Watch {
                 self.changed |= self.missing.is_some() || self.gaps != gaps;
                 self.gaps = gaps;
                 self.missing = None;
+                self.good = self.good.saturating_add(1);
+                let goroutines = &figures.goroutines;
+                self.tells_goroutines = goroutines.created.and(goroutines.exited).is_some();
                 self.failures = 0;
                 self.retry = None;
                 Sampled::Read(Box::new(figures))

@@ -1,8 +1,8 @@
 //! Setting probes and taking them away.
 //!
-//! A target's probes are two groups of links: the rare ones (collector and
-//! stops) stay as long as the target does; the hot ones, hit at every
-//! goroutine, come and go by [`Probes::set_hot`].
+//! A target's probes are three groups of links: the rare ones (collector and
+//! stops) stay as long as the target does; those hit at every goroutine, and
+//! those hit at every batch of them, come and go by [`Probes::set_group`].
 
 use std::{
     os::fd::{AsRawFd, OwnedFd},
@@ -15,11 +15,11 @@ use aya::programs::{
     ProgramError, UProbe,
     uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
 };
-use observer_ebpf::{Cookie, SiteKind, Target};
+use observer_ebpf::{Cookie, Group, Target};
 use rustix::fs::{Mode, OFlags, open};
 
 use super::{
-    Attached, LinkMode, ProbeError, Probes, clock,
+    Attached, LinkMode, ProbeError, Probes, Standing, clock,
     error::{chain, errno},
 };
 use crate::gobinary::{Site, SitePlan};
@@ -48,13 +48,7 @@ impl Probes {
                 reason: "it is attached already",
             });
         }
-        // What is known without cost from the runtime's memory is not worth hits.
-        let sites: Vec<&Site> = plan
-            .sites
-            .iter()
-            .filter(|site| site.kind != SiteKind::GoidRefill)
-            .collect();
-        if sites.is_empty() {
+        if plan.sites.is_empty() {
             return Err(ProbeError::NoSites {
                 path: path.to_owned(),
             });
@@ -68,7 +62,7 @@ impl Probes {
                 map: "TARGETS",
                 reason: chain(&error),
             })?;
-        let result = self.set_both(target, path, &sites);
+        let result = self.set_all(target, path, plan);
         if result.is_err() {
             // It was put there a moment ago; if it went since, so much the better.
             let _ = self.targets.remove(&target);
@@ -76,59 +70,59 @@ impl Probes {
         result
     }
 
-    fn set_both(
+    fn set_all(
         &mut self,
         target: u32,
         path: &Path,
-        sites: &[&Site],
+        plan: &SitePlan,
     ) -> Result<Attached, ProbeError> {
-        // Kept, for setting the hot ones again after the path is gone. It
-        // pins no more than the links themselves do.
+        // Kept, for setting a group again after the path is gone. It pins no
+        // more than the links themselves do.
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let file = open(path, flags, Mode::empty()).map_err(|error| ProbeError::Attach {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
-        let is_hot = |site: &&Site| site.kind.is_hot();
-        let (hot_sites, rare_sites): (Vec<&Site>, Vec<&Site>) =
-            sites.iter().copied().partition(is_hot);
-        let (rare, mut refused) = self.set(target, path, &rare_sites)?;
-        let (hot, refused_hot) = match self.set(target, path, &hot_sites) {
-            Ok(set) => set,
-            Err(error) => {
-                self.reaper.take(rare);
-                return Err(error);
-            }
+        let mut target_links = TargetLinks {
+            file,
+            rare: GroupLinks::default(),
+            batch: GroupLinks::default(),
+            exact: GroupLinks::default(),
         };
-        refused.extend(refused_hot);
-        if rare.is_empty() && hot.is_empty() {
+        let mut attached = Attached::default();
+        for group in [Group::Rare, Group::Batch, Group::Exact] {
+            let sites = plan.sites.iter().filter(|site| site.kind.group() == group);
+            let sites: Vec<&Site> = sites.collect();
+            let (links, refused) = match self.set(target, path, &sites) {
+                Ok(set) => set,
+                Err(error) => {
+                    self.reaper.take(target_links.all());
+                    return Err(error);
+                }
+            };
+            if group == Group::Batch && !refused.is_empty() {
+                // A part of the batches is no count. No figure needs them.
+                self.reaper.take(links);
+                continue;
+            }
+            let is_taken = |site: &&&Site| !refused.iter().any(|(bad, _)| bad == **site);
+            let sites: Vec<Site> = sites.iter().filter(is_taken).copied().cloned().collect();
+            *attached.of_mut(group) = Standing {
+                sites: sites.len(),
+                since_ns: Some(clock::monotonic_ns()),
+            };
+            *target_links.of(group) = GroupLinks { links, sites };
+            attached.refused.extend(refused);
+        }
+        if attached.sites() == 0 {
+            let first = attached.refused.first();
             return Err(ProbeError::Attach {
                 path: path.to_owned(),
-                reason: refused
-                    .first()
-                    .map_or_else(String::new, |(_, reason)| reason.clone()),
+                reason: first.map_or_else(String::new, |(_, reason)| reason.clone()),
             });
         }
-        let hot_sites: Vec<Site> = hot_sites
-            .into_iter()
-            .filter(|site| !refused.iter().any(|(bad, _)| bad == *site))
-            .cloned()
-            .collect();
-        let hot_count = hot_sites.len();
-        let links = TargetLinks {
-            file,
-            rare,
-            hot,
-            hot_sites,
-        };
-        self.links.insert(target, links);
-        Ok(Attached {
-            since_ns: clock::monotonic_ns(),
-            sites: sites.len() - refused.len(),
-            refused,
-            hot: true,
-            hot_sites: hot_count,
-        })
+        self.links.insert(target, target_links);
+        Ok(attached)
     }
 
     /// Links for some sites of a file; those the kernel refused are named.
@@ -169,34 +163,40 @@ impl Probes {
         }
     }
 
-    /// Sets a target's hot probes again, or takes them away in the background;
-    /// the rare ones stay. Returns since when they are live, where they are
-    /// (CLOCK_MONOTONIC, nanoseconds).
-    pub fn set_hot(&mut self, target: u32, on: bool) -> Result<Option<u64>, ProbeError> {
+    /// Sets a group of a target's probes again, or takes it away in the
+    /// background; the rare ones are to stay. Returns since when it is live,
+    /// where it is (CLOCK_MONOTONIC, nanoseconds).
+    pub fn set_group(
+        &mut self,
+        target: u32,
+        group: Group,
+        on: bool,
+    ) -> Result<Option<u64>, ProbeError> {
         let unknown = ProbeError::Target {
             target,
             reason: "it is not attached",
         };
-        let Some(links) = self.links.get_mut(&target) else {
+        let Some(target_links) = self.links.get_mut(&target) else {
             return Err(unknown);
         };
+        let path = PathBuf::from(format!("/proc/self/fd/{}", target_links.file.as_raw_fd()));
+        let stands = target_links.of(group);
         if !on {
-            let hot = std::mem::take(&mut links.hot);
-            self.reaper.take(hot);
+            let links = std::mem::take(&mut stands.links);
+            self.reaper.take(links);
             return Ok(None);
         }
-        if links.hot.is_empty() {
-            let path = PathBuf::from(format!("/proc/self/fd/{}", links.file.as_raw_fd()));
-            let sites = links.hot_sites.clone();
-            let (hot, refused) = self.set(target, &path, &sites.iter().collect::<Vec<_>>())?;
+        if stands.links.is_empty() {
+            let sites = stands.sites.clone();
+            let (links, refused) = self.set(target, &path, &sites.iter().collect::<Vec<_>>())?;
             // They were accepted once; half of them would count wrong.
             if let Some((site, reason)) = refused.first() {
                 let reason = format!("{}: {reason}", site.function);
-                self.reaper.take(hot);
+                self.reaper.take(links);
                 return Err(ProbeError::Attach { path, reason });
             }
-            if let Some(links) = self.links.get_mut(&target) {
-                links.hot = hot;
+            if let Some(target_links) = self.links.get_mut(&target) {
+                target_links.of(group).links = links;
             }
         }
         Ok(Some(clock::monotonic_ns()))
@@ -218,18 +218,36 @@ pub(super) type Links = (Vec<UProbeLink>, Vec<(Site, String)>);
 pub(super) struct TargetLinks {
     /// The file itself (`O_PATH`).
     file: OwnedFd,
-    rare: Vec<UProbeLink>,
-    hot: Vec<UProbeLink>,
-    /// Sites of the hot group that the kernel takes.
-    hot_sites: Vec<Site>,
+    rare: GroupLinks,
+    batch: GroupLinks,
+    exact: GroupLinks,
+}
+
+/// One group of them.
+#[derive(Default)]
+struct GroupLinks {
+    /// None while the group is off.
+    links: Vec<UProbeLink>,
+    /// Its sites that the kernel takes.
+    sites: Vec<Site>,
 }
 
 impl TargetLinks {
-    /// Both groups.
+    fn of(&mut self, group: Group) -> &mut GroupLinks {
+        match group {
+            Group::Rare => &mut self.rare,
+            Group::Batch => &mut self.batch,
+            Group::Exact => &mut self.exact,
+        }
+    }
+
+    /// All groups.
     pub(super) fn all(self) -> Vec<UProbeLink> {
-        let Self { rare, mut hot, .. } = self;
-        hot.extend(rare);
-        hot
+        let Self {
+            rare, batch, exact, ..
+        } = self;
+        let groups = [exact, batch, rare];
+        groups.into_iter().flat_map(|group| group.links).collect()
     }
 }
 

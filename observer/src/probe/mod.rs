@@ -21,7 +21,7 @@ use aya::{
     Ebpf,
     maps::{self, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
-use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
+use observer_ebpf::{GcFigures, GoroutineFigures, Group, Health, ProcessKey, Registration, Target};
 
 use crate::gobinary::Site;
 
@@ -53,19 +53,68 @@ impl LinkMode {
 }
 
 /// What [`Probes::attach`] achieved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Attached {
-    /// When every probe was live (CLOCK_MONOTONIC, nanoseconds): a process
-    /// that started later was seen whole.
-    pub since_ns: u64,
-    /// Sites with a probe.
-    pub sites: usize,
     /// Sites the kernel refused, and why.
     pub refused: Vec<(Site, String)>,
-    /// Whether the hot probes are set: at first they are.
-    pub hot: bool,
-    /// How many of the sites are hot.
-    pub hot_sites: usize,
+    /// Collector and stops.
+    pub rare: Standing,
+    /// Batches of goroutines created.
+    pub batch: Standing,
+    /// Each goroutine.
+    pub exact: Standing,
+}
+
+/// How one group of a target's probes stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// How many sites it has that the kernel takes.
+    pub sites: usize,
+    /// Since when its probes are live (CLOCK_MONOTONIC, nanoseconds); `None`
+    /// while they are off.
+    pub since_ns: Option<u64>,
+}
+
+impl Standing {
+    /// Whether a program that began then was seen whole by it.
+    pub fn saw(self, exec: Option<u64>) -> bool {
+        exec.zip(self.since_ns)
+            .is_some_and(|(exec, since)| exec > since)
+    }
+
+    /// Whether its probes are set.
+    pub fn is_on(self) -> bool {
+        self.sites > 0 && self.since_ns.is_some()
+    }
+}
+
+impl Attached {
+    /// How a group stands.
+    pub fn of(&self, group: Group) -> Standing {
+        match group {
+            Group::Rare => self.rare,
+            Group::Batch => self.batch,
+            Group::Exact => self.exact,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn of_mut(&mut self, group: Group) -> &mut Standing {
+        match group {
+            Group::Rare => &mut self.rare,
+            Group::Batch => &mut self.batch,
+            Group::Exact => &mut self.exact,
+        }
+    }
+
+    /// Sites with a probe now.
+    pub fn sites(&self) -> usize {
+        let on = [self.rare, self.batch, self.exact];
+        on.iter()
+            .filter(|group| group.is_on())
+            .map(|group| group.sites)
+            .sum()
+    }
 }
 
 /// The loaded programs, their maps and all probes.

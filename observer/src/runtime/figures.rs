@@ -39,6 +39,9 @@ pub struct Goroutines {
     /// Ever ended, the runtime's own included: what was created less what is
     /// not dead.
     pub exited: Option<u64>,
+    /// Ids handed out to Ps, 16 at a time: `sched.goidgen` less those of cgo's
+    /// extra threads.
+    pub ids: Option<u64>,
     /// Ready to run and waiting for a P: all run queues.
     pub runnable: u64,
 }

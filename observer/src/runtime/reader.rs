@@ -238,6 +238,7 @@ impl Reader {
             live: live.max(1) as u64,
             created,
             exited,
+            ids: extra.and_then(|extra| s.goid_generator.of(sched).checked_sub(extra)),
             runnable: global + self.snapshot.processors().map(queued).sum::<u64>(),
         })
     }

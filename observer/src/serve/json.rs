@@ -13,7 +13,7 @@ use crate::{
     discover::Container,
     export::{STOP_REASONS, TRIGGERS, process_name},
     gobinary::{BuildMode, Figure, Module, Reason},
-    node::{Observation, Snapshot, cost_ns},
+    node::{Groups, Observation, Snapshot, cost_ns},
     probe::HitCost,
     runtime::StateFigures,
 };
@@ -69,9 +69,26 @@ pub struct ProbesJson {
     pub hits: u64,
     /// What they cost the process.
     pub cost_ns: u64,
-    /// Whether those on goroutines are set: they are not while they cost more
+    /// Whether any on goroutines are set: they are not while they cost more
     /// than the budget.
     pub hot: bool,
+    /// Of those, whether the ones hit by each goroutine are set.
+    pub exact: bool,
+    /// Whether the one hit by every 16th is set.
+    pub batch: bool,
+    /// What those on goroutines have counted, whenever they were set.
+    pub counted: CountedJson,
+}
+
+/// What probes on goroutines have counted.
+#[derive(Debug, Serialize)]
+pub struct CountedJson {
+    /// Created.
+    pub created: u64,
+    /// Ended.
+    pub exited: u64,
+    /// Batches of 16 goroutine ids.
+    pub batches: u64,
 }
 
 /// Whether a group of figures is exact.
@@ -89,7 +106,7 @@ pub struct CoverageJson<'a> {
 #[derive(Debug, Serialize)]
 pub struct FiguresJson<'a> {
     /// Whether nothing came before the probes, and no goroutine while those on
-    /// goroutines were off.
+    /// each were off.
     pub from_start: bool,
     /// Goroutines.
     pub goroutines: GoroutinesJson,
@@ -113,13 +130,14 @@ pub struct StateJson<'a> {
 /// Goroutines; those of the runtime itself are in `created` and `exited` too.
 #[derive(Debug, Serialize)]
 pub struct GoroutinesJson {
-    /// Created.
-    pub created: u64,
-    /// Ended.
-    pub exited: u64,
-    /// Of those created, the runtime's own.
+    /// Created since the process began; where its state cannot be read, since
+    /// the probes were attached; `null` where neither is known.
+    pub created: Option<u64>,
+    /// Ended, likewise.
+    pub exited: Option<u64>,
+    /// Of those that probes saw created, the runtime's own.
     pub system_created: u64,
-    /// Of those ended, the runtime's own.
+    /// Of those that probes saw end, the runtime's own.
     pub system_exited: u64,
     /// As `runtime.NumGoroutine`, where it is known; `null` for an ended process.
     pub live: Option<u64>,
@@ -225,11 +243,18 @@ fn process(observation: &Observation, price: HitCost) -> ProcessJson<'_> {
 
 fn probes(observation: &Observation, price: HitCost) -> ProbesJson {
     let events = &observation.figures.events;
-    let mut reasons = observation.coverage.0.values().flatten();
+    let Groups { batch, exact } = observation.probes;
     ProbesJson {
         hits: events.goroutines.hits + events.gc.as_ref().map_or(0, |gc| gc.hits),
         cost_ns: cost_ns(&observation.binary.plan, price, events) as u64,
-        hot: !reasons.any(|missing| missing.reason == Reason::OverBudget),
+        hot: batch || exact,
+        exact,
+        batch,
+        counted: CountedJson {
+            created: events.goroutines.created,
+            exited: events.goroutines.exited,
+            batches: events.goroutines.goid_refills,
+        },
     }
 }
 
@@ -250,8 +275,8 @@ fn figures(observation: &Observation) -> FiguresJson<'_> {
             }),
         from_start: events.from_start,
         goroutines: GoroutinesJson {
-            created: goroutines.created,
-            exited: goroutines.exited,
+            created: observation.created(),
+            exited: observation.exited(),
             system_created: goroutines.system_created,
             system_exited: goroutines.system_exited,
             live: observation.live(),

@@ -213,7 +213,10 @@ async fn processes_have_the_documented_form() {
                     "last_cycle": {"sweep_termination_ns": 20_000, "mark_ns": 1_000_000, "mark_termination_ns": 30_000},
                 },
             },
-            "probes": {"hits": 2050, "cost_ns": 0, "hot": true},
+            "probes": {
+                "hits": 2050, "cost_ns": 0, "hot": true, "exact": true, "batch": true,
+                "counted": {"created": 1010, "exited": 1000, "batches": 64},
+            },
         }])
     );
 }
@@ -227,14 +230,16 @@ async fn the_state_is_served_beside_the_events() {
         .send(Some(snapshot(vec![process])))
         .unwrap();
     let (_, _, body) = server.ask("GET", "/api/v1/processes", "*/*").await;
-    let figures = &serde_json::from_str::<Value>(&body).unwrap()[0]["figures"];
-    assert_eq!(figures["goroutines"]["created"], 1010);
+    let process = &serde_json::from_str::<Value>(&body).unwrap()[0];
+    let figures = &process["figures"];
+    assert_eq!(figures["goroutines"]["created"], 2000);
+    assert_eq!(process["probes"]["counted"]["created"], 1010);
     assert_eq!(figures["goroutines"]["live"], 7);
     let state = &figures["state"];
     assert_eq!(state["at"], 1_800_000_000.0);
     assert_eq!(
         state["goroutines"],
-        json!({"live": 7, "created": 2000, "exited": 1990, "runnable": 3})
+        json!({"live": 7, "created": 2000, "exited": 1990, "ids": 2016, "runnable": 3})
     );
     assert_eq!(state["collections"]["cycles"], 30);
     assert_eq!(state["allocation"]["mallocs"], 10_000);

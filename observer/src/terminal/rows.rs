@@ -22,11 +22,14 @@ fn identity(observation: &Observation) -> Identity {
     )
 }
 
+/// Goroutines created and exited, and whether the state tells them.
+type Counts = (u64, u64, bool);
+
 /// Goroutines created and exited per second between the last two snapshots.
 #[derive(Default)]
 pub(super) struct Rates {
     at: Option<SystemTime>,
-    counts: HashMap<Identity, (u64, u64)>,
+    counts: HashMap<Identity, Counts>,
     rates: HashMap<Identity, (f64, f64)>,
 }
 
@@ -39,12 +42,10 @@ impl Rates {
         let counts: HashMap<_, _> = snapshot
             .processes
             .iter()
-            .map(|observation| {
-                let goroutines = &observation.figures.events.goroutines;
-                (
-                    identity(observation),
-                    (goroutines.created, goroutines.exited),
-                )
+            .filter_map(|observation| {
+                let by_state = observation.state().is_some();
+                let counts = (observation.created()?, observation.exited()?, by_state);
+                Some((identity(observation), counts))
             })
             .collect();
         self.rates = match seconds.filter(|seconds| *seconds > 0.0) {
@@ -52,6 +53,10 @@ impl Rates {
                 .iter()
                 .filter_map(|(identity, now)| {
                     let before = self.counts.get(identity)?;
+                    // From the probes' count to the state's is no rate.
+                    if before.2 != now.2 {
+                        return None;
+                    }
                     // Counts that fell were started anew: no rate between the two.
                     let created = now.0.checked_sub(before.0)? as f64 / seconds;
                     let exited = now.1.checked_sub(before.1)? as f64 / seconds;

@@ -12,6 +12,8 @@ use crate::{
         coverage::{Standing, coverage},
         inspector::Done,
         observation::Observation,
+        planes::Ids,
+        processes::Seen,
         targets::Known,
         watch::Watch,
     },
@@ -44,18 +46,26 @@ impl Engine {
 
     /// When an observed process began is known now.
     fn began(&mut self, pid: u32, exec: u64) {
+        if let Some(target) = self.processes.get(pid).map(|tracked| tracked.target) {
+            self.newcomer(target);
+        }
         let Some(tracked) = self.processes.get_mut(pid) else {
             return;
         };
         let Some(target) = self.targets.get(tracked.target) else {
             return;
         };
+        let seen = Seen::of(target, Some(exec));
         let standing = Standing {
             registered: tracked.key.is_some(),
-            from_start: target.saw(Some(exec)),
+            from_start: seen.goroutines,
         };
         let mut observation = Observation::clone(&tracked.observation);
-        observation.figures.events.from_start = standing.from_start;
+        observation.figures.events.from_start = seen.goroutines;
+        observation.figures.events.collections_from_start = seen.collections;
+        if seen.batches {
+            tracked.ids = Ids::FROM_START;
+        }
         observation.coverage =
             coverage(&target.binary, &target.attachment, standing, &tracked.watch);
         tracked.observation = Arc::new(observation);
@@ -155,6 +165,9 @@ impl Engine {
         if self.processes.contains(pid) {
             return;
         }
+        if exec.is_some() {
+            self.newcomer(target);
+        }
         // First, so that an exec from here on changes the epoch.
         let key = self.register(pid);
         let process = match discover::process(pid) {
@@ -209,16 +222,16 @@ impl Engine {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
-        let from_start = entry.saw(exec);
+        let seen = Seen::of(entry, exec);
         let registered = key.is_some() || self.probes.is_none();
         let standing = Standing {
             registered,
-            from_start,
+            from_start: seen.goroutines,
         };
         let coverage = coverage(&entry.binary, &entry.attachment, standing, &Watch::new());
         let binary = Arc::clone(&entry.binary);
         self.processes
-            .insert(process, binary, target, key, from_start, coverage);
+            .insert(process, binary, target, key, seen, coverage);
     }
 
     /// A process is over: its last figures are kept, its entries go.
@@ -236,7 +249,11 @@ impl Engine {
         if how == Ended::ByExec && nothing {
             return;
         }
-        self.processes.end(&tracked.observation, events);
+        if how == Ended::Exited {
+            self.settle(&tracked, &events);
+        }
+        self.processes
+            .end(&tracked.observation, events, tracked.counted);
     }
 
     /// A process that came and went between two looks at /proc, yet was

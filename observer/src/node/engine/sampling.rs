@@ -26,11 +26,13 @@ impl Engine {
             if tracked.watch.stands_still() {
                 self.state_samples += 1;
                 tracked.created_per_second = Some(0.0);
+                tracked.counted = tracked.observation.probes.exact;
                 continue;
             }
             let pid = tracked.observation.process.pid;
             // Where there is nothing to compare, once is enough.
-            let comparable = tracked.observation.figures.events.from_start;
+            let comparable = tracked.observation.figures.events.collections_from_start
+                || (tracked.observation.probes.batch && !tracked.ids.known());
             let before = comparable.then(|| read(probes, tracked)).flatten();
             let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
             self.state_samples += u64::from(!matches!(sampled, Sampled::Nothing));
@@ -46,6 +48,7 @@ impl Engine {
             self.look(pid, None);
         }
         self.keep_budget(false);
+        self.keep_groups();
         let snapshot = Snapshot {
             at: SystemTime::now(),
             processes: self.processes.shown(),
@@ -57,6 +60,20 @@ impl Engine {
 
 fn read(probes: Option<&Probes>, tracked: &Tracked) -> Option<Counted> {
     Some(probes?.read(tracked.key?))
+}
+
+/// Takes a sample to count from; whether there is one.
+pub(super) fn begin(tracked: &mut Tracked, probes: Option<&Probes>, targets: &Targets) -> bool {
+    let pid = tracked.observation.process.pid;
+    let before = read(probes, tracked);
+    let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
+    let stood =
+        before.as_ref().map(|before| before.0) == read(probes, tracked).map(|after| after.0);
+    let begun = stood && matches!(sampled, Sampled::Read(_));
+    if begun {
+        update(tracked, probes, targets, before.as_ref(), sampled);
+    }
+    begun
 }
 
 /// Puts what was read into the process's observation.
@@ -88,23 +105,29 @@ fn update(
     });
     if let Some(now) = &state {
         tracked.created_per_second = created_per_second(figures.state.as_deref(), now);
+        tracked.counted = tracked.observation.probes.exact;
     }
     let covered = tracked.watch.has_changed();
     // An idle process keeps its observation: nothing to copy.
     if !counted && !moved && !covered && !replaced {
         return;
     }
-    let differences = match (before, &state, &after) {
-        (Some(before), Some(state), Some(after)) if figures.events.from_start => {
-            planes::compare(before, state, after)
+    let mut differences = match (before, &state, &after) {
+        (Some(before), Some(state), Some(after)) => {
+            planes::compare(&figures.events, before, state, after)
         }
         _ => figures.differences,
     };
+    if let (true, Some(state), Some(after)) = (tracked.observation.probes.batch, &state, &after) {
+        // What the last sample saw will do for the lower bound.
+        let before = before.map_or(&figures.events.goroutines, |before| &before.0);
+        differences.ids = tracked.ids.compare(before, state, &after.0);
+    }
     let events = match after {
         Some((goroutines, gc)) => EventFigures {
-            from_start: figures.events.from_start,
             goroutines,
             gc,
+            ..figures.events
         },
         None => figures.events.clone(),
     };
@@ -135,6 +158,7 @@ fn update(
             state,
             differences,
         },
+        probes: known.probes,
         ended: known.ended,
     });
 }

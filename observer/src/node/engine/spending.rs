@@ -1,122 +1,133 @@
 //! Keeping to the budget, and under the observer's own ceiling.
 
 use std::{
-    collections::HashSet,
-    sync::Arc,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
-use observer_ebpf::ProcessKey;
+use observer_ebpf::{Group, ProcessKey};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Engine;
 use crate::node::{
-    cost::{hot_cost_ns, pair_cost_ns},
-    coverage::{Standing, coverage},
-    observation::Observation,
+    budget::{Cost, Level, Payer},
+    cost,
+    observation::EventFigures,
+    processes::Tracked,
+    targets::Target,
 };
 
 impl Engine {
-    /// Takes hot probes off files that have a process above the budget, and
-    /// sets them again when they have been away for long enough. `read`: the
-    /// figures were not read a moment ago.
+    /// Takes probes on goroutines off files that have a process above the
+    /// budget, and sets them again when they have been away for long enough.
+    /// `read`: the figures were not read a moment ago.
     pub(super) fn keep_budget(&mut self, read: bool) {
         let Some(probes) = &self.probes else { return };
         let now = Instant::now();
-        let mut over = HashSet::new();
+        let mut over = HashMap::<u32, Level>::new();
+        let mut note = |target, level: Level| {
+            let noted = over.entry(target).or_insert(level);
+            *noted = level.min(*noted);
+        };
         for tracked in self.processes.iter_mut() {
             let Some(key) = tracked.key else { continue };
             let seen = tracked.observation.figures.events.goroutines;
             let figures = if read { probes.read(key).0 } else { seen };
             let plan = &tracked.observation.binary.plan;
-            let cost = hot_cost_ns(plan, self.price, &figures);
-            if let Some(share) = self.budget.spent(now, key, cost) {
-                let percent = (share * 1e4).round() / 1e2;
+            let cost = cost::goroutines(plan, self.price, &figures);
+            if let Some(found) = self.budget.spent(now, Payer::Process(key), cost) {
+                let percent = percent(found.share);
                 let file = tracked.observation.process.executable.path.display();
                 tracing::warn!(pid = key.tgid, %file, percent, "probes on goroutines cost more than the budget");
-                over.insert(tracked.target);
+                note(tracked.target, found.within);
             }
+        }
+        for (target, found) in self.budget.ended_over(now) {
+            let percent = percent(found.share);
+            tracing::warn!(
+                target,
+                percent,
+                "probes on goroutines cost short-lived processes more than the budget"
+            );
+            note(target, found.within);
         }
         // Other targets on the same file underneath fire for its processes too.
         if !over.is_empty() {
             for (one, other) in probes.aliases() {
-                if over.contains(&one) || over.contains(&other) {
-                    over.extend([one, other]);
+                let levels = [one, other].map(|target| over.get(&target).copied());
+                if let Some(level) = levels.into_iter().flatten().min() {
+                    over.extend([(one, level), (other, level)]);
                 }
             }
         }
-        for target in over {
-            self.hot_off(now, target);
+        for (target, level) in over {
+            self.lower(now, target, level);
         }
         for target in self.budget.due(now) {
-            self.hot_on(now, target);
+            self.raise(now, target);
         }
     }
 
-    fn hot_off(&mut self, now: Instant, target: u32) {
-        if !self.targets.is_hot(target) {
-            return;
-        }
-        let Some(probes) = &mut self.probes else {
-            return;
+    /// A file may carry no more than that for a while.
+    pub(super) fn lower(&mut self, now: Instant, target: u32, level: Level) {
+        let has_batch = |target: &Target| target.has(Group::Batch);
+        let level = if self.targets.get(target).is_some_and(has_batch) {
+            level
+        } else {
+            Level::None
         };
-        match probes.set_hot(target, false) {
-            Ok(_) => {
-                let away = self.budget.off(now, target);
-                tracing::warn!(target, for_at_least = ?away, "probes on goroutines taken off a file");
-                self.targets.hot(target, None);
-                self.cover(target);
-            }
-            Err(error) => tracing::warn!(%error, "probes on goroutines stay"),
+        if level < self.budget.level(target) {
+            let away = self.budget.off(now, target, level);
+            tracing::warn!(target, ?level, for_at_least = ?away, "probes on goroutines taken off a file");
+            self.set_groups(target);
         }
     }
 
-    fn hot_on(&mut self, now: Instant, target: u32) {
-        let (Some(probes), Some(entry)) = (&mut self.probes, self.targets.get(target)) else {
+    /// A file may carry again what the budget allows.
+    fn raise(&mut self, now: Instant, target: u32) {
+        let Some(entry) = self.targets.get(target) else {
             return;
         };
         // Without probes only the state tells how fast goroutines are created;
         // where there is none, it must be tried.
-        let created_per_second = self
+        let rate = self
             .processes
             .iter_mut()
             .filter(|tracked| tracked.target == target)
             .filter_map(|tracked| tracked.created_per_second)
             .reduce(f64::max);
-        let pair = pair_cost_ns(&entry.binary.plan, self.price);
-        if !self.budget.allows(created_per_second, pair) {
-            return;
-        }
-        match probes.set_hot(target, true) {
-            Ok(since) => {
-                tracing::info!(target, "probes on goroutines set again");
-                self.budget.on(now, target);
-                self.targets.hot(target, since);
-                self.cover(target);
-            }
-            Err(error) => {
-                let away = self.budget.off(now, target);
-                tracing::warn!(%error, again_after = ?away, "probes on goroutines stay off");
-            }
+        let Cost { exact_ns, batch_ns } = cost::of_one(&entry.binary.plan, self.price);
+        let level = if self.budget.allows(rate, exact_ns + batch_ns) {
+            Level::Exact
+        } else if entry.has(Group::Batch) && self.budget.allows(rate, batch_ns) {
+            Level::Batch
+        } else {
+            Level::None
+        };
+        if level > self.budget.level(target) {
+            tracing::info!(target, ?level, "probes on goroutines allowed again");
+            self.budget.on(now, target, level);
+            self.set_groups(target);
         }
     }
 
-    /// Tells a target's processes what is covered now. Whoever lived while
-    /// hot probes were off is no longer known from the start.
-    fn cover(&mut self, target: u32) {
-        let Some(entry) = self.targets.get(target) else {
-            return;
-        };
-        for tracked in self.processes.iter_mut().filter(|it| it.target == target) {
-            let standing = Standing {
-                registered: tracked.key.is_some(),
-                from_start: false,
-            };
-            let mut observation = Observation::clone(&tracked.observation);
-            observation.figures.events.from_start = false;
-            observation.coverage =
-                coverage(&entry.binary, &entry.attachment, standing, &tracked.watch);
-            tracked.observation = Arc::new(observation);
+    /// A process has ended: what it spent lately is its file's, and one that
+    /// was never sampled shows that its file needs every probe.
+    pub(super) fn settle(&mut self, tracked: &Tracked, events: &EventFigures) {
+        let now = Instant::now();
+        let observation = &tracked.observation;
+        let plan = &observation.binary.plan;
+        if let Some(key) = tracked.key {
+            let cost = cost::goroutines(plan, self.price, &events.goroutines);
+            self.budget.ended(now, key, tracked.target, cost);
+        }
+        // Where nothing was hit, it is a child that has executed nothing.
+        let ran = events.goroutines.hits > 0 && observation.binary.state.globals.is_some();
+        if ran && observation.figures.state.is_none() {
+            if let Some(target) = self.targets.get_mut(tracked.target) {
+                target.need.missed(now);
+            }
+            self.set_groups(tracked.target);
         }
     }
 
@@ -133,7 +144,7 @@ impl Engine {
         let clock = clock_gettime(ClockId::ProcessCPUTime);
         let cpu = Duration::new(clock.tv_sec as u64, clock.tv_nsec as u32);
         if let Some(share) = self.ceiling.used(Instant::now(), cpu) {
-            let percent = (share * 1e4).round() / 1e2;
+            let percent = percent(share);
             let interval = self.ceiling.interval();
             tracing::warn!(
                 percent,
@@ -142,4 +153,9 @@ impl Engine {
             );
         }
     }
+}
+
+/// Two digits behind the point.
+fn percent(share: f64) -> f64 {
+    (share * 1e4).round() / 1e2
 }

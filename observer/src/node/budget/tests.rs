@@ -1,0 +1,154 @@
+use std::time::{Duration, Instant};
+
+use observer_ebpf::ProcessKey;
+
+use super::{Budget, Cost, Level, Payer};
+
+const KEY: ProcessKey = ProcessKey { tgid: 7, epoch: 1 };
+const PROCESS: Payer = Payer::Process(KEY);
+
+fn after(began: Instant, seconds: f64) -> Instant {
+    began + Duration::from_secs_f64(seconds)
+}
+
+/// That many seconds in probes on each goroutine, and on batches.
+fn cost(exact: f64, batch: f64) -> Cost {
+    Cost {
+        exact_ns: exact * 1e9,
+        batch_ns: batch * 1e9,
+    }
+}
+
+#[test]
+fn one_window_above_is_a_burst_two_are_a_load() {
+    let (mut budget, t) = (Budget::new(1.0), Instant::now());
+    let mut spent = |at, seconds| budget.spent(after(t, at), PROCESS, cost(seconds, 0.0));
+    assert_eq!(spent(0.0, 0.0), None);
+    assert_eq!(spent(1.0, 0.02), None);
+    assert_eq!(spent(2.0, 0.021), None);
+    assert_eq!(spent(3.0, 0.041), None);
+    let share = spent(4.0, 0.061).unwrap().share;
+    assert!((share - 0.02).abs() < 1e-9);
+}
+
+#[test]
+fn ten_times_the_budget_is_too_much_at_once() {
+    let (mut budget, t) = (Budget::new(1.0), Instant::now());
+    budget.spent(t, PROCESS, cost(0.0, 0.0));
+    assert!(
+        budget
+            .spent(after(t, 1.0), PROCESS, cost(0.11, 0.0))
+            .is_some()
+    );
+}
+
+#[test]
+fn a_load_is_found_within_three_seconds_whenever_it_begins() {
+    for begin in 0..100_u8 {
+        let begin = f64::from(begin) / 100.0;
+        let (mut budget, t) = (Budget::new(1.0), Instant::now());
+        let found = (0..5).find(|second| {
+            // A sample may come a little early.
+            let at = (f64::from(*second) - 0.05).max(0.0);
+            let spent = (at - begin).max(0.0) * 0.0101;
+            budget
+                .spent(after(t, at), PROCESS, cost(spent, 0.0))
+                .is_some()
+        });
+        let found = found.map(|second: i32| f64::from(second) - 0.05 - begin);
+        assert!(found.is_some_and(|took| took <= 3.0), "{begin}: {found:?}");
+    }
+}
+
+#[test]
+fn as_much_goes_as_must() {
+    for (exact, batch, within) in [
+        (0.2, 0.009, Level::Batch),
+        (0.5, 0.02, Level::None),
+        (0.0, 0.2, Level::None),
+    ] {
+        let (mut budget, t) = (Budget::new(1.0), Instant::now());
+        budget.spent(t, PROCESS, cost(0.0, 0.0));
+        let over = budget.spent(after(t, 1.0), PROCESS, cost(exact, batch));
+        assert_eq!(over.map(|over| over.within), Some(within));
+    }
+}
+
+#[test]
+fn what_ends_at_once_is_the_files() {
+    let (mut budget, t) = (Budget::new(1.0), Instant::now());
+    let key = |tgid| ProcessKey { tgid, epoch: 1 };
+    for second in 0..3 {
+        let now = after(t, f64::from(second));
+        for tgid in 0..10 {
+            budget.ended(now, key(second * 10 + tgid), 3, cost(0.002, 0.000_1));
+        }
+        let over = budget.ended_over(now);
+        assert_eq!(over.is_empty(), second < 2, "{second}: {over:?}");
+    }
+    // Of what it had paid while it lived no more is asked.
+    budget.spent(after(t, 3.0), PROCESS, cost(5.0, 0.0));
+    budget.ended(after(t, 3.5), KEY, 3, cost(5.001, 0.0));
+    assert!(budget.ended_over(after(t, 4.0)).is_empty());
+    assert!(budget.ended_over(after(t, 5.0)).is_empty());
+}
+
+#[test]
+fn short_intervals_are_put_together() {
+    let (mut budget, t) = (Budget::new(1.0), Instant::now());
+    budget.spent(t, PROCESS, cost(0.0, 0.0));
+    // Half a window's budget ten times over, within a tenth of a second.
+    for at in [0.1, 0.5, 1.0, 2.0] {
+        let over = budget.spent(after(t, at), PROCESS, cost(0.05, 0.0));
+        assert_eq!(over, None, "{at}");
+    }
+}
+
+#[test]
+fn an_idle_process_is_never_over() {
+    let (mut budget, t) = (Budget::new(1.0), Instant::now());
+    for second in 0..100 {
+        let now = after(t, f64::from(second));
+        assert_eq!(budget.spent(now, PROCESS, cost(5.0, 1.0)), None);
+    }
+}
+
+#[test]
+fn absence_doubles_up_to_ten_minutes_and_is_forgiven() {
+    let (mut budget, mut now) = (Budget::new(1.0), Instant::now());
+    for expected in [60, 120, 240, 480, 600, 600] {
+        let away = budget.off(now, 1, Level::None);
+        assert_eq!(away, Duration::from_secs(expected));
+        assert_eq!(budget.level(1), Level::None);
+        let early = now + Duration::from_secs(expected - 1);
+        assert!(budget.due(early).is_empty());
+        now += Duration::from_secs(expected);
+        assert_eq!(budget.due(now), [1]);
+        budget.on(now, 1, Level::Exact);
+        assert_eq!(budget.level(1), Level::Exact);
+        assert!(budget.due(now + Duration::from_secs(9999)).is_empty());
+        now += Duration::from_secs(2);
+    }
+    now += Duration::from_secs(600);
+    let away = budget.off(now, 1, Level::Batch);
+    assert_eq!(away, Duration::from_secs(60));
+}
+
+#[test]
+fn a_known_rate_keeps_probes_away() {
+    let budget = Budget::new(1.0);
+    assert!(budget.allows(None, 1_200.0));
+    assert!(budget.allows(Some(8_000.0), 1_200.0));
+    assert!(!budget.allows(Some(9_000.0), 1_200.0));
+}
+
+#[test]
+fn what_ended_is_forgotten() {
+    let (mut budget, now) = (Budget::new(1.0), Instant::now());
+    budget.spent(now, PROCESS, cost(0.0, 0.0));
+    budget.ended(now, ProcessKey { tgid: 8, epoch: 1 }, 1, cost(1.0, 0.0));
+    budget.off(now, 1, Level::None);
+    budget.keep(|_| false);
+    budget.forget(|_| false);
+    assert!(budget.accounts.is_empty() && budget.files.is_empty() && budget.ended.is_empty());
+}

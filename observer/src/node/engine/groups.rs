@@ -1,0 +1,202 @@
+//! Which groups of probes on goroutines stand on which file.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use observer_ebpf::Group;
+
+use super::{Engine, GoroutineProbes, sampling};
+use crate::node::{
+    budget::Level,
+    coverage::{Standing, coverage},
+    observation::Observation,
+    planes::Ids,
+};
+
+/// A program that begins takes some milliseconds until it can be sampled.
+const SOON: Duration = Duration::from_millis(8);
+/// How often it is tried.
+const TRIES: u32 = 5;
+
+/// Processes that began before the probes on every goroutine were back: read
+/// at once, lest they end before the next sample.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newcomers {
+    due: Instant,
+    tries: u32,
+}
+
+/// What is known of a file's processes.
+#[derive(Clone, Copy)]
+struct Processes {
+    /// The state of all.
+    all_known: bool,
+    /// One has been there for a while and is not known.
+    one_unknown: bool,
+}
+
+impl Engine {
+    /// Lets probes on every goroutine leave where the state tells as much, and
+    /// brings them back where it does not.
+    pub(super) fn keep_groups(&mut self) {
+        if self.goroutine_probes == GoroutineProbes::Always {
+            return;
+        }
+        let Some(probes) = &self.probes else { return };
+        let now = Instant::now();
+        let mut files = HashMap::<u32, Processes>::new();
+        for tracked in self.processes.iter_mut() {
+            let known = tracked.watch.is_known();
+            let file = files.entry(tracked.target).or_insert(Processes {
+                all_known: true,
+                one_unknown: false,
+            });
+            file.all_known &= known;
+            file.one_unknown |= !known && tracked.watch.is_old();
+        }
+        // Targets on one file underneath fire for each other's processes.
+        for (one, other) in probes.aliases() {
+            let pair = [one, other].map(|target| files.get(&target).copied());
+            let both = pair.into_iter().flatten().reduce(|a, b| Processes {
+                all_known: a.all_known && b.all_known,
+                one_unknown: a.one_unknown || b.one_unknown,
+            });
+            if let Some(both) = both {
+                files.extend([(one, both), (other, both)]);
+            }
+        }
+        let mut changed = Vec::new();
+        for (number, target) in self.targets.iter_mut() {
+            let was = target.need.is_exact();
+            match files.get(&number) {
+                _ if !target.has(Group::Batch) => {}
+                Some(processes) if processes.all_known => target.need.known(now),
+                Some(processes) if !processes.one_unknown => {}
+                // Nothing runs it: what runs it next is to be seen whole.
+                Some(_) | None => target.need.unknown(now),
+            }
+            if target.need.is_exact() != was {
+                changed.push(number);
+            }
+        }
+        for target in changed {
+            self.set_groups(target);
+        }
+    }
+
+    /// Sets and takes away what the need and the budget say.
+    pub(super) fn set_groups(&mut self, target: u32) {
+        let level = self.budget.level(target);
+        let Some(entry) = self.targets.get(target) else {
+            return;
+        };
+        let stands = entry.groups();
+        let exact = level >= Level::Exact && entry.need.is_exact();
+        let wanted = [
+            (Group::Batch, level >= Level::Batch, stands.batch),
+            (Group::Exact, exact, stands.exact),
+        ];
+        let wanted = wanted.map(|(group, on, stands)| (group, on && entry.has(group), stands));
+        let mut changed = false;
+        for (group, on, _) in wanted.into_iter().filter(|(_, on, stands)| on != stands) {
+            let Some(probes) = &mut self.probes else {
+                return;
+            };
+            match probes.set_group(target, group, on) {
+                Ok(since) => {
+                    tracing::debug!(target, ?group, on, "probes on goroutines changed");
+                    self.targets.stands(target, group, since);
+                    changed = true;
+                }
+                Err(error) => {
+                    let below = match group {
+                        Group::Exact => Level::Batch,
+                        _ => Level::None,
+                    };
+                    let away = self.budget.off(Instant::now(), target, below);
+                    tracing::warn!(%error, again_after = ?away, "probes on goroutines stay as they are");
+                }
+            }
+        }
+        if changed {
+            self.cover(target);
+        }
+    }
+
+    /// Tells a target's processes what stands and what is covered now. Whoever
+    /// lived while goroutines were not counted is no longer known from the start.
+    fn cover(&mut self, target: u32) {
+        let Some(entry) = self.targets.get(target) else {
+            return;
+        };
+        let groups = entry.groups();
+        for tracked in self.processes.iter_mut().filter(|it| it.target == target) {
+            let was = tracked.observation.probes;
+            let mut observation = Observation::clone(&tracked.observation);
+            let figures = &mut observation.figures;
+            if groups.exact != was.exact {
+                figures.events.from_start = false;
+                figures.differences.created = None;
+                tracked.counted = false;
+            }
+            if groups.batch != was.batch {
+                figures.differences.ids = None;
+                tracked.ids = Ids::default();
+            }
+            let standing = Standing {
+                registered: tracked.key.is_some(),
+                from_start: figures.events.from_start,
+            };
+            observation.probes = groups;
+            observation.coverage =
+                coverage(&entry.binary, &entry.attachment, standing, &tracked.watch);
+            tracked.observation = std::sync::Arc::new(observation);
+        }
+    }
+
+    /// A program begins: where goroutines of its file are not counted, they
+    /// are from now on.
+    pub(super) fn newcomer(&mut self, target: u32) {
+        let now = Instant::now();
+        let Some(entry) = self.targets.get_mut(target) else {
+            return;
+        };
+        if entry.need.is_exact() {
+            return;
+        }
+        entry.need.unknown(now);
+        self.set_groups(target);
+        self.newcomers = Some(Newcomers {
+            due: now + SOON,
+            tries: TRIES,
+        });
+    }
+
+    /// When to look at newcomers.
+    pub(super) fn newcomers_due(&self) -> Option<Instant> {
+        self.newcomers.map(|newcomers| newcomers.due)
+    }
+
+    /// Samples processes that began before they were counted, from where they
+    /// are on; a sample that something was counted in meanwhile is no beginning.
+    pub(super) fn sample_newcomers(&mut self) {
+        let now = Instant::now();
+        let Some(newcomers) = self.newcomers.filter(|newcomers| newcomers.due <= now) else {
+            return;
+        };
+        let mut left = false;
+        for tracked in self.processes.iter_mut() {
+            let figures = &tracked.observation.figures;
+            let sampled = figures.state.is_some() || figures.events.from_start;
+            if !sampled && tracked.observation.probes.exact && !tracked.watch.is_old() {
+                left |= !sampling::begin(tracked, self.probes.as_ref(), &self.targets);
+            }
+        }
+        self.newcomers = (left && newcomers.tries > 1).then(|| Newcomers {
+            due: Instant::now() + SOON,
+            tries: newcomers.tries - 1,
+        });
+    }
+}

@@ -1,0 +1,252 @@
+//! Goroutines as probes count them and as the runtime's state tells, and which
+//! of the two is needed.
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use observer_tests::{
+    Observer, Process, Workload, metrics,
+    observer::{SETTLED, Site, changed, sites},
+    paths::{self, GO, VERSIONS, fixture},
+    wait,
+};
+use serde::Deserialize;
+
+/// An observer that decides itself which probes it needs.
+fn auto() -> Observer {
+    let mut command = Command::new(paths::observer());
+    command.env("OBSERVER_GOROUTINE_PROBES", "auto");
+    Observer::start_as(command)
+}
+
+/// They stay for a minute where a program begins just when they have left.
+const LEAVE: Duration = Duration::from_secs(90);
+
+/// The process once nothing but batches is counted.
+fn without_exact(observer: &Observer, pid: u32) -> Process {
+    wait::until("probes on each goroutine to leave", LEAVE, || {
+        observer
+            .process(pid)
+            .filter(|p| p.probes.batch && !p.probes.exact)
+    })
+}
+
+fn difference(observer: &Observer, pid: u32, figure: &str) -> Option<f64> {
+    let labels = [format!("pid=\"{pid}\""), format!("figure=\"{figure}\"")];
+    metrics::sum(
+        &observer.metrics(),
+        "observer_planes_difference",
+        &labels.each_ref().map(String::as_str),
+    )
+}
+
+fn exercise(w: &mut Workload) {
+    for command in ["burst 1000 20", "goexit 10", "locked 5", "hold 25", "gc 2"] {
+        w.run(command);
+    }
+}
+
+/// What is wrong with a process that has just done something. `whole`: it
+/// began under observation.
+fn compare(observer: &Observer, w: &mut Workload, seen: &Process, whole: bool) -> Vec<String> {
+    let said = w.report();
+    let pid = seen.pid;
+    let mut wrong = Vec::new();
+    let mut check = |right: bool, what: String| {
+        if !right {
+            wrong.push(what);
+        }
+    };
+    let ever = (said.created, said.exited);
+    check(
+        seen.figures.ever == Some(ever),
+        format!("the program {ever:?}, the observer {:?}", seen.figures.ever),
+    );
+    check(
+        seen.figures.goroutines == Some(said.goroutines),
+        format!(
+            "live: {} and {:?}",
+            said.goroutines, seen.figures.goroutines
+        ),
+    );
+    for (figure, coverage) in seen.coverage.iter().filter(|(_, c)| !c.covered) {
+        check(false, format!("{figure} is not covered: {coverage:?}"));
+    }
+    for (figure, compared) in [
+        ("goroutine_ids", true),
+        ("gc_cycles", whole),
+        ("pause_total", whole),
+    ] {
+        let found = difference(observer, pid, figure);
+        check(
+            found == compared.then_some(0.0),
+            format!("{figure}: difference {found:?}"),
+        );
+    }
+    wrong
+}
+
+/// Every version, exact from the state, with nothing but batches counted.
+fn figures_stay_exact(observer: &Observer, variants: &[&str]) {
+    let mut programs: Vec<_> = VERSIONS
+        .into_iter()
+        .flat_map(|version| variants.iter().map(move |variant| (version, *variant)))
+        .map(|(version, variant)| {
+            let path = fixture("workload", version, variant);
+            // The first is found running, the second begins under observation.
+            let known = Workload::start(&path);
+            observer.attached(known.pid);
+            (
+                format!("{version} {variant}"),
+                [known, Workload::start(&path)],
+            )
+        })
+        .collect();
+    let all = |programs: &[(String, [Workload; 2])]| -> Vec<Process> {
+        let pids = programs.iter().flat_map(|(_, pair)| pair.each_ref());
+        pids.map(|w| without_exact(observer, w.pid)).collect()
+    };
+    let before = all(&programs);
+    for (_, pair) in &mut programs {
+        pair.iter_mut().for_each(exercise);
+    }
+    thread::sleep(SETTLED);
+    let after = all(&programs);
+    let mut wrong = Vec::new();
+    for ((name, pair), seen) in programs.iter_mut().zip(after.chunks(2)) {
+        for ((w, seen), whole) in pair.iter_mut().zip(seen).zip([false, true]) {
+            let found = compare(observer, w, seen, whole).into_iter();
+            wrong.extend(found.map(|found| format!("{name}: {found}")));
+        }
+    }
+    for (before, after) in before.iter().zip(&after) {
+        if after.probes.counted.created != before.probes.counted.created {
+            wrong.push(format!("{}: hits of probes that are off", after.process));
+        }
+        if after.probes.counted.batches < before.probes.counted.batches + 1000 / 16 {
+            wrong.push(format!("{}: batches are not counted", after.process));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn figures_stay_exact_without_a_probe_on_each_goroutine() {
+    figures_stay_exact(&auto(), &["default", "piestripped"]);
+}
+
+/// The sites of a file hit by each goroutine.
+fn exact_sites(all: &[Site]) -> Vec<Site> {
+    let exact = all.iter().filter(|site| site.kind.contains("Goroutine"));
+    exact.cloned().collect()
+}
+
+#[test]
+fn they_are_gone_from_the_text_and_come_back_for_a_newcomer() {
+    let path = fixture("workload", GO, "default");
+    let exact = exact_sites(&sites(&path));
+    let observer = auto();
+    let mut w = Workload::start(&path);
+    without_exact(&observer, w.pid);
+    let gone = || changed(w.pid, &path, &exact) == 0;
+    assert!(wait::comes_true(Duration::from_secs(3), gone), "restored");
+
+    let mut newcomer = Workload::start(&path);
+    let back = observer.attached(w.pid);
+    assert!(
+        wait::comes_true(Duration::from_secs(2), || {
+            changed(w.pid, &path, &exact) == exact.len()
+        }),
+        "{back:?}"
+    );
+    let since = Instant::now();
+    let mut ever = (0, 0);
+    for round in 0.. {
+        for w in [&mut w, &mut newcomer] {
+            w.run("burst 200 0");
+            let said = w.report();
+            let seen = observer.settled(w.pid);
+            let said = (said.created, said.exited);
+            assert_eq!(seen.figures.ever, Some(said), "round {round}");
+        }
+        let now = observer.process(w.pid).expect("it is listed");
+        let total = now.figures.ever.expect("it is known");
+        assert!(
+            total.0 >= ever.0 && total.1 >= ever.1,
+            "{total:?} < {ever:?}"
+        );
+        ever = total;
+        if !now.probes.exact {
+            break;
+        }
+        assert!(since.elapsed() < LEAVE, "they stay on");
+    }
+    let stayed = since.elapsed();
+    assert!(stayed > Duration::from_secs(50), "only {stayed:?}");
+}
+
+/// What `parent` says of its children.
+#[derive(Deserialize)]
+struct Truth {
+    children: u64,
+    created: u64,
+    exited: u64,
+}
+
+/// A program ended when dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_lives_shortly_is_exact_beside_what_lives_long() {
+    let observer = auto();
+    let child = fixture("short", GO, "default");
+    let known = Ended(
+        Command::new(&child)
+            .args(["1", "1h"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("short"),
+    );
+    without_exact(&observer, known.0.id());
+    let mut parent = Command::new(fixture("parent", GO, "default"))
+        .args(["200", "4"])
+        .arg(&child)
+        .args(["20", "50ms"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("parent");
+    let mut seen = BTreeMap::new();
+    let mut collect = || {
+        let all = observer.processes().into_iter();
+        let children = all.filter(|p| p.process.starts_with("short-") && p.pid != known.0.id());
+        seen.extend(children.map(|p| (p.pid, p)));
+    };
+    while parent.try_wait().expect("parent's status").is_none() {
+        collect();
+        thread::sleep(Duration::from_millis(500));
+    }
+    thread::sleep(SETTLED);
+    collect();
+    let output = parent.wait_with_output().expect("parent's output");
+    let truth: Truth = serde_json::from_slice(&output.stdout).expect("parent's truth");
+    let ever = seen.values().filter_map(|p| p.figures.ever);
+    let sum = ever.fold((0, 0), |sum, ever| (sum.0 + ever.0, sum.1 + ever.1));
+    assert_eq!(
+        (seen.len() as u64, sum),
+        (truth.children, (truth.created, truth.exited)),
+        "children, created and exited"
+    );
+    let known = observer.process(known.0.id()).expect("it is listed");
+    assert!(known.probes.exact, "more will follow");
+}
