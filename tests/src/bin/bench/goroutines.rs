@@ -74,12 +74,13 @@ impl Spin {
         serde_json::from_str(&line).expect("spin's round")
     }
 
-    /// Turns in a loop that make [`RATE`] goroutines fill a second.
+    /// Turns in a loop that make [`RATE`] goroutines fill a second of one CPU,
+    /// whoever else uses it.
     fn calibrate(&mut self) -> u32 {
         const TRIED: u32 = 20_000;
         let each = median((0..9).map(|_| {
             let round = self.round(ROUND_MS, TRIED, 0);
-            round.ns / round.goroutines
+            round.cpu_ns / round.goroutines
         }));
         (f64::from(TRIED) * 1e9 / f64::from(RATE) / each) as u32
     }
