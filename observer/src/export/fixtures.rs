@@ -115,6 +115,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
             comm: "server".to_owned(),
             container: None,
             cgroup_id: Some(7),
+            forked: false,
         },
         binary: Arc::new(binary("go1.26.8")),
         coverage: Coverage(
