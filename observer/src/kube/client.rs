@@ -25,11 +25,11 @@ pub enum ClientError {
     NoConfiguration,
     /// The pod's environment does not hold together.
     #[error(
-        "the pod's configuration of the API server cannot be used: {0}; check that the service account's token is mounted (automountServiceAccountToken)"
+        "the pod's configuration of the API server cannot be used; check that the service account's token and certificate authority are mounted (automountServiceAccountToken)"
     )]
     InCluster(#[source] InClusterError),
     /// The kubeconfig does not hold together.
-    #[error("the kubeconfig {} cannot be used: {error}", file.to_string_lossy())]
+    #[error("the kubeconfig {} cannot be used", file.to_string_lossy())]
     Kubeconfig {
         /// What `KUBECONFIG` names.
         file: OsString,
@@ -38,7 +38,7 @@ pub enum ClientError {
         error: KubeconfigError,
     },
     /// The client could not be made of the configuration.
-    #[error("the client of the API server cannot be made: {0}")]
+    #[error("the client of the API server cannot be made")]
     Client(#[source] kube::Error),
 }
 

@@ -8,6 +8,7 @@
 mod best;
 mod budget;
 mod ceiling;
+mod cluster;
 mod cost;
 mod coverage;
 mod engine;
@@ -18,6 +19,7 @@ mod processes;
 mod targets;
 mod watch;
 
+pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Workload};
 pub use cost::cost_ns;
 pub use engine::{Limits, Node, Snapshots, StartError};
 pub use observation::{
