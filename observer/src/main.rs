@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
-    inspect,
+    inspect, kube,
     node::{self, Limits, Node, Snapshots},
     probe::{self, LinkMode, LoadOptions, Probes},
     serve,
@@ -31,6 +31,9 @@ use tokio::{
 
 /// How long requests in flight may go on after the signal to end.
 const GRACE: Duration = Duration::from_millis(500);
+/// What the client of the API server would say at each try, the observer says
+/// once when it begins and once when it ends.
+const DEFAULT_FILTER: &str = "info,kube_client=off,kube_runtime=off";
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -65,6 +68,12 @@ fn node(settings: &NodeSettings) -> Result<()> {
     })?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    let cluster = runtime.block_on(cluster(settings))?;
 
     raise_file_limit();
     let (mut probes, missing) = load(settings.link);
@@ -80,11 +89,14 @@ fn node(settings: &NodeSettings) -> Result<()> {
     let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;
     tracing::info!(%address, interval = ?settings.interval, "observing");
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the async runtime")?;
+    let snapshots = match cluster {
+        Some((client, node)) => {
+            let _within = runtime.enter();
+            let pods = kube::watch_pods(client, &node);
+            kube::attribute(snapshots, pods, node, settings.host_processes)
+        }
+        None => snapshots,
+    };
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
         Some(Table::start(snapshots.clone(), address, table_quit)?)
@@ -104,6 +116,22 @@ fn node(settings: &NodeSettings) -> Result<()> {
     }
     runtime.shutdown_timeout(GRACE);
     served.context("the HTTP server failed")
+}
+
+/// The API server's client and this node's name, where Kubernetes is asked.
+async fn cluster(settings: &NodeSettings) -> Result<Option<(::kube::Client, String)>> {
+    let on = match settings.kube {
+        When::On => true,
+        When::Off => false,
+        When::Auto => kube::is_in_cluster(),
+    };
+    if !on {
+        return Ok(None);
+    }
+    let node = settings.node_name()?.to_owned();
+    let client = kube::connect().await?;
+    tracing::info!(%node, "asking the API server for the pods of this node");
+    Ok(Some((client, node)))
 }
 
 /// The live table, on a thread of its own.
@@ -199,7 +227,7 @@ async fn ended(quit: oneshot::Receiver<()>) {
 
 fn start_log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_FILTER));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

@@ -92,6 +92,51 @@ pub struct NodeSettings {
     /// to 100). Above it, figures are read less often: up to 8 times the interval.
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent, env = "OBSERVER_CPU_CEILING")]
     pub cpu_ceiling: f64,
+
+    /// Whether to ask the Kubernetes API server which pods run on this node:
+    /// auto does where the observer runs in a pod with a service account.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "OBSERVER_KUBE"
+    )]
+    pub kube: When,
+
+    /// This node's name in Kubernetes; needed to ask for its pods.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    pub node_name: Option<String>,
+
+    /// With Kubernetes, include processes outside pods; without it all are.
+    #[arg(long, env = "OBSERVER_HOST_PROCESSES")]
+    pub host_processes: bool,
+}
+
+impl NodeSettings {
+    /// This node's name, which goes into a selector as it is.
+    pub fn node_name(&self) -> Result<&str, NodeNameError> {
+        let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+        match self.node_name.as_deref() {
+            None | Some("") => Err(NodeNameError::Missing),
+            Some(name) if name.len() <= 253 && name.chars().all(valid) => Ok(name),
+            Some(name) => Err(NodeNameError::Invalid(name.to_owned())),
+        }
+    }
+}
+
+/// The node's name cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeNameError {
+    /// There is none.
+    #[error(
+        "the name of this node is not known; set --node-name, or NODE_NAME from the pod's field spec.nodeName, or run with --kube off"
+    )]
+    Missing,
+    /// No node can have it.
+    #[error(
+        "{0:?} is no name of a node; expected it as kubectl get nodes shows it: lower-case letters, digits, - and ."
+    )]
+    Invalid(String),
 }
 
 /// Settings of `observer inspect`.
@@ -206,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn the_nodes_name_is_one_that_a_node_can_have() {
+        let named = |name: &str| node(&["--node-name", name]).unwrap();
+        let settings = named("node-1.example");
+        assert_eq!(settings.node_name().unwrap(), "node-1.example");
+        for (name, expected) in [
+            ("", "spec.nodeName"),
+            ("a,metadata.name=b", "kubectl get nodes"),
+            ("Node", "kubectl get nodes"),
+        ] {
+            let error = named(name).node_name().unwrap_err().to_string();
+            assert!(error.contains(expected), "{name:?}: {error}");
+        }
+    }
+
+    #[test]
     fn bad_settings_name_the_setting_and_what_was_expected() {
         for (args, expected) in [
             (["--interval", "0s"], "between 10ms and 1h"),
@@ -217,6 +277,7 @@ mod tests {
             (["--probe-budget", "101"], "above 0 and up to 100"),
             (["--cpu-ceiling", "little"], "--cpu-ceiling"),
             (["--goroutine-probes", "never"], "auto, always"),
+            (["--kube", "maybe"], "auto"),
         ] {
             let error = node(&args).unwrap_err();
             assert!(error.contains(expected), "{args:?}: {error}");

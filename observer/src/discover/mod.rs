@@ -29,7 +29,7 @@ pub use self::{
     clock::{boot_time, started, started_monotonic_ns, tick},
     error::DiscoverError,
     executable::{executable, open_executable},
-    process::{alive, process},
+    process::{alive, has_only_forked, process},
     scan::pids,
 };
 
@@ -50,6 +50,10 @@ pub struct Process {
     pub container: Option<Container>,
     /// Its cgroup in the unified hierarchy as the kernel numbers it, where there is one.
     pub cgroup_id: Option<u64>,
+    /// Whether it has run no program of its own since it was forked: a child on
+    /// its way to an exec. What a container's runtime does in a container before
+    /// the container's program (`runc init`) is such a process.
+    pub forked: bool,
 }
 
 /// The file a process runs.

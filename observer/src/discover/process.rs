@@ -10,6 +10,8 @@ use super::{
 
 /// The longest name given as a label, in characters.
 const MAX_NAME: usize = 64;
+/// `PF_FORKNOEXEC`, which the kernel sets at a fork and takes away at an exec.
+const FORK_NO_EXEC: u32 = 0x40;
 
 impl Process {
     /// What to call it: the executable's base name, the task's name where there
@@ -91,6 +93,7 @@ pub fn process(pid: u32) -> Result<Process, DiscoverError> {
         comm: stat.comm,
         container: cgroup::container(&groups),
         cgroup_id: cgroup::unified(&groups).and_then(hierarchy::id),
+        forked: stat.flags & FORK_NO_EXEC != 0,
     })
 }
 
@@ -100,6 +103,13 @@ pub fn alive(pid: u32, start_ticks: u64) -> bool {
     Entry::open(pid)
         .and_then(|entry| entry.stat())
         .is_ok_and(|stat| stat.starttime == start_ticks && !ended(&stat))
+}
+
+/// Whether the process has run no program of its own since it was forked.
+pub fn has_only_forked(pid: u32) -> bool {
+    Entry::open(pid)
+        .and_then(|entry| entry.stat())
+        .is_ok_and(|stat| stat.flags & FORK_NO_EXEC != 0)
 }
 
 /// The last number of a line of `/proc/PID/status`. procfs would read all

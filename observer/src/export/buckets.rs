@@ -43,6 +43,14 @@ impl Reduced {
 }
 
 impl Reduced {
+    /// Adds what another counted.
+    pub(super) fn join(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count = count.saturating_add(more);
+        }
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+    }
+
     /// Adds one of the runtime's own histograms. Its bounds are finer than the
     /// reduced ones and meet each of them, so every bucket falls into one. The
     /// runtime keeps no sum: what is added is the least it can be.

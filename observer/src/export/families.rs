@@ -5,10 +5,11 @@
 
 use super::{
     buckets::Reduced,
+    cluster_families,
     group::Group,
     node_families,
     sink::{Sink, Value, seconds},
-    state_families,
+    state_families, states,
     stops::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
 };
 use crate::{
@@ -357,6 +358,7 @@ pub fn all() -> impl Iterator<Item = &'static Family> {
         .iter()
         .chain(&state_families::FAMILIES)
         .chain(&node_families::FAMILIES)
+        .chain(&cluster_families::FAMILIES)
 }
 
 /// The runtime's own histogram where every process has one, else what probes counted.
@@ -367,7 +369,7 @@ fn stop_times(
     of: fn(&Stops) -> Option<&TimeHistogram>,
     sink: &mut Sink,
 ) {
-    if let Some(reduced) = state_families::reduced(group, |state| of(&state.stops)) {
+    if let Some(reduced) = states::reduced(group, |state| of(&state.stops)) {
         sink.histogram(&reduced);
     } else if group.is_exact(figure) {
         sink.histogram(counted);

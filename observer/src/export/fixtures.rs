@@ -13,8 +13,8 @@ use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
     gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
     node::{
-        Coverage, EventFigures, Figures, Groups, Health, Missing, Observation, Snapshot,
-        StateSample,
+        Cluster, Coverage, EventFigures, Figures, Groups, Health, Missing, Observation, Place, Pod,
+        PodContainer, Snapshot, StateSample,
     },
     runtime,
 };
@@ -118,6 +118,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
             comm: "server".to_owned(),
             container: None,
             cgroup_id: Some(7),
+            forked: false,
         }),
         binary: Arc::new(binary("go1.26.8")),
         coverage: Coverage(Arc::new(
@@ -233,5 +234,28 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
         at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
         processes: processes.into_iter().map(Arc::new).collect(),
         health,
+        cluster: None,
+    })
+}
+
+/// The snapshot with one of its processes in a pod.
+pub(crate) fn in_a_pod(snapshot: Arc<Snapshot>, which: usize) -> Arc<Snapshot> {
+    let pod = Arc::new(Pod {
+        namespace: "shop".to_owned(),
+        name: "old-0".to_owned(),
+        uid: "8d0c6f2e-4a1b-4c3d-9e5f-0123456789ab".to_owned(),
+        node: "node-a".to_owned(),
+        workload: None,
+    });
+    let name = "server".to_owned();
+    let mut places = vec![Place::Host; snapshot.processes.len()];
+    places[which] = Place::Container(Arc::new(PodContainer { pod, name }));
+    let cluster = Some(Arc::new(Cluster {
+        places,
+        ..Cluster::default()
+    }));
+    Arc::new(Snapshot {
+        cluster,
+        ..Arc::unwrap_or_clone(snapshot)
     })
 }

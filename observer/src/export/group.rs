@@ -11,7 +11,9 @@ use super::buckets::Reduced;
 use crate::{
     discover::Process,
     gobinary::{Figure, Reason},
-    node::{Differences, Groups, Observation, Snapshot, StateSample, cost_ns},
+    node::{
+        Differences, Groups, Observation, Place, PodContainer, Snapshot, StateSample, cost_ns,
+    },
     probe::HitCost,
 };
 
@@ -41,10 +43,18 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The series a process belongs to. Without Kubernetes a container has no
-    /// name, so its id stands there, and each process is a series of its own.
-    fn of(observation: &Observation) -> Self {
-        let process = &observation.process;
+    /// The series a process belongs to, where it has one. A pod's container is
+    /// one series. Outside a pod a container has no name, so its id stands
+    /// there, and each process is a series of its own.
+    fn of(observation: &Observation, place: &Place) -> Option<Self> {
+        match place {
+            Place::Host => Some(Self::of_host(&observation.process)),
+            Place::Container(container) => Some(Self::of_container(container)),
+            Place::LeftOut | Place::Unknown | Place::Uncounted(_) => None,
+        }
+    }
+
+    fn of_host(process: &Process) -> Self {
         Self {
             namespace: String::new(),
             pod: String::new(),
@@ -55,6 +65,16 @@ impl Key {
                 .unwrap_or_default(),
             process: label(&process_name(process)),
             pid: process.pid.to_string(),
+        }
+    }
+
+    fn of_container(container: &PodContainer) -> Self {
+        Self {
+            namespace: label(&container.pod.namespace),
+            pod: label(&container.pod.name),
+            container: label(&container.name),
+            process: String::new(),
+            pid: String::new(),
         }
     }
 }
@@ -161,7 +181,6 @@ impl Group {
     }
 
     fn add(&mut self, observation: &Observation) {
-        let events = &observation.figures.events;
         self.versions.insert(label(&observation.binary.version));
         let minor = observation.binary.release.map(|release| release.minor);
         self.oldest_minor = self.oldest_minor.zip(minor).map(|(a, b)| a.min(b));
@@ -193,6 +212,31 @@ impl Group {
         if sample.is_none() {
             self.states = None;
         }
+        self.add_events(observation);
+    }
+
+    /// Adds what a process that has ended is known to have counted. What is not
+    /// known of it, it does not take from the others: it was over before it was
+    /// sampled, or ran a release that keeps less, and that will stay so.
+    fn add_ended(&mut self, observation: &Observation) {
+        let known = |value: Option<u64>| Some(value.unwrap_or_default());
+        self.created = plus(self.created, known(observation.created()));
+        self.exited = plus(self.exited, known(observation.exited()));
+        self.completed = plus(self.completed, known(observation.cycles()));
+        self.forced = plus(self.forced, known(observation.forced_cycles()));
+        let (total_ns, cycles) = observation.pauses().unwrap_or_default();
+        self.pauses = self
+            .pauses
+            .map(|sum| (sum.0.saturating_add(total_ns), sum.1.saturating_add(cycles)));
+        let sample = observation.state().and(observation.figures.state.clone());
+        if let (Some(states), Some(sample)) = (&mut self.states, sample) {
+            states.push((sample, false));
+        }
+        self.add_events(observation);
+    }
+
+    fn add_events(&mut self, observation: &Observation) {
+        let events = &observation.figures.events;
         let differences = match observation.ended {
             None => observation.figures.differences,
             // Whatever was under way at its last sample has ended since.
@@ -255,14 +299,23 @@ fn plus(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
 pub(super) fn groups(snapshot: &Snapshot) -> (BTreeMap<Key, Group>, u64) {
     let mut groups = BTreeMap::<Key, Group>::new();
     let mut left_out = 0;
-    let (living, ended): (Vec<_>, Vec<_>) = snapshot
-        .processes
-        .iter()
-        .partition(|process| process.ended.is_none());
-    for observation in living.into_iter().chain(ended) {
-        let key = Key::of(observation);
+    let past = snapshot.cluster.iter().flat_map(|cluster| &cluster.past);
+    let past = past.map(|(container, sum)| (Key::of_container(container), sum));
+    let now = snapshot
+        .placed()
+        .filter_map(|(observation, place)| Some((Key::of(observation, place)?, observation)));
+    let mut all: Vec<_> = now.chain(past).collect();
+    // The living tell which figures there are; of the ended those that know most.
+    all.sort_by_key(|(_, observation)| {
+        (observation.ended.is_some(), observation.state().is_none())
+    });
+    for (key, observation) in all {
         let group = if let Some(group) = groups.get_mut(&key) {
-            group.add(observation);
+            if observation.ended.is_some() {
+                group.add_ended(observation);
+            } else {
+                group.add(observation);
+            }
             group
         } else if groups.len() < MAX_GROUPS {
             groups.entry(key).or_insert(Group::first(observation))

@@ -5,6 +5,7 @@
 //! prometheus-client; [`text`] makes OpenMetrics and Prometheus text of it.
 
 mod buckets;
+mod cluster_families;
 mod collector;
 pub mod families;
 mod group;
@@ -12,6 +13,7 @@ mod node_families;
 mod own;
 mod sink;
 mod state_families;
+mod states;
 mod stops;
 mod text;
 

@@ -4,12 +4,11 @@
 //! tells where; `observer_process_coverage` says which is not and why.
 
 use super::{
-    buckets::Reduced,
     families::{Family, Kind, SECONDS, Samples, family},
     group::{DIFFERENCES, Group},
     sink::{Sink, Value, seconds},
+    states::{largest, now, times, total, total_seconds},
 };
-use crate::runtime::{StateFigures, TimeHistogram};
 
 const BYTES: Option<&str> = Some("bytes");
 
@@ -329,63 +328,6 @@ pub(super) static FAMILIES: [Family; 32] = [
         differences,
     ),
 ];
-
-/// The states of all processes of the group, or of those that live.
-fn states(group: &Group, ended: bool) -> Option<impl Iterator<Item = &StateFigures>> {
-    let mut states = group
-        .states
-        .iter()
-        .flatten()
-        .filter(move |(_, living)| ended || *living)
-        .map(|(sample, _)| &sample.figures)
-        .peekable();
-    states.peek()?;
-    Some(states)
-}
-
-fn sum(group: &Group, ended: bool, of: impl Fn(&StateFigures) -> Option<u64>) -> Option<u64> {
-    states(group, ended)?
-        .map(of)
-        .try_fold(0, |sum: u64, value| Some(sum.saturating_add(value?)))
-}
-
-fn now(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
-    sink.known(sum(group, false, of));
-}
-
-fn total(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
-    sink.known(sum(group, true, of));
-}
-
-fn total_seconds(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
-    if let Some(ns) = sum(group, true, of) {
-        sink.float(seconds(ns));
-    }
-}
-
-fn largest(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> u64, value: fn(u64) -> Value) {
-    if let Some(most) = states(group, false).and_then(|states| states.map(of).max()) {
-        sink.0.push((Vec::new(), value(most)));
-    }
-}
-
-/// The histograms of all processes, where each has one.
-pub(super) fn reduced(
-    group: &Group,
-    of: impl Fn(&StateFigures) -> Option<&TimeHistogram>,
-) -> Option<Reduced> {
-    let mut reduced = Reduced::default();
-    for state in states(group, true)? {
-        reduced.add_runtime(of(state)?);
-    }
-    Some(reduced)
-}
-
-fn times(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<&TimeHistogram>) {
-    if let Some(reduced) = reduced(group, of) {
-        sink.histogram(&reduced);
-    }
-}
 
 fn differences(group: &Group, sink: &mut Sink) {
     for (figure, difference) in DIFFERENCES.into_iter().zip(group.differences) {

@@ -286,6 +286,9 @@ impl Engine {
             });
             if gone {
                 self.end(pid, Ended::Exited);
+            } else if self.has_begun(pid) {
+                self.end(pid, Ended::ByExec);
+                self.look(pid, None);
             }
         }
         self.scan();
@@ -295,6 +298,15 @@ impl Engine {
         if let Some(probes) = &self.probes {
             self.map_entries = probes.map_entries();
         }
+    }
+
+    /// Whether a process that had only forked when it was looked at runs a
+    /// program by now, and no event told of it.
+    fn has_begun(&self, pid: u32) -> bool {
+        self.processes
+            .get(pid)
+            .is_some_and(|tracked| tracked.observation.process.forked)
+            && !discover::has_only_forked(pid)
     }
 
     /// Entries in the kernel's maps that belong to no process known: one that

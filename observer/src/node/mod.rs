@@ -8,6 +8,7 @@
 mod best;
 mod budget;
 mod ceiling;
+mod cluster;
 mod cost;
 mod coverage;
 mod engine;
@@ -19,6 +20,7 @@ mod processes;
 mod targets;
 mod watch;
 
+pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Workload};
 pub use cost::cost_ns;
 pub use engine::{GoroutineProbes, Limits, Node, Snapshots, StartError};
 pub use observation::{

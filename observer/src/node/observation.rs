@@ -9,6 +9,7 @@ use std::{
 use observer_ebpf::{GcCycleFigures, GcFigures, GoroutineFigures, STW_REASONS, StopFigures};
 use serde::Serialize;
 
+use super::Cluster;
 use crate::{
     discover::Process,
     gobinary::{Binary, Figure, Reason},
@@ -25,6 +26,9 @@ pub struct Snapshot {
     pub processes: Vec<Arc<Observation>>,
     /// The observer's own state.
     pub health: Health,
+    /// What the cluster tells of it; `None` without Kubernetes, and as the
+    /// engine takes it.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 /// What is known of one Go process.

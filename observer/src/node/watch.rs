@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::observation::Missing;
 use crate::{
+    discover,
     gobinary::{Binary, Figure, Gap, Reason},
     runtime::{MemoryError, Reader, StateError, StateFigures, WalkError, reader_of},
 };
@@ -16,8 +17,6 @@ const LATER: Duration = Duration::from_secs(10);
 /// A process that has forked and not executed shares or copies its parent's
 /// memory, and with it the parent's figures. It mostly executes at once.
 const FORKED: Duration = Duration::from_secs(2);
-/// `PF_FORKNOEXEC`.
-const FORK_NO_EXEC: u32 = 0x40;
 
 /// What came of a sample.
 pub(super) enum Sampled {
@@ -120,7 +119,7 @@ impl Watch {
             return Sampled::Nothing;
         }
         if self.reader.is_none() {
-            if self.since.elapsed() < FORKED && has_only_forked(pid) {
+            if self.since.elapsed() < FORKED && discover::has_only_forked(pid) {
                 return Sampled::Nothing;
             }
             match reader_of(pid, binary) {
@@ -199,10 +198,4 @@ fn reason(error: &StateError) -> Reason {
         | StateError::Implausible { .. }
         | StateError::Backwards { .. } => Reason::ImplausibleValue,
     }
-}
-
-fn has_only_forked(pid: u32) -> bool {
-    procfs::process::Process::new(pid as i32)
-        .and_then(|process| process.stat())
-        .is_ok_and(|stat| stat.flags & FORK_NO_EXEC != 0)
 }

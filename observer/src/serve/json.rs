@@ -13,7 +13,7 @@ use crate::{
     discover::Container,
     export::{STOP_REASONS, TRIGGERS, process_name},
     gobinary::{BuildMode, Figure, Module, Reason},
-    node::{Groups, Observation, Snapshot, cost_ns},
+    node::{Groups, Observation, Place, PodContainer, Snapshot, cost_ns},
     probe::HitCost,
     runtime::StateFigures,
 };
@@ -33,6 +33,8 @@ pub struct ProcessJson<'a> {
     pub exe_deleted: bool,
     /// Its container, where it is in one.
     pub container: Option<&'a Container>,
+    /// The pod it is in, once that is known; `null` outside Kubernetes.
+    pub kubernetes: Option<KubernetesJson<'a>>,
     /// What it runs.
     pub binary: BinaryJson<'a>,
     /// By group of figures, whether it is exact.
@@ -43,6 +45,17 @@ pub struct ProcessJson<'a> {
     pub probes: ProbesJson,
     /// When it ended, for one that has.
     pub ended: Option<f64>,
+}
+
+/// A container of a pod.
+#[derive(Debug, Serialize)]
+pub struct KubernetesJson<'a> {
+    /// Namespace, pod, its UID, node, workload and the container's name.
+    #[serde(flatten)]
+    pub container: &'a PodContainer,
+    /// Whether the process counts for the container's series. What the
+    /// container's runtime does there before the program begins does not.
+    pub counted: bool,
 }
 
 /// An executable.
@@ -194,13 +207,12 @@ pub struct CycleJson {
 /// Every Go process of a snapshot.
 pub fn processes(snapshot: &Snapshot) -> Vec<ProcessJson<'_>> {
     snapshot
-        .processes
-        .iter()
-        .map(|observation| process(observation, snapshot.health.price))
+        .placed()
+        .map(|(observation, place)| process(observation, place, snapshot.health.price))
         .collect()
 }
 
-fn process(observation: &Observation, price: HitCost) -> ProcessJson<'_> {
+fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -> ProcessJson<'a> {
     let Observation {
         process,
         binary,
@@ -215,6 +227,12 @@ fn process(observation: &Observation, price: HitCost) -> ProcessJson<'_> {
         exe: process.executable.path.to_string_lossy().into_owned(),
         exe_deleted: process.executable.deleted,
         container: process.container.as_ref(),
+        kubernetes: match place {
+            Place::Container(container) => Some((container, true)),
+            Place::Uncounted(container) => Some((container, false)),
+            Place::Host | Place::LeftOut | Place::Unknown => None,
+        }
+        .map(|(container, counted)| KubernetesJson { container, counted }),
         binary: BinaryJson {
             version: &binary.version,
             path: binary.path.as_deref(),

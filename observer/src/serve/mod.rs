@@ -10,6 +10,7 @@ pub mod json;
 mod tests;
 
 use std::{
+    fmt::Write,
     future::Future,
     io,
     sync::{Arc, atomic::AtomicBool},
@@ -74,8 +75,12 @@ impl Node {
             Ok(snapshot) => snapshot,
             Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),
         };
+        let cluster = snapshot.cluster.clone();
         match self.cache.get(snapshot, content).await {
             Ok(body) => {
+                if let (Some(cluster), Content::Metrics(_)) = (cluster, content) {
+                    cluster.served();
+                }
                 let headers = [
                     (CONTENT_TYPE, content.media_type()),
                     (CACHE_CONTROL, "no-store"),
@@ -154,17 +159,41 @@ async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response 
 
 async fn ready(State(node): State<Arc<Node>>) -> Response {
     match node.snapshot() {
-        Ok(snapshot) => {
-            let mut text = "ready\n".to_owned();
-            for missing in &snapshot.health.missing {
-                text.push_str("lacking: ");
-                text.push_str(missing);
-                text.push('\n');
-            }
-            plain(StatusCode::OK, text)
-        }
+        Ok(snapshot) => ready_text(&snapshot).map_or_else(
+            |reason| plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+            |text| plain(StatusCode::OK, text),
+        ),
         Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
     }
+}
+
+/// What `/readyz` says: as an error where figures lack their labels.
+fn ready_text(snapshot: &Snapshot) -> Result<String, String> {
+    let mut text = "ready\n".to_owned();
+    for missing in &snapshot.health.missing {
+        text.push_str("lacking: ");
+        text.push_str(missing);
+        text.push('\n');
+    }
+    let Some(cluster) = &snapshot.cluster else {
+        return Ok(text);
+    };
+    let why = cluster.watch.error.as_deref();
+    if !cluster.watch.listed {
+        return Err(format!(
+            "not ready: the pods of node {} have not been listed yet{}\n",
+            cluster.node,
+            why.map(|why| format!(": {why}")).unwrap_or_default()
+        ));
+    }
+    if let Some(why) = why {
+        let _ = writeln!(
+            text,
+            "API server: the pods of node {} are not watched, containers keep the labels known by now: {why}",
+            cluster.node
+        );
+    }
+    Ok(text)
 }
 
 fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {

@@ -17,7 +17,7 @@ use super::{connections::Bounded, router, serve};
 use crate::{
     export::fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
     gobinary::{Figure, Reason},
-    node::Snapshot,
+    node::{Cluster, PodWatch, Snapshot},
 };
 
 type Sender = watch::Sender<Option<Arc<Snapshot>>>;
@@ -90,6 +90,52 @@ async fn ready_once_the_node_was_observed() {
     drop(server.snapshots.send(None));
     let (status, _, _) = server.ask("GET", "/readyz", "*/*").await;
     assert_eq!(status, 503);
+}
+
+#[tokio::test]
+async fn ready_once_the_pods_are_known_and_honest_about_their_watch() {
+    let server = start().await;
+    let with = |watch: PodWatch| {
+        let cluster = Cluster {
+            node: "node-a".to_owned(),
+            watch,
+            ..Cluster::default()
+        };
+        let mut snapshot = Arc::unwrap_or_clone(snapshot(vec![]));
+        snapshot.cluster = Some(Arc::new(cluster));
+        server.snapshots.send(Some(Arc::new(snapshot))).unwrap();
+    };
+    let lost = PodWatch {
+        error: Some("connection refused".to_owned()),
+        ..PodWatch::default()
+    };
+    with(lost.clone());
+    let (status, _, body) = server.ask("GET", "/readyz", "*/*").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            503,
+            "not ready: the pods of node node-a have not been listed yet: connection refused\n"
+        )
+    );
+    assert_eq!(server.ask("GET", "/metrics", "*/*").await.0, 200);
+    with(PodWatch {
+        listed: true,
+        up: true,
+        ..PodWatch::default()
+    });
+    let (status, _, body) = server.ask("GET", "/readyz", "*/*").await;
+    assert_eq!((status, body.as_str()), (200, "ready\n"));
+    with(PodWatch {
+        listed: true,
+        ..lost
+    });
+    let (status, _, body) = server.ask("GET", "/readyz", "*/*").await;
+    assert_eq!(status, 200);
+    assert!(
+        body.contains("node-a are not watched") && body.contains("connection refused"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -189,6 +235,7 @@ async fn processes_have_the_documented_form() {
         json!([{
             "pid": 10, "inner_pid": 1, "process": "shop", "exe": "/srv/shop", "exe_deleted": false, "ended": null,
             "container": {"id": "ab".repeat(32), "runtime": "containerd", "pod_uid": null},
+            "kubernetes": null,
             "binary": {
                 "version": "go1.26.8", "path": "example.com/shop/cmd/server", "build_mode": "pie", "stripped": true,
                 "module": {"path": "example.com/shop", "version": "v1.4.2"}, "build_id": "abc123",

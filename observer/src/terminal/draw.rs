@@ -13,6 +13,10 @@ use super::{
     rows::{HEADINGS, Row, State, clean},
 };
 
+/// The column of containers, and the width that an id is shown in.
+const CONTAINER: usize = 2;
+const CONTAINER_ID: usize = 12;
+
 /// Columns, least important last, with the width each needs; what does not
 /// fit into the terminal is left out.
 const COLUMNS: [(usize, u16); 11] = [
@@ -26,7 +30,7 @@ const COLUMNS: [(usize, u16); 11] = [
     (3, 8),
     (8, 9),
     (6, 8),
-    (2, 12),
+    (CONTAINER, CONTAINER_ID as u16),
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View, listen: &str) {
@@ -82,7 +86,15 @@ fn empty(frame: &mut Frame<'_>, area: Rect, observed: bool) {
 }
 
 fn table(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let shown = columns(area.width);
+    let mut shown = columns(area.width);
+    // Of a pod's container the name is worth more than of a bare id.
+    let longest = view.rows.iter().map(|row| row.cells[CONTAINER].len()).max();
+    let widest = longest.unwrap_or_default().clamp(CONTAINER_ID, 48) as u16;
+    for (column, width) in &mut shown {
+        if *column == CONTAINER {
+            *width = widest;
+        }
+    }
     let widths = shown.iter().map(|&(column, width)| match column {
         0 => Constraint::Min(width),
         _ => Constraint::Length(width),

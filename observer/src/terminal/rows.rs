@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::SystemTime};
 use crate::{
     export::process_name,
     gobinary::Figure,
-    node::{Coverage, Observation, Snapshot},
+    node::{Coverage, Observation, Place, Snapshot},
 };
 
 /// A process over its life: its pid may be used again.
@@ -35,6 +35,10 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn take(&mut self, snapshot: &Snapshot) {
+        // The same figures again, with other labels.
+        if self.at == Some(snapshot.at) {
+            return;
+        }
         let seconds = self
             .at
             .and_then(|at| snapshot.at.duration_since(at).ok())
@@ -110,9 +114,9 @@ const UNKNOWN: &str = "–";
 /// per second first.
 pub(super) fn rows(snapshot: &Snapshot, rates: &Rates) -> Vec<Row> {
     let mut rows: Vec<_> = snapshot
-        .processes
-        .iter()
-        .map(|observation| row(observation, rates))
+        .placed()
+        .filter(|(_, place)| !matches!(place, Place::LeftOut | Place::Uncounted(_)))
+        .map(|(observation, place)| row(observation, place, rates))
         .collect();
     rows.sort_by(|a, b| {
         let ended = |row: &Row| row.state == State::Ended;
@@ -124,7 +128,7 @@ pub(super) fn rows(snapshot: &Snapshot, rates: &Rates) -> Vec<Row> {
     rows
 }
 
-fn row(observation: &Observation, rates: &Rates) -> Row {
+fn row(observation: &Observation, place: &Place, rates: &Rates) -> Row {
     let process = &observation.process;
     let events = &observation.figures.events;
     let exact = |figure| matches!(observation.coverage.0.get(&figure), Some(None));
@@ -146,12 +150,11 @@ fn row(observation: &Observation, rates: &Rates) -> Row {
         )
     });
     let (coverage, state) = coverage(&observation.coverage);
-    let container = process
-        .container
-        .as_ref()
-        .map_or_else(String::new, |container| {
-            container.id.chars().take(12).collect()
-        });
+    let container = match (place, &process.container) {
+        (Place::Container(of), _) => format!("{}/{}", of.pod.name, of.name),
+        (_, Some(container)) => container.id.chars().take(12).collect(),
+        (_, None) => String::new(),
+    };
     Row {
         cells: [
             clean(&process_name(process)),

@@ -226,6 +226,19 @@ fn nested() {
             "0::/docker/{B}/kubelet/kubepods/besteffort/pod{UID}/{A}",
             Some((A, Unknown, pod)),
         ),
+        // A kubelet with a cgroup root of its own.
+        (
+            "4:memory:/node-b/kubepods/burstable/pod{UID}/{A}\n0::/",
+            Some((A, Unknown, pod)),
+        ),
+        (
+            "0::/node-b/kubepods/burstable/pod{UID}/{A}",
+            Some((A, Unknown, pod)),
+        ),
+        (
+            "0::/node.slice/node-b.slice/node-b-kubepods.slice/node-b-kubepods-pod{UID_}.slice/crio-{A}.scope",
+            Some((A, CriO, pod)),
+        ),
         // A pod's own cgroup does not enclose the node's container.
         (
             "0::/docker/{B}/kubelet/kubepods/besteffort/pod{UID}",
@@ -243,6 +256,14 @@ fn seen_from_a_cgroup_namespace() {
             Some((A, Containerd, pod)),
         ),
         ("0::/../../pod{UID}/{A}", Some((A, Unknown, pod))),
+        (
+            "0::/../../../node-b/kubepods/pod{UID}/{A}",
+            Some((A, Unknown, pod)),
+        ),
+        (
+            "4:memory:/../../burstable/pod{UID}/{A}\n0::/",
+            Some((A, Unknown, pod)),
+        ),
         (
             "0::/../../../burstable/pod{UID}/{A}",
             Some((A, Unknown, pod)),

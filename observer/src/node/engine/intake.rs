@@ -289,6 +289,7 @@ impl Engine {
             comm: String::from_utf8_lossy(comm).into_owned(),
             container: self.processes.container_of(event.cgroup),
             cgroup_id: Some(event.cgroup),
+            forked: exec.is_none(),
         };
         self.targets.acquire(event.target);
         self.insert(process, event.target, Some(key), exec);

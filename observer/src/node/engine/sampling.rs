@@ -53,6 +53,7 @@ impl Engine {
             at: SystemTime::now(),
             processes: self.processes.shown(),
             health: self.health(),
+            cluster: None,
         };
         self.sender.send_replace(Some(Arc::new(snapshot)));
     }

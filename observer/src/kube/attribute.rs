@@ -1,0 +1,239 @@
+//! Puts to each snapshot which pod's container each process is in.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::watch;
+
+use super::{index::PodIndex, past::Ledger, watch::PodIndexes};
+use crate::{
+    discover,
+    gobinary::{Figure, Reason},
+    node::{Cluster, Observation, Place, PodContainer, Snapshot, Snapshots},
+};
+
+/// After so long without an exec a forked process is what the container runs:
+/// one that was restored from a checkpoint has never begun a program.
+const ONLY_FORKED: Duration = Duration::from_secs(10);
+
+/// Attributes every snapshot, and the last one again when pods change.
+pub fn attribute(
+    mut snapshots: Snapshots,
+    mut pods: PodIndexes,
+    node: String,
+    host_processes: bool,
+) -> Snapshots {
+    let (sender, receiver) = watch::channel(None);
+    let mut attributor = Attributor::new(node, host_processes);
+    tokio::spawn(async move {
+        loop {
+            let next = tokio::select! {
+                changed = snapshots.changed() => changed,
+                changed = pods.changed() => changed,
+            };
+            // Without either there is nothing true to tell any more.
+            if next.is_err() {
+                return;
+            }
+            let snapshot = snapshots.borrow_and_update().clone();
+            let index = Arc::clone(&pods.borrow_and_update());
+            if let Some(snapshot) = snapshot {
+                let attributed = Snapshot {
+                    cluster: Some(Arc::new(attributor.cluster(&snapshot, &index))),
+                    ..Snapshot::clone(&snapshot)
+                };
+                sender.send_replace(Some(Arc::new(attributed)));
+            }
+        }
+    });
+    receiver
+}
+
+/// What attribution remembers from one snapshot to the next.
+pub(super) struct Attributor {
+    node: String,
+    host_processes: bool,
+    ledger: Ledger,
+    sequence: u64,
+    scraped: Arc<AtomicU64>,
+    /// Containers of pods that are gone, and since when their figures are final.
+    last_figures: HashMap<String, u64>,
+}
+
+impl Attributor {
+    pub(super) fn new(node: String, host_processes: bool) -> Self {
+        Self {
+            node,
+            host_processes,
+            ledger: Ledger::default(),
+            sequence: 0,
+            scraped: Arc::default(),
+            last_figures: HashMap::new(),
+        }
+    }
+
+    /// Where everything in the snapshot belongs.
+    pub(super) fn cluster(&mut self, snapshot: &Snapshot, index: &PodIndex) -> Cluster {
+        self.sequence += 1;
+        let mut places: Vec<Place> = snapshot
+            .processes
+            .iter()
+            .map(|observation| self.place(observation, index))
+            .collect();
+        let counted = || {
+            let in_container = |(observation, place): (&'_ Arc<Observation>, &Place)| {
+                let of = match place {
+                    Place::Container(of) => Some(Arc::clone(of)),
+                    Place::Unknown if is_program(observation) => None,
+                    _ => return None,
+                };
+                let id = observation.process.container.as_ref()?.id.clone();
+                Some((id, of, Arc::clone(observation)))
+            };
+            snapshot
+                .processes
+                .iter()
+                .zip(&places)
+                .filter_map(in_container)
+        };
+        let ended = counted()
+            .filter(|(_, _, observation)| observation.ended.is_some())
+            .map(|(id, _, observation)| (id, observation))
+            .collect();
+        self.ledger.turn(ended, index);
+        let mut hidden = earlier_runs(counted());
+        hidden.extend(self.seen_enough(counted(), index));
+        for (observation, place) in snapshot.processes.iter().zip(&mut places) {
+            if let (Place::Container(of), Some(container)) =
+                (&*place, &observation.process.container)
+                && hidden.contains(&container.id)
+            {
+                *place = Place::Uncounted(Arc::clone(of));
+            }
+        }
+        let past = self
+            .ledger
+            .past()
+            .filter(|(id, _)| !hidden.contains(*id))
+            .filter_map(|(id, sum)| Some((index.container(id)?, Arc::clone(sum))))
+            .collect();
+        Cluster {
+            node: self.node.clone(),
+            watch: index.watch.clone(),
+            unattributed: unattributed(snapshot, &places),
+            places,
+            past,
+            sequence: self.sequence,
+            scraped: Arc::clone(&self.scraped),
+        }
+    }
+
+    fn place(&self, observation: &Observation, index: &PodIndex) -> Place {
+        let host = || {
+            if self.host_processes {
+                Place::Host
+            } else {
+                Place::LeftOut
+            }
+        };
+        let Some(container) = &observation.process.container else {
+            return host();
+        };
+        match index.find(container) {
+            Some(entry) if is_program(observation) => Place::Container(Arc::clone(&entry.of)),
+            Some(entry) => Place::Uncounted(Arc::clone(&entry.of)),
+            // A container that some other engine runs on this node.
+            None if container.pod_uid.is_none() && self.host_processes => Place::Host,
+            None => Place::Unknown,
+        }
+    }
+
+    /// Containers of pods that are gone, whose last figures a scrape has seen.
+    fn seen_enough(
+        &mut self,
+        counted: impl Iterator<Item = (String, Option<Arc<PodContainer>>, Arc<Observation>)>,
+        index: &PodIndex,
+    ) -> HashSet<String> {
+        let mut over: HashMap<String, bool> = HashMap::new();
+        for (id, _, observation) in counted {
+            let over = over.entry(id).or_insert(true);
+            *over &= observation.ended.is_some();
+        }
+        over.retain(|id, over| *over && index.is_gone(id));
+        self.last_figures.retain(|id, _| over.contains_key(id));
+        for (id, _) in over {
+            self.last_figures.entry(id).or_insert(self.sequence);
+        }
+        let scraped = self.scraped.load(Ordering::Relaxed);
+        let seen = self.last_figures.iter();
+        seen.filter(|(_, since)| scraped >= **since)
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+}
+
+/// Of containers that follow each other under one name, all but the one that
+/// runs now, or ran last: its counters begin anew, as a restarted program's do.
+fn earlier_runs(
+    counted: impl Iterator<Item = (String, Option<Arc<PodContainer>>, Arc<Observation>)>,
+) -> HashSet<String> {
+    /// Alive beats ended, later beats earlier.
+    type Rank = (bool, Option<SystemTime>);
+    let mut runs: HashMap<(String, String, String), HashMap<String, Rank>> = HashMap::new();
+    for (id, of, observation) in counted {
+        let Some(of) = of else { continue };
+        let name = (
+            of.pod.namespace.clone(),
+            of.pod.name.clone(),
+            of.name.clone(),
+        );
+        let rank: Rank = (observation.ended.is_none(), observation.ended);
+        let best = runs.entry(name).or_default().entry(id).or_insert(rank);
+        *best = rank.max(*best);
+    }
+    let mut earlier = HashSet::new();
+    for ids in runs.into_values() {
+        let now = ids.iter().max_by_key(|(_, rank)| **rank);
+        let now = now.map(|(id, _)| id.clone());
+        earlier.extend(ids.into_keys().filter(|id| Some(id) != now.as_ref()));
+    }
+    earlier
+}
+
+/// Whether the process runs a Go program that has begun. A container's runtime
+/// makes its first process, and each that is executed in it later, from a
+/// program of its own that forks into the container and executes there; and
+/// until a runtime has started there is nothing to sum.
+fn is_program(observation: &Observation) -> bool {
+    let process = &observation.process;
+    if process.forked {
+        let until = observation.ended.unwrap_or_else(SystemTime::now);
+        let age = (process.start_ticks > 0)
+            .then(|| discover::started(process.start_ticks))
+            .and_then(|began| until.duration_since(began).ok());
+        if age.is_none_or(|age| age < ONLY_FORKED) {
+            return false;
+        }
+    }
+    let figures = &observation.figures;
+    let missing = observation.coverage.0.get(&Figure::State);
+    let unsampled = missing
+        .and_then(Option::as_ref)
+        .is_some_and(|missing| missing.reason == Reason::NotSampled);
+    let hit = figures.events.goroutines.hits > 0 || figures.events.gc.is_some();
+    figures.state.is_some() || !unsampled || (observation.ended.is_some() && hit)
+}
+
+fn unattributed(snapshot: &Snapshot, places: &[Place]) -> u64 {
+    let ids: HashSet<&str> = snapshot
+        .processes
+        .iter()
+        .zip(places)
+        .filter(|(observation, place)| observation.ended.is_none() && **place == Place::Unknown)
+        .filter_map(|(observation, _)| Some(observation.process.container.as_ref()?.id.as_str()))
+        .collect();
+    ids.len() as u64
+}

@@ -1,0 +1,20 @@
+//! Which pod each process is in, from the API server.
+//!
+//! [`watch_pods`] keeps what is needed of this node's pods; [`attribute`] joins
+//! it with the engine's snapshots by the container's id. Neither waits for the
+//! other: a container is observed whether its pod is known or not.
+
+mod attribute;
+mod client;
+mod index;
+mod past;
+mod pod;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use attribute::attribute;
+pub use client::{ClientError, connect, is_in_cluster};
+pub use index::PodIndex;
+pub use watch::{PodIndexes, watch_pods};

@@ -1,0 +1,118 @@
+//! Where processes belong in a Kubernetes cluster: the types. The engine knows
+//! nothing of it; the `kube` room puts it to a snapshot.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use serde::Serialize;
+
+use super::{Observation, Snapshot};
+
+/// What the cluster tells of a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// The node's name.
+    pub node: String,
+    /// The watch of this node's pods.
+    pub watch: PodWatch,
+    /// Of each of [`Snapshot::processes`](super::Snapshot::processes), in their order.
+    pub places: Vec<Place>,
+    /// Totals of what ran and ended, long ago, in containers that run on.
+    pub past: Vec<(Arc<PodContainer>, Arc<Observation>)>,
+    /// Containers with Go processes that belong to no pod known on this node.
+    pub unattributed: u64,
+    /// Which of the published ones it is.
+    pub sequence: u64,
+    /// The last one that was scraped.
+    pub scraped: Arc<AtomicU64>,
+}
+
+impl Snapshot {
+    /// Each process and where it belongs: without Kubernetes to the host.
+    pub fn placed(&self) -> impl Iterator<Item = (&Arc<Observation>, &Place)> {
+        let places = self.cluster.as_ref().map(|cluster| &cluster.places);
+        let place = move |at| places.and_then(|places: &Vec<Place>| places.get(at));
+        self.processes
+            .iter()
+            .enumerate()
+            .map(move |(at, observation)| (observation, place(at).unwrap_or(&Place::Host)))
+    }
+}
+
+impl Cluster {
+    /// Says that its metrics were served.
+    pub fn served(&self) {
+        self.scraped.fetch_max(self.sequence, Ordering::Relaxed);
+    }
+}
+
+/// How the watch of this node's pods goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodWatch {
+    /// Whether all pods were listed once.
+    pub listed: bool,
+    /// Whether the last word from the API server was a good one.
+    pub up: bool,
+    /// Failures since the start.
+    pub errors: u64,
+    /// The last of them, while it lasts.
+    pub error: Option<String>,
+    /// Pods of this node.
+    pub pods: u64,
+}
+
+/// Where a process belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Outside any pod, and exported.
+    Host,
+    /// Outside any pod, and not asked for.
+    LeftOut,
+    /// In a container that belongs to no pod known on this node, or not yet.
+    Unknown,
+    /// In a pod's container.
+    Container(Arc<PodContainer>),
+    /// In a pod's container, and not in its figures: what the container's
+    /// runtime does there before the container's own program begins, a program
+    /// that has not begun, an earlier run of the container.
+    Uncounted(Arc<PodContainer>),
+}
+
+/// A container of a pod.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct PodContainer {
+    /// Its pod.
+    #[serde(flatten)]
+    pub pod: Arc<Pod>,
+    /// Its name in the pod.
+    #[serde(rename = "container")]
+    pub name: String,
+}
+
+/// A pod.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    #[serde(rename = "pod")]
+    pub name: String,
+    /// Its UID at the API server.
+    #[serde(rename = "pod_uid")]
+    pub uid: String,
+    /// The node it runs on.
+    pub node: String,
+    /// What it is a copy of; `None` for a pod that stands alone.
+    pub workload: Option<Workload>,
+}
+
+/// What controls a pod: the Deployment where a ReplicaSet does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Workload {
+    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
