@@ -71,6 +71,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
     let limits = Limits {
         probe_budget: settings.probe_budget,
         cpu_ceiling: settings.cpu_ceiling,
+        creators: settings.goroutine_creators,
         price: probes.as_mut().map(Probes::calibrate).unwrap_or_default(),
     };
     let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;

@@ -79,6 +79,12 @@ pub struct NodeSettings {
     /// to 100). Above it, figures are read less often: up to 8 times the interval.
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent, env = "OBSERVER_CPU_CEILING")]
     pub cpu_ceiling: f64,
+
+    /// How many creators of goroutines are named in
+    /// observer_goroutines_by_creator, of each process (0 to 50). Above 0, all
+    /// goroutines of each process are walked over, every 10 s at most.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = creators, env = "OBSERVER_GOROUTINE_CREATORS")]
+    pub goroutine_creators: usize,
 }
 
 /// Settings of `observer inspect`.
@@ -155,6 +161,16 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Most creators named: each is a series for each process.
+const MOST_CREATORS: usize = 50;
+
+fn creators(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value <= MOST_CREATORS => Ok(value),
+        _ => Err(format!("expected a whole number from 0 to {MOST_CREATORS}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -179,6 +195,7 @@ mod tests {
         assert_eq!(settings.interval, Duration::from_secs(1));
         assert!((settings.probe_budget - 1.0).abs() < 1e-9);
         assert!((settings.cpu_ceiling - 5.0).abs() < 1e-9);
+        assert_eq!(settings.goroutine_creators, 0);
         assert!((node(&["--probe-budget", "0.25%"]).unwrap().probe_budget - 0.25).abs() < 1e-9);
     }
 
@@ -192,6 +209,8 @@ mod tests {
             (["--probe-budget", "0"], "above 0 and up to 100"),
             (["--probe-budget", "NaN"], "above 0 and up to 100"),
             (["--probe-budget", "101"], "above 0 and up to 100"),
+            (["--goroutine-creators", "51"], "from 0 to 50"),
+            (["--goroutine-creators", "some"], "from 0 to 50"),
             (["--cpu-ceiling", "little"], "--cpu-ceiling"),
         ] {
             let error = node(&args).unwrap_err();

@@ -5,6 +5,7 @@
 
 use super::{
     buckets::Reduced,
+    goroutine_families,
     group::Group,
     node_families,
     sink::{Sink, Value, seconds},
@@ -352,6 +353,7 @@ pub fn all() -> impl Iterator<Item = &'static Family> {
     PROCESSES
         .iter()
         .chain(&state_families::FAMILIES)
+        .chain(&goroutine_families::FAMILIES)
         .chain(&node_families::FAMILIES)
 }
 

@@ -12,7 +12,9 @@ use observer_ebpf::{
 use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
     gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
-    node::{Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot, StateSample},
+    node::{
+        Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot, StateSample, Walks,
+    },
     runtime,
 };
 
@@ -155,6 +157,11 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
             created: Some(2000),
             exited: Some(1990),
             runnable: 3,
+            states: Some(runtime::GoroutineStates {
+                running: 1,
+                not_in_go: 2,
+                waiting: 6,
+            }),
         },
         allocation: Some(runtime::Allocation {
             heap_bytes: 1 << 20,
@@ -170,6 +177,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
         ..runtime::StateFigures::default()
     };
     figures.scheduler.threads = 9;
+    figures.scheduler.go_threads = Some(8);
     figures.scheduler.processors = 4;
     figures.scheduler.latencies = histogram([0, 3, 2, 1, 0]);
     figures.scheduler.mutex_wait_ns = Some(1_500_000_000);
@@ -227,5 +235,6 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
         at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
         processes: processes.into_iter().map(Arc::new).collect(),
         health,
+        creators: Walks::default(),
     })
 }

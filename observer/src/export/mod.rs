@@ -6,7 +6,9 @@
 
 mod buckets;
 mod collector;
+mod creators;
 pub mod families;
+mod goroutine_families;
 mod group;
 mod node_families;
 mod own;

@@ -13,7 +13,7 @@ use crate::runtime::{StateFigures, TimeHistogram};
 
 const BYTES: Option<&str> = Some("bytes");
 
-const fn state(
+pub(super) const fn state(
     name: &'static str,
     kind: Kind,
     unit: Option<&'static str>,
@@ -349,7 +349,7 @@ fn sum(group: &Group, ended: bool, of: impl Fn(&StateFigures) -> Option<u64>) ->
         .try_fold(0, |sum: u64, value| Some(sum.saturating_add(value?)))
 }
 
-fn now(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
+pub(super) fn now(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
     sink.known(sum(group, false, of));
 }
 

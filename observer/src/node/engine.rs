@@ -25,6 +25,7 @@ use self::intake::Ended;
 use super::{
     budget::Budget,
     ceiling::Ceiling,
+    creators::Creators,
     inspector::Inspector,
     observation::{Health, Snapshot},
     processes::Processes,
@@ -61,6 +62,8 @@ pub struct Limits {
     pub cpu_ceiling: f64,
     /// What a probe hit costs.
     pub price: HitCost,
+    /// How many creators of goroutines are named; 0 for no walks.
+    pub creators: usize,
 }
 
 /// The running engine.
@@ -96,6 +99,7 @@ impl Node {
             price: limits.price,
             probes,
             missing,
+            creators: Creators::start(limits.creators, receiver.clone())?,
             inspector: Inspector::new().map_err(std::io::Error::from)?,
             targets: Targets::new(),
             processes: Processes::new(),
@@ -133,6 +137,7 @@ struct Engine {
     price: HitCost,
     probes: Option<Probes>,
     missing: Vec<String>,
+    creators: Option<Creators>,
     inspector: Inspector,
     targets: Targets,
     processes: Processes,

@@ -10,6 +10,7 @@ mod budget;
 mod ceiling;
 mod cost;
 mod coverage;
+mod creators;
 mod engine;
 mod inspector;
 mod observation;
@@ -19,6 +20,7 @@ mod targets;
 mod watch;
 
 pub use cost::cost_ns;
+pub use creators::{WalkCounts, Walked, Walks};
 pub use engine::{Limits, Node, Snapshots, StartError};
 pub use observation::{
     Coverage, Differences, EventFigures, Figures, Health, LastCycle, Missing, Observation,

@@ -3,7 +3,7 @@
 
 use super::{
     error::StateError,
-    layout::{Field, Layout},
+    layout::{Field, Layout, P},
     memory::{Batch, Memory, Slot, word, words},
 };
 
@@ -126,31 +126,17 @@ impl Sizes {
         ]);
         Self {
             sched_head,
-            sched: sched_head.max(end([
-                Some(s.latencies),
-                s.stopped_other,
-                s.mutex_wait,
-                s.lock_wait,
-                s.goroutines_created,
-            ])),
-            memstats: end([
-                heap.map(|heap| heap.stats),
-                Some(m.pauses),
-                Some(m.pause_ends),
-                Some(m.forced_cycles),
-                Some(m.cycles),
-                m.pause_histogram,
-            ]),
-            controller: end([
-                Some(c.heap_marked),
-                Some(c.heap_live),
-                c.goal,
-                c.total_free,
-                c.mapped_ready,
-            ]),
-            cpu: layout.cpu_stats.as_ref().map_or(0, |cpu| cpu.total.end()),
+            sched: s.end(),
+            memstats: m.end().max(end([heap.map(|heap| heap.stats)])),
+            controller: c.end(),
+            cpu: layout.cpu_stats.as_ref().map_or(0, |cpu| cpu.end()),
             heap: heap.map(|heap| heap.stats),
-            p: end([Some(p.run_next), Some(p.goid_end), p.dead, p.dead_size]),
+            // Read by itself: it lies far behind the others.
+            p: P {
+                goroutines_created: None,
+                ..p.clone()
+            }
+            .end(),
             p_cache: p.mcache,
             p_created: p.goroutines_created,
             cache: heap.map(|heap| {

@@ -2,8 +2,9 @@
 
 use super::{
     error::StateError,
+    goroutines::state,
     layout::Layout,
-    memory::{Batch, Memory, word},
+    memory::{Batch, Memory, number, word},
 };
 
 /// Most Ms followed; each is one place to read at every sample.
@@ -18,6 +19,15 @@ pub(super) struct Version {
     pub(super) made: u64,
     /// Ms given back.
     pub(super) freed: u64,
+}
+
+/// Goroutines that have an M.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OnThreads {
+    /// In Go.
+    pub(super) running: u64,
+    /// In a system call or in C.
+    pub(super) in_syscall: u64,
 }
 
 /// The Ms of a process.
@@ -102,6 +112,46 @@ impl Threads {
             word(self.batch.bytes(*creator), 0) == 0 && word(self.batch.bytes(*id), 0) != 0
         };
         Ok(slots.iter().filter(is_extra).count() as u64)
+    }
+
+    /// How many goroutines run, and how many are in system calls or in C. Each
+    /// of them has an M, so there is no need to look at all goroutines.
+    pub(super) fn on_threads(
+        &mut self,
+        memory: &Memory,
+        layout: &Layout,
+    ) -> Result<Option<OnThreads>, StateError> {
+        let Some(current) = layout.m.goroutine else {
+            return Ok(None);
+        };
+        self.batch.clear();
+        let slots: Vec<_> = self
+            .list
+            .iter()
+            .map(|m| self.batch.add(m + current.offset as u64, current.size))
+            .collect();
+        memory.fetch(&mut self.batch)?;
+        let goroutines: Vec<_> = slots
+            .iter()
+            .map(|slot| word(self.batch.bytes(*slot), 0))
+            .filter(|g| *g != 0)
+            .collect();
+        self.batch.clear();
+        let status = layout.g.status;
+        let slots: Vec<_> = goroutines
+            .iter()
+            .map(|g| self.batch.add(g + status.offset as u64, status.size))
+            .collect();
+        memory.fetch(&mut self.batch)?;
+        let mut found = OnThreads::default();
+        for slot in slots {
+            match state(number(self.batch.bytes(slot), 0, status.size)) {
+                Some("running") => found.running += 1,
+                Some("syscall") => found.in_syscall += 1,
+                _ => {}
+            }
+        }
+        Ok(Some(found))
     }
 
     /// Nanoseconds the Ms waited for the runtime's own locks.

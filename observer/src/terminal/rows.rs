@@ -4,7 +4,6 @@ use std::{collections::HashMap, time::SystemTime};
 
 use crate::{
     export::process_name,
-    gobinary::Figure,
     node::{Coverage, Observation, Snapshot},
 };
 
@@ -22,12 +21,15 @@ fn identity(observation: &Observation) -> Identity {
     )
 }
 
+/// Of goroutines created and of those exited, where it is known.
+type Pair<T> = (Option<T>, Option<T>);
+
 /// Goroutines created and exited per second between the last two snapshots.
 #[derive(Default)]
 pub(super) struct Rates {
     at: Option<SystemTime>,
-    counts: HashMap<Identity, (u64, u64)>,
-    rates: HashMap<Identity, (f64, f64)>,
+    counts: HashMap<Identity, Pair<u64>>,
+    rates: HashMap<Identity, Pair<f64>>,
 }
 
 impl Rates {
@@ -40,11 +42,8 @@ impl Rates {
             .processes
             .iter()
             .map(|observation| {
-                let goroutines = &observation.figures.events.goroutines;
-                (
-                    identity(observation),
-                    (goroutines.created, goroutines.exited),
-                )
+                let counted = (observation.created(), observation.exited());
+                (identity(observation), counted)
             })
             .collect();
         self.rates = match seconds.filter(|seconds| *seconds > 0.0) {
@@ -53,9 +52,10 @@ impl Rates {
                 .filter_map(|(identity, now)| {
                     let before = self.counts.get(identity)?;
                     // Counts that fell were started anew: no rate between the two.
-                    let created = now.0.checked_sub(before.0)? as f64 / seconds;
-                    let exited = now.1.checked_sub(before.1)? as f64 / seconds;
-                    Some((*identity, (created, exited)))
+                    let rate = |now: Option<u64>, before: Option<u64>| {
+                        Some(now?.checked_sub(before?)? as f64 / seconds)
+                    };
+                    Some((*identity, (rate(now.0, before.0), rate(now.1, before.1))))
                 })
                 .collect(),
             None => HashMap::new(),
@@ -121,25 +121,10 @@ pub(super) fn rows(snapshot: &Snapshot, rates: &Rates) -> Vec<Row> {
 
 fn row(observation: &Observation, rates: &Rates) -> Row {
     let process = &observation.process;
-    let events = &observation.figures.events;
-    let exact = |figure| matches!(observation.coverage.0.get(&figure), Some(None));
     let living = observation.ended.is_none();
     let rate = rates.rates.get(&identity(observation)).filter(|_| living);
-    let known = |figure, text: Option<String>| {
-        text.filter(|_| exact(figure))
-            .unwrap_or_else(|| UNKNOWN.to_owned())
-    };
-
-    let gc = events.gc.as_ref();
-    let cycles = gc.map_or(0, |gc| gc.completed.iter().sum::<u64>());
-    let pauses = gc.map_or(0, |gc| gc.pause_total_ns);
-    let last = gc.filter(|gc| gc.whole_cycles > 0).map(|gc| {
-        duration(
-            gc.last
-                .sweep_termination_ns
-                .saturating_add(gc.last.mark_termination_ns),
-        )
-    });
+    let (created, exited) = rate.copied().unwrap_or_default();
+    let known = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
     let (coverage, state) = coverage(&observation.coverage);
     let container = process
         .container
@@ -153,29 +138,16 @@ fn row(observation: &Observation, rates: &Rates) -> Row {
             process.pid.to_string(),
             clean(&container),
             clean(observation.binary.version.trim_start_matches("go")),
-            known(
-                Figure::Goroutines,
-                observation.live().map(|live| live.to_string()),
-            ),
-            known(
-                Figure::GoroutinesCreated,
-                rate.map(|rate| per_second(rate.0)),
-            ),
-            known(
-                Figure::GoroutinesExited,
-                rate.map(|rate| per_second(rate.1)),
-            ),
-            known(Figure::GcCycles, Some(cycles.to_string())),
-            known(Figure::GcPauses, Some(duration(pauses))),
-            known(Figure::GcPauses, last),
+            known(observation.live().map(|live| live.to_string())),
+            known(created.map(per_second)),
+            known(exited.map(per_second)),
+            known(observation.cycles().map(|cycles| cycles.to_string())),
+            known(observation.pauses().map(|(total, _)| duration(total))),
+            known(observation.last_pause().map(duration)),
             if living { coverage } else { "ended".to_owned() },
         ],
         state: if living { state } else { State::Ended },
-        sort: (
-            rate.filter(|_| exact(Figure::GoroutinesCreated))
-                .map_or(-1.0, |rate| rate.0),
-            process.pid,
-        ),
+        sort: (created.unwrap_or(-1.0), process.pid),
     }
 }
 
