@@ -13,7 +13,8 @@ use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
     gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
     node::{
-        Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot, StateSample, Walks,
+        Coverage, EventFigures, Figures, Health, Missing, Observation, Snapshot, StateSample,
+        Walked, Walks,
     },
     runtime,
 };
@@ -231,10 +232,19 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
     health.inspected.insert("go", 3);
     health.map_entries.insert("PROCESSES", 5);
     health.kernel.refused_gc = 1;
+    let symbol = runtime::Symbol {
+        function: "main.(*server).listen".to_owned(),
+        line: Some(42),
+    };
+    let walked = Walked {
+        creators: vec![(symbol, 4)],
+        other: 1,
+        most: 5,
+    };
     Arc::new(Snapshot {
+        creators: Walks::over(&processes, &walked),
         at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
         processes: processes.into_iter().map(Arc::new).collect(),
         health,
-        creators: Walks::default(),
     })
 }

@@ -1,6 +1,7 @@
 //! Families of goroutines by what they do and by who created them.
 
 use super::{
+    creators::Creators,
     families::{Family, Kind},
     sink::Value,
     state_families::{now, state},
@@ -55,10 +56,10 @@ pub(super) static FAMILIES: [Family; 5] = [
         "observer_goroutines_by_creator",
         Kind::Gauge,
         None,
-        "Live goroutines by the go statement that created them, of the creators with most of them; the rest is the function \"other\". Found by walking over all goroutines now and then, and only where the walk reached the end.",
+        "Live goroutines by the go statement that created them, of the creators with most of them; the rest is the function other. Found by walking over all goroutines now and then, and only where the walk reached the end.",
         "--goroutine-creators: allgs, g.gopc through the function table",
         |group, sink| {
-            for (creator, count) in group.creators.iter().flat_map(|found| found.top()) {
+            for (creator, count) in group.creators.iter().flat_map(Creators::top) {
                 sink.0.push((
                     vec![
                         ("function", creator.function.clone()),

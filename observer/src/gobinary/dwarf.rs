@@ -23,7 +23,7 @@ use crate::runtime::{Described, Field};
 
 /// Most bytes of one section, unpacked.
 const MOST_BYTES: u64 = 192 << 20;
-/// Most types one names another in a row, and most of them nested.
+/// Most names given to one type.
 const MOST_DEPTH: usize = 16;
 /// Most members of a struct and most elements of a table that are looked at.
 const MOST_ITEMS: usize = 4096;
@@ -190,7 +190,7 @@ fn unpacked(image: &Image<'_>, name: &str) -> Result<Vec<u8>, InspectError> {
     };
     Ok(packed
         .decompress()
-        .map_or_else(|_| Vec::new(), |data| data.into_owned()))
+        .map_or_else(|_| Vec::new(), std::borrow::Cow::into_owned))
 }
 
 /// The entries and what they refer to.
@@ -299,7 +299,7 @@ impl<'d> Info<'d> {
         let Some(of) = self.referred(unit, entry, constants::DW_AT_type) else {
             return Ok(None);
         };
-        let size = self.size(of, 0)?;
+        let size = self.size(of)?;
         Ok(size.map(|size| Table { address, size }))
     }
 
@@ -341,7 +341,11 @@ impl<'d> Info<'d> {
     }
 
     /// Bytes that a type takes.
-    fn size(&self, place: Place, depth: usize) -> gimli::Result<Option<u64>> {
+    fn size(&self, place: Place) -> gimli::Result<Option<u64>> {
+        const POINTERS: [DwTag; 2] = [
+            constants::DW_TAG_pointer_type,
+            constants::DW_TAG_subroutine_type,
+        ];
         let Some((_, entry)) = self.plain(place)? else {
             return Ok(None);
         };
@@ -349,11 +353,7 @@ impl<'d> Info<'d> {
         if let Some(size) = size.and_then(|size| size.udata_value()) {
             return Ok(Some(size));
         }
-        const POINTERS: [DwTag; 2] = [
-            constants::DW_TAG_pointer_type,
-            constants::DW_TAG_subroutine_type,
-        ];
-        let is_pointer = POINTERS.contains(&entry.tag()) && depth < MOST_DEPTH;
+        let is_pointer = POINTERS.contains(&entry.tag());
         Ok(is_pointer.then_some(8))
     }
 
@@ -371,7 +371,7 @@ impl<'d> Info<'d> {
             offset = offset.saturating_add(at);
             place = member;
         }
-        let size = self.size(place, 0)?;
+        let size = self.size(place)?;
         Ok(size.and_then(|size| {
             Some(Field {
                 offset: usize::try_from(offset).ok()?,

@@ -65,6 +65,19 @@ pub struct Walks {
 }
 
 impl Walks {
+    /// As if these processes had been walked over.
+    #[cfg(test)]
+    pub(crate) fn over(processes: &[Observation], walked: &Walked) -> Self {
+        let found = |process: &Observation| (identity(&process.process), Arc::new(walked.clone()));
+        Self {
+            found: processes.iter().map(found).collect(),
+            counts: Some(WalkCounts {
+                complete: processes.len() as u64,
+                ..WalkCounts::default()
+            }),
+        }
+    }
+
     /// What is known of a process.
     pub fn of(&self, process: &Process) -> Option<&Walked> {
         self.found.get(&identity(process)).map(AsRef::as_ref)

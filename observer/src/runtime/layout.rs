@@ -90,6 +90,7 @@ macro_rules! fields {
 
         impl $name {
             /// One past the last byte of its fields.
+            #[allow(dead_code, reason = "some are read field by field")]
             pub(super) fn end(&self) -> usize {
                 let need = [$(Some(self.$need)),*];
                 let may: &[Option<Field>] = &[$($(self.$may),*)?];

@@ -3,7 +3,7 @@
 
 use super::{
     error::StateError,
-    layout::{Field, Layout, P},
+    layout::{CpuStats, Field, Layout, P},
     memory::{Batch, Memory, Slot, word, words},
 };
 
@@ -129,7 +129,7 @@ impl Sizes {
             sched: s.end(),
             memstats: m.end().max(end([heap.map(|heap| heap.stats)])),
             controller: c.end(),
-            cpu: layout.cpu_stats.as_ref().map_or(0, |cpu| cpu.end()),
+            cpu: layout.cpu_stats.as_ref().map_or(0, CpuStats::end),
             heap: heap.map(|heap| heap.stats),
             // Read by itself: it lies far behind the others.
             p: P {

@@ -39,6 +39,10 @@ fn the_state_comes_before_what_probes_counted() {
     ] {
         assert_eq!(found.value(name, &[]), Some(expected), "{name}");
     }
+    for (function, count) in [("main.(*server).listen", 4.0), ("other", 1.0)] {
+        let found = found.value("observer_goroutines_by_creator", &[("function", function)]);
+        assert_eq!(found, Some(count), "{function}");
+    }
     let waited = |le| found.value("go_sched_latencies_seconds_bucket", &[("le", le)]);
     assert_eq!(waited("6.399999999999999e-08"), Some(3.0));
     assert_eq!(waited("6.399999999999999e-07"), Some(6.0));
