@@ -6,23 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::{error::InspectError, image::Image, sections::Sections};
+use crate::runtime::{Described, Field};
 use gimli::{
     Abbreviations, AttributeValue, DebugAbbrev, DebugAbbrevOffset, DebugInfo, DebugInfoOffset,
     DebugLineStr, DebugStr, DwAt, DwTag, EndianSlice, LittleEndian, Reader as _, UnitHeader,
     UnitOffset, constants,
 };
-use object::{
-    LittleEndian as LE,
-    elf::{CompressionHeader64, ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD},
-    pod,
-    read::{CompressedData, CompressionFormat},
-};
 
-use super::{error::InspectError, image::Image};
-use crate::runtime::{Described, Field};
-
-/// Most bytes of one section, unpacked.
-const MOST_BYTES: u64 = 192 << 20;
 /// Most names given to one type.
 const MOST_DEPTH: usize = 16;
 /// Most members of a struct and most elements of a table that are looked at.
@@ -113,30 +104,7 @@ struct Tables {
     reasons: Option<Table>,
 }
 
-/// The sections that names and types are in.
-#[derive(Default)]
-struct Sections {
-    info: Vec<u8>,
-    abbreviations: Vec<u8>,
-    strings: Vec<u8>,
-    line_strings: Vec<u8>,
-}
-
 impl Sections {
-    fn open(image: &Image<'_>) -> Result<Option<Self>, InspectError> {
-        let mut sections = Self::default();
-        for (name, into) in [
-            (".debug_info", &mut sections.info),
-            (".debug_abbrev", &mut sections.abbreviations),
-            (".debug_str", &mut sections.strings),
-            (".debug_line_str", &mut sections.line_strings),
-        ] {
-            *into = unpacked(image, name)?;
-        }
-        let there = !sections.info.is_empty() && !sections.abbreviations.is_empty();
-        Ok(there.then_some(sections))
-    }
-
     fn info(&self) -> Info<'_> {
         Info {
             info: DebugInfo::new(&self.info, LittleEndian),
@@ -147,50 +115,6 @@ impl Sections {
             known: HashMap::new(),
         }
     }
-}
-
-/// A section's bytes; none where it is not there, too large or damaged.
-fn unpacked(image: &Image<'_>, name: &str) -> Result<Vec<u8>, InspectError> {
-    const HEADER: usize = size_of::<CompressionHeader64<LE>>();
-    let what = "debug information";
-    let Some(section) = image.sections.iter().find(|section| section.name == name) else {
-        return Ok(Vec::new());
-    };
-    let range = section.range;
-    if range.size > MOST_BYTES {
-        return Ok(Vec::new());
-    }
-    let bytes = image
-        .reader
-        .bytes(what, range.offset, range.size, MOST_BYTES)?;
-    if !section.compressed {
-        return Ok(bytes);
-    }
-    let Ok((header, data)) = pod::from_bytes::<CompressionHeader64<LE>>(&bytes) else {
-        return Ok(Vec::new());
-    };
-    let size = header.ch_size.get(LE);
-    let kind = header.ch_type.get(LE);
-    let format = if kind == ELFCOMPRESS_ZLIB {
-        CompressionFormat::Zlib
-    } else if kind == ELFCOMPRESS_ZSTD {
-        CompressionFormat::Zstandard
-    } else {
-        return Ok(Vec::new());
-    };
-    debug_assert_eq!(bytes.len() - data.len(), HEADER);
-    if size > MOST_BYTES {
-        return Ok(Vec::new());
-    }
-    image.reader.charge(size / 4)?;
-    let packed = CompressedData {
-        format,
-        data,
-        uncompressed_size: size,
-    };
-    Ok(packed
-        .decompress()
-        .map_or_else(|_| Vec::new(), std::borrow::Cow::into_owned))
 }
 
 /// The entries and what they refer to.

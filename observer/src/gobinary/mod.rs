@@ -19,6 +19,7 @@ mod parts;
 mod pclntab;
 mod reader;
 mod scan;
+mod sections;
 pub mod sites;
 mod symbols;
 mod version;
