@@ -25,6 +25,10 @@ const CONTAINERS: [&str; 5] = [
     "schedt.gFree",
 ];
 
+/// Larger than any of the runtime's types that are read; what a file says is
+/// data from a stranger.
+const MOST_BYTES: usize = 1 << 20;
+
 /// The runtime's types as a binary describes them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Described {
@@ -67,10 +71,16 @@ impl Layout {
         let place = |name: &str| {
             let known = Self::field(newest, arch, name)?;
             let found = described.field(name);
-            let same = |field: &Field| field.size == known.size || CONTAINERS.contains(&name);
+            let same = |field: &Field| {
+                let bounded = field.offset <= MOST_BYTES && (1..=MOST_BYTES).contains(&field.size);
+                bounded && (field.size == known.size || CONTAINERS.contains(&name))
+            };
             let lack = match found {
                 Some(field) if same(&field) => return Some(field),
-                Some(field) => format!("has {} bytes in {name}, not {}", field.size, known.size),
+                Some(field) => format!(
+                    "has {} bytes in {name} at {}, where {} are known",
+                    field.size, field.offset, known.size
+                ),
                 None => format!("does not tell where {name} is"),
             };
             wrong.borrow_mut().get_or_insert(lack);
@@ -163,6 +173,13 @@ mod tests {
             described.fields.insert(name, field);
             let error = layout(&described).unwrap_err();
             assert!(error.contains("5768") && error.contains(name), "{error}");
+        }
+        for (offset, size) in [(usize::MAX, 24), (0, 0), (0, usize::MAX)] {
+            let mut described = newest();
+            described
+                .fields
+                .insert("heapStatsDelta", Field { offset, size });
+            assert!(layout(&described).unwrap_err().contains("heapStatsDelta"));
         }
         let mut described = newest();
         described.size_classes[5] += 4096;

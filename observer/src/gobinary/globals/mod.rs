@@ -124,7 +124,7 @@ pub fn find_by(
     let mut look = |pattern: &Pattern, not_in: Option<(u64, u64)>| {
         let symbol = match pattern.global {
             "runtime.work.cpuStats" => fields("workType.cpuStats")
-                .and_then(|field| Some(symbols("runtime.work")? + field.offset as u64)),
+                .and_then(|field| Some(symbols("runtime.work")?.wrapping_add(field.offset as u64))),
             global => symbols(global),
         };
         match locate(fields, pattern, &references, not_in, symbol) {
@@ -141,7 +141,9 @@ pub fn find_by(
     let sched = look(&SCHED, None);
     // `allm` is one word; the scheduler's own words look like it.
     let size = fields("schedt").map_or(0, |whole| whole.size as u64);
-    let in_sched = sched.as_ref().map(|s| (s.address, s.address + size));
+    let in_sched = sched
+        .as_ref()
+        .map(|s| (s.address, s.address.saturating_add(size)));
     let allgs = look(&ALLGS, None);
     let allp = look(&ALLP, None);
     let memstats = look(&MEMSTATS, None);
