@@ -80,6 +80,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
     let limits = Limits {
         probe_budget: settings.probe_budget,
         cpu_ceiling: settings.cpu_ceiling,
+        creators: settings.goroutine_creators,
         price: probes.as_mut().map(Probes::calibrate).unwrap_or_default(),
         goroutine_probes: match settings.goroutine_probes {
             GoroutineProbes::Auto => node::GoroutineProbes::Auto,

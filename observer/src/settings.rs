@@ -93,6 +93,12 @@ pub struct NodeSettings {
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent, env = "OBSERVER_CPU_CEILING")]
     pub cpu_ceiling: f64,
 
+    /// How many creators of goroutines are named in
+    /// observer_goroutines_by_creator, of each process (0 to 50). Above 0, all
+    /// goroutines of each process are walked over, every 10 s at most.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = creators, env = "OBSERVER_GOROUTINE_CREATORS")]
+    pub goroutine_creators: usize,
+
     /// Whether to ask the Kubernetes API server which pods run on this node:
     /// auto does where the observer runs in a pod with a service account.
     #[arg(
@@ -222,6 +228,16 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Most creators named: each is a series for each process.
+const MOST_CREATORS: usize = 50;
+
+fn creators(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value <= MOST_CREATORS => Ok(value),
+        _ => Err(format!("expected a whole number from 0 to {MOST_CREATORS}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -247,6 +263,7 @@ mod tests {
         assert!((settings.probe_budget - 1.0).abs() < 1e-9);
         assert!((settings.cpu_ceiling - 5.0).abs() < 1e-9);
         assert_eq!(settings.goroutine_probes, super::GoroutineProbes::Auto);
+        assert_eq!(settings.goroutine_creators, 0);
         assert!((node(&["--probe-budget", "0.25%"]).unwrap().probe_budget - 0.25).abs() < 1e-9);
     }
 
@@ -275,6 +292,8 @@ mod tests {
             (["--probe-budget", "0"], "above 0 and up to 100"),
             (["--probe-budget", "NaN"], "above 0 and up to 100"),
             (["--probe-budget", "101"], "above 0 and up to 100"),
+            (["--goroutine-creators", "51"], "from 0 to 50"),
+            (["--goroutine-creators", "some"], "from 0 to 50"),
             (["--cpu-ceiling", "little"], "--cpu-ceiling"),
             (["--goroutine-probes", "never"], "auto, always"),
             (["--kube", "maybe"], "auto"),

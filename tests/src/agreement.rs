@@ -8,6 +8,7 @@ use serde_json::{Value, to_value};
 use crate::state::{Program, Report, STILL, at_rest};
 
 const RUNNABLE: &str = "goroutines runnable";
+const STATES: &str = "goroutines by state";
 
 /// Nanoseconds of `work.cpuStats` and the metrics that show them.
 const CPU: [(&str, &str); 11] = [
@@ -137,6 +138,7 @@ impl Agreement {
             idle.is_some_and(|idle| idle + 1 >= said.gomaxprocs),
             &|| format!("{idle:?} of {} that stand still", said.gomaxprocs),
         );
+        self.states(before, said);
         self.moving(before, said, after);
         self.pauses(before, said);
         if said
@@ -150,6 +152,44 @@ impl Agreement {
                     format!("{class}: the program {truth:?}, the observer {seen:?}")
                 });
             }
+        }
+    }
+
+    /// What stands still waits in one raw read, and nothing runs; when it
+    /// reports, that goroutine runs.
+    fn states(&mut self, before: &Value, said: &Report) {
+        let of = |place: &str| before.pointer(place).and_then(Value::as_u64);
+        let state = |name: &str| of(&format!("/goroutines/states/{name}"));
+        let seen = (state("running"), state("not_in_go"));
+        self.note(STATES, seen == (Some(0), Some(1)), &|| {
+            format!("{seen:?} run and are not in Go while the program stands still")
+        });
+        let waiting = state("waiting");
+        let others = said.goroutines - 1;
+        self.note(STATES, waiting.is_some_and(|n| n >= others), &|| {
+            format!("{waiting:?} of at least {others} wait")
+        });
+        let count = |name: &str| said.count(&format!("/sched/goroutines/{name}:goroutines"));
+        if let (Some(running), Some(out), Some(others)) =
+            (count("running"), count("not-in-go"), count("waiting"))
+        {
+            // The runtime counts as running each P that is in use, be it only
+            // looking for work, and what it counts too much is lacking of
+            // those that wait.
+            let seen = state("running").zip(waiting);
+            let right = seen
+                .is_some_and(|(on, waiting)| on < running && on + 1 + waiting == running + others);
+            self.note(STATES, right && state("not_in_go") == Some(out + 1), &|| {
+                format!("the program {running} run, {out} not in Go, {others} wait; the observer {before}")
+            });
+        }
+        if let Some(truth) = said.count("/sched/threads/total:threads") {
+            let seen = of("/scheduler/go_threads");
+            self.note(
+                "Go's threads",
+                seen.is_some_and(|n| n <= truth && n + 2 >= truth),
+                &|| format!("the program {truth}, the observer {seen:?}"),
+            );
         }
     }
 
@@ -254,7 +294,7 @@ pub fn look(reader: &mut Reader, program: &mut Program) -> Result<Look, StateErr
         tries += 1;
         // A timer of the runtime's own may make one of its goroutines ready
         // just when the program wakes to report.
-        let moved = |wrong: &String| wrong.starts_with(RUNNABLE);
+        let moved = |wrong: &String| wrong.starts_with(RUNNABLE) || wrong.starts_with(STATES);
         if tries == 3 || agreement.wrong.is_empty() || !agreement.wrong.iter().all(moved) {
             return Ok(Look {
                 agreement,

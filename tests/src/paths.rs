@@ -37,6 +37,11 @@ pub fn fixture(name: &str, version: &str, variant: &str) -> PathBuf {
     path
 }
 
+/// The GOROOT of a release.
+pub fn go(version: &str) -> PathBuf {
+    from_env("OBSERVER_GO").join(version)
+}
+
 fn from_env(name: &str) -> PathBuf {
     let path = PathBuf::from(
         env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; run cargo xtask test")),

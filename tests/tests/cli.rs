@@ -44,6 +44,10 @@ fn bad_settings_are_refused() {
     refuses(&["node", "--interval", "0"], &["--interval", "0"]);
     refuses(&["node", "--interval", "soon"], &["--interval", "soon"]);
     refuses(&["node", "--interval=-1s"], &["--interval"]);
+    refuses(
+        &["node", "--goroutine-creators", "51"],
+        &["--goroutine-creators", "50"],
+    );
     refuses(&["node", "--unknown"], &["--unknown"]);
     refuses(&["nonsense"], &["nonsense"]);
     refuses(&["inspect"], &["Usage"]);

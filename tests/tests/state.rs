@@ -10,6 +10,7 @@ use std::{
 use observer_tests::{
     Observer, Workload,
     agreement::Agreement,
+    metrics,
     observer::{ATTACH, SETTLED, run},
     paths::{self, GO, VARIANTS, fixture},
     state::Program,
@@ -161,6 +162,53 @@ fn leaks(version: &str) -> [Value; 2] {
         assert_eq!(report["waiting"]["chan receive"], 50, "{version}: {json}");
         report["creators"][0].clone()
     })
+}
+
+#[test]
+fn states_and_creators_are_metrics() {
+    let mut command = Command::new(paths::observer());
+    command.env("OBSERVER_GOROUTINE_CREATORS", "2");
+    let observer = Observer::start_as(command);
+    for version in ["1.17.13", "1.27.4"] {
+        let mut program = Program::start(&fixture("state", version, "stripped"));
+        for letter in ['p', 'p', 'g'] {
+            program.obey(letter);
+        }
+        let pid = format!("pid=\"{}\"", program.pid);
+        let value = |name: &str, labels: &[&str]| {
+            let labels: Vec<_> = labels.iter().copied().chain([pid.as_str()]).collect();
+            metrics::sum(&observer.metrics(), name, &labels)
+        };
+        let park = "function=\"main.park\"";
+        wait::until(&format!("{version}'s leak"), ATTACH, || {
+            let found = value("observer_goroutines_by_creator", &[park])?;
+            ((found - 100.0).abs() < 0.5).then_some(())
+        });
+        // Everyone is in it, be it as one of the others.
+        thread::sleep(SETTLED);
+        let all = value("observer_goroutines_by_creator", &[]);
+        assert_eq!(all, value("go_goroutines", &[]), "{version}");
+        let state = |name: &str| value(&format!("go_sched_goroutines_{name}_goroutines"), &[]);
+        assert_eq!(state("running"), Some(0.0), "{version}");
+        assert_eq!(state("not_in_go"), Some(1.0), "{version}");
+        assert_eq!(state("runnable"), Some(0.0), "{version}");
+        assert!(state("waiting") >= Some(100.0), "{version}");
+        let complete = ["result=\"complete\""];
+        let walks = metrics::sum(
+            &observer.metrics(),
+            "observer_goroutine_walks_total",
+            &complete,
+        );
+        assert!(walks >= Some(1.0), "{version}: {walks:?}");
+    }
+    let observer = Observer::start();
+    let program = Program::start(&fixture("state", GO, "stripped"));
+    awaited(&observer, program.pid);
+    let metrics = observer.get("/metrics");
+    assert!(
+        !metrics.contains("observer_goroutines_by_creator"),
+        "not asked for"
+    );
 }
 
 #[test]

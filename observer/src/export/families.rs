@@ -6,6 +6,7 @@
 use super::{
     buckets::Reduced,
     cluster_families,
+    goroutine_families,
     group::Group,
     node_families,
     sink::{Sink, Value, seconds},
@@ -357,6 +358,7 @@ pub fn all() -> impl Iterator<Item = &'static Family> {
     PROCESSES
         .iter()
         .chain(&state_families::FAMILIES)
+        .chain(&goroutine_families::FAMILIES)
         .chain(&node_families::FAMILIES)
         .chain(&cluster_families::FAMILIES)
 }

@@ -14,7 +14,7 @@ use crate::{
     gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
     node::{
         Cluster, Coverage, EventFigures, Figures, Groups, Health, Missing, Observation, Place, Pod,
-        PodContainer, Snapshot, StateSample,
+        PodContainer, Snapshot, StateSample, Walked, Walks,
     },
     runtime,
 };
@@ -165,6 +165,11 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
             exited: Some(1990),
             ids: Some(2016),
             runnable: 3,
+            states: Some(runtime::GoroutineStates {
+                running: 1,
+                not_in_go: 2,
+                waiting: 6,
+            }),
         },
         allocation: Some(runtime::Allocation {
             heap_bytes: 1 << 20,
@@ -180,6 +185,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
         ..runtime::StateFigures::default()
     };
     figures.scheduler.threads = 9;
+    figures.scheduler.go_threads = Some(8);
     figures.scheduler.processors = 4;
     figures.scheduler.latencies = histogram([0, 3, 2, 1, 0]);
     figures.scheduler.mutex_wait_ns = Some(1_500_000_000);
@@ -230,7 +236,17 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
     health.inspected.insert("go", 3);
     health.map_entries.insert("PROCESSES", 5);
     health.kernel.refused_gc = 1;
+    let symbol = runtime::Symbol {
+        function: "main.(*server).listen".to_owned(),
+        line: Some(42),
+    };
+    let walked = Walked {
+        creators: vec![(symbol, 4)],
+        other: 1,
+        most: 5,
+    };
     Arc::new(Snapshot {
+        creators: Walks::over(&processes, &walked),
         at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
         processes: processes.into_iter().map(Arc::new).collect(),
         health,

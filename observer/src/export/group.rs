@@ -7,12 +7,13 @@ use std::{
 
 use observer_ebpf::{GC_TRIGGERS, STW_REASONS, StopFigures};
 
-use super::buckets::Reduced;
+use super::{buckets::Reduced, creators::Creators};
 use crate::{
     discover::Process,
     gobinary::{Figure, Reason},
     node::{
-        Differences, Groups, Observation, Place, PodContainer, Snapshot, StateSample, cost_ns,
+        Differences, Groups, Observation, Place, PodContainer, Snapshot, StateSample, Walks,
+        cost_ns,
     },
     probe::HitCost,
 };
@@ -146,6 +147,9 @@ pub(super) struct Group {
     pub(super) mark_ns: u64,
     /// Cycles seen whole.
     pub(super) whole_cycles: u64,
+    /// Living goroutines by creator; `None` where they are not known of every
+    /// living process.
+    pub(super) creators: Option<Creators>,
     /// Stops by reason.
     pub(super) stops: [StopFigures; STW_REASONS],
     /// `/sched/pauses/total/gc:seconds`.
@@ -275,6 +279,25 @@ impl Group {
         self.stopping_other.add(&gc.stopping_other);
     }
 
+    fn add_creators(&mut self, observation: &Observation, walks: &Walks) {
+        if observation.ended.is_some() {
+            return;
+        }
+        let found = walks.of(&observation.process);
+        self.creators = match (self.creators.take(), found) {
+            (sum, Some(found)) if self.living == 1 => {
+                let mut sum = sum.unwrap_or_default();
+                sum.add(found);
+                Some(sum)
+            }
+            (Some(mut sum), Some(found)) => {
+                sum.add(found);
+                Some(sum)
+            }
+            _ => None,
+        };
+    }
+
     fn charge(&mut self, observation: &Observation, price: HitCost) {
         let plan = &observation.binary.plan;
         self.cost_ns += cost_ns(plan, price, &observation.figures.events);
@@ -324,6 +347,7 @@ pub(super) fn groups(snapshot: &Snapshot) -> (BTreeMap<Key, Group>, u64) {
             continue;
         };
         group.charge(observation, snapshot.health.price);
+        group.add_creators(observation, &snapshot.creators);
     }
     (groups, left_out)
 }

@@ -7,7 +7,9 @@
 mod buckets;
 mod cluster_families;
 mod collector;
+mod creators;
 pub mod families;
+mod goroutine_families;
 mod group;
 mod node_families;
 mod own;

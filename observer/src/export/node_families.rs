@@ -36,7 +36,7 @@ pub(super) const fn node(
 }
 
 /// The observer's own families.
-pub(super) static FAMILIES: [Family; 24] = [
+pub(super) static FAMILIES: [Family; 25] = [
     node(
         "observer_build_info",
         Kind::Gauge,
@@ -222,6 +222,25 @@ pub(super) static FAMILIES: [Family; 24] = [
         "Readings of a process's state that failed or could not be true; the one before stands.",
         "the node's loop",
         |node, sink| sink.count(node.snapshot.health.state_dropped),
+    ),
+    node(
+        "observer_goroutine_walks",
+        Kind::Counter,
+        None,
+        "Walks over the goroutines of a process, by how they ended: complete, cut_short by the time limit, failed.",
+        "--goroutine-creators",
+        |node, sink| {
+            let Some(counts) = &node.snapshot.creators.counts else {
+                return;
+            };
+            for (result, count) in [
+                ("complete", counts.complete),
+                ("cut_short", counts.cut_short),
+                ("failed", counts.failed),
+            ] {
+                sink.labelled("result", result, Value::Integer(count));
+            }
+        },
     ),
     node(
         "observer_lacking",

@@ -12,7 +12,7 @@ use super::{
 
 const BYTES: Option<&str> = Some("bytes");
 
-const fn state(
+pub(super) const fn state(
     name: &'static str,
     kind: Kind,
     unit: Option<&'static str>,

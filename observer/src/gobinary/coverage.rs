@@ -36,6 +36,8 @@ pub enum Figure {
     State,
     /// Goroutines created and ended since the process began.
     StateGoroutinesCreated,
+    /// Goroutines by what they do.
+    StateGoroutineStates,
     /// Time waited for mutexes.
     StateMutexWait,
     /// GOMEMLIMIT.
@@ -60,9 +62,10 @@ impl Figure {
     ];
 
     /// Those that are read from memory.
-    pub const STATE: [Self; 7] = [
+    pub const STATE: [Self; 8] = [
         Self::State,
         Self::StateGoroutinesCreated,
+        Self::StateGoroutineStates,
         Self::StateMutexWait,
         Self::StateMemoryLimit,
         Self::StateAllocation,
@@ -86,6 +89,7 @@ impl Figure {
             Self::OtherStops => "other_stops",
             Self::State => "state",
             Self::StateGoroutinesCreated => "state_goroutines_created",
+            Self::StateGoroutineStates => "state_goroutine_states",
             Self::StateMutexWait => "state_mutex_wait",
             Self::StateMemoryLimit => "state_memory_limit",
             Self::StateAllocation => "state_allocation",
@@ -178,6 +182,7 @@ impl From<StateGap> for Gap {
             figure: match gap.figure {
                 runtime::Figure::State => Figure::State,
                 runtime::Figure::GoroutinesCreated => Figure::StateGoroutinesCreated,
+                runtime::Figure::GoroutineStates => Figure::StateGoroutineStates,
                 runtime::Figure::MutexWait => Figure::StateMutexWait,
                 runtime::Figure::MemoryLimit => Figure::StateMemoryLimit,
                 runtime::Figure::Allocation => Figure::StateAllocation,

@@ -5,11 +5,13 @@ use object::{
     elf::{
         DF_1_PIE, DT_FLAGS_1, DT_RELA, DT_RELASZ, Dyn64, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC,
         FileHeader64, PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, ProgramHeader64,
-        R_AARCH64_RELATIVE, R_X86_64_RELATIVE, Rela64, SHT_NOBITS, SHT_SYMTAB, SectionHeader64,
+        R_AARCH64_RELATIVE, R_X86_64_RELATIVE, Rela64, SHF_COMPRESSED, SHT_NOBITS, SHT_SYMTAB,
+        SectionHeader64,
     },
     pod,
 };
 
+pub(super) use super::parts::{Range, Section, Segment};
 use super::{
     Arch,
     error::{InspectError, NotGoReason},
@@ -22,46 +24,6 @@ const MAX_PROGRAM_HEADERS: u64 = 65536 / 56;
 const MAX_SECTION_TABLE: u64 = 1 << 20;
 /// Dynamic table.
 const MAX_DYNAMIC: u64 = 64 << 10;
-
-/// A stretch of the file and the addresses it is loaded at.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
-    pub(super) address: u64,
-    pub(super) offset: u64,
-    /// Bytes in the file.
-    pub(super) size: u64,
-}
-
-impl Range {
-    /// The part from `address` on, where it lies in the range.
-    pub(super) fn from(self, address: u64) -> Option<Self> {
-        let skip = address
-            .checked_sub(self.address)
-            .filter(|&skip| skip < self.size)?;
-        Some(Self {
-            address,
-            offset: self.offset + skip,
-            size: self.size - skip,
-        })
-    }
-}
-
-/// A loaded segment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Segment {
-    pub(super) range: Range,
-    /// Size in memory; what the file has no bytes for is zero there.
-    memory: u64,
-    pub(super) writable: bool,
-    pub(super) executable: bool,
-}
-
-/// A section that has bytes in the file.
-#[derive(Clone, Debug)]
-pub(super) struct Section {
-    pub(super) name: String,
-    pub(super) range: Range,
-}
 
 /// An ELF executable or shared object of a known instruction set.
 pub(super) struct Image<'s> {
@@ -272,7 +234,12 @@ impl<'s> Image<'s> {
             let name = &name[..memchr::memchr(0, &name[..name.len().min(64)]).unwrap_or(0)];
             if kind != SHT_NOBITS && !name.is_empty() && self.check("a section", range).is_ok() {
                 let name = String::from_utf8_lossy(name).into_owned();
-                self.sections.push(Section { name, range });
+                let compressed = section.sh_flags.get(LE).0 & SHF_COMPRESSED.0 != 0;
+                self.sections.push(Section {
+                    name,
+                    range,
+                    compressed,
+                });
             }
         }
         Ok(())

@@ -6,16 +6,17 @@ use serde::Serialize;
 
 use super::{
     Arch, Binary, BuildMode, Figure, Function, Gap, GoVersion, Reason, SitePlan, StatePlan,
-    buildid, buildinfo,
+    buildid, buildinfo, dwarf,
     error::{InspectError, NotGoReason},
-    functions, globals,
+    functions,
+    globals::{self, Globals},
     image::Image,
     locate,
     pclntab::Header,
     reader::Reader,
     sites, symbols,
 };
-use crate::runtime::{self, Layout, expected_gaps};
+use crate::runtime::{self, Described, Layout, LayoutError, expected_gaps};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +56,9 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     let header = found.as_ref().map(|(header, _)| header);
     let usable = usable(&image, &info.version, release, build_mode, header);
     let (plan, state) = match usable {
+        Ok((release, header)) if Layout::is_newer(release) => {
+            newer(&image, &info.version, release, header)?
+        }
         Ok((release, header)) => plans(&image, release, header)?,
         Err((reason, detail)) => nothing(&image, reason, &detail),
     };
@@ -82,10 +86,9 @@ fn usable<'h>(
     build_mode: BuildMode,
     header: Option<&'h Header>,
 ) -> Result<(GoVersion, &'h Header), (Reason, String)> {
-    let Some(release) = release.filter(|release| release.is_supported()) else {
-        let (old, new) = (GoVersion::OLDEST_MINOR, GoVersion::NEWEST_MINOR);
-        let detail = format!("{version} is none of go1.{old} to go1.{new}");
-        return Err((Reason::UnsupportedVersion, detail));
+    let known = |release: &GoVersion| release.is_supported() || Layout::is_newer(*release);
+    let Some(release) = release.filter(known) else {
+        return Err((Reason::UnsupportedVersion, unsupported(version)));
     };
     if image.arch == Arch::Arm64 {
         let detail = "arm64 instructions are not decoded yet";
@@ -100,6 +103,49 @@ fn usable<'h>(
         return Err((Reason::NoFunctionTable, detail.to_owned()));
     };
     Ok((release, header))
+}
+
+fn unsupported(version: &str) -> String {
+    let (old, new) = (GoVersion::OLDEST_MINOR, GoVersion::NEWEST_MINOR);
+    format!("{version} is none of go1.{old} to go1.{new}")
+}
+
+/// Of a release that nobody has looked at yet: no probes, and the state only
+/// where the binary itself tells how it lies.
+fn newer(
+    image: &Image<'_>,
+    version: &str,
+    release: GoVersion,
+    header: &Header,
+) -> Result<(SitePlan, StatePlan), InspectError> {
+    let (plan, none) = nothing(image, Reason::UnsupportedVersion, &unsupported(version));
+    let unknown = |error: LayoutError| StatePlan {
+        gaps: gaps(&Figure::STATE, Reason::UnknownLayout, &error.to_string()),
+        ..none.clone()
+    };
+    let Some(described) = dwarf::describe(image, &Described::wanted())? else {
+        let lack = "has no debug information that would tell where fields lie".to_owned();
+        let version = release;
+        return Ok((plan, unknown(LayoutError::NotDescribed { version, lack })));
+    };
+    let layout = match Layout::described(release, image.arch, &described) {
+        Ok(layout) => layout,
+        Err(error) => return Ok((plan, unknown(error))),
+    };
+    let wanted = |name: &str| globals::wanted(release, name);
+    let functions = functions::collect(image, header, &wanted)?;
+    let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
+    let globals = globals::find_by(
+        release,
+        &|name| described.field(name),
+        &functions,
+        &|name| symbols.get(name).copied(),
+    );
+    let state = StatePlan {
+        described: Some(described),
+        ..planned(image, globals, &layout)
+    };
+    Ok((plan, state))
 }
 
 /// Where probes may stand and where the state lies: both by the instructions
@@ -140,36 +186,37 @@ fn state(
     release: GoVersion,
     functions: &[Function],
 ) -> Result<StatePlan, InspectError> {
-    let entry = image.entry;
     let layout = match Layout::of(release, image.arch) {
         Ok(layout) => layout,
         Err(error) => {
-            let gaps = gaps(&Figure::STATE, Reason::UnknownLayout, &error.to_string());
             return Ok(StatePlan {
-                entry,
-                globals: None,
-                gaps,
+                entry: image.entry,
+                gaps: gaps(&Figure::STATE, Reason::UnknownLayout, &error.to_string()),
+                ..StatePlan::default()
             });
         }
     };
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
     let globals = globals::find(release, functions, &|name| symbols.get(name).copied());
-    let expected = expected_gaps(&globals, &layout);
-    if let Some(gap) = expected
+    Ok(planned(image, globals, &layout))
+}
+
+/// What can be read from where the globals are.
+fn planned(image: &Image<'_>, globals: Globals, layout: &Layout) -> StatePlan {
+    let expected = expected_gaps(&globals, layout);
+    let lost = expected
         .iter()
-        .find(|gap| gap.figure == runtime::Figure::State)
-    {
-        return Ok(StatePlan {
-            entry,
-            globals: None,
-            gaps: gaps(&Figure::STATE, Reason::NoGlobal, &gap.detail),
-        });
+        .find(|gap| gap.figure == runtime::Figure::State);
+    let (globals, gaps) = match lost {
+        Some(gap) => (None, gaps(&Figure::STATE, Reason::NoGlobal, &gap.detail)),
+        None => (Some(globals), expected.into_iter().map(Gap::from).collect()),
+    };
+    StatePlan {
+        entry: image.entry,
+        globals,
+        gaps,
+        ..StatePlan::default()
     }
-    Ok(StatePlan {
-        entry,
-        globals: Some(globals),
-        gaps: expected.into_iter().map(Gap::from).collect(),
-    })
 }
 
 /// Plans for a binary of which nothing can be observed, for one reason.
@@ -180,8 +227,8 @@ fn nothing(image: &Image<'_>, reason: Reason, detail: &str) -> (SitePlan, StateP
     };
     let state = StatePlan {
         entry: image.entry,
-        globals: None,
         gaps: gaps(&Figure::STATE, reason, detail),
+        ..StatePlan::default()
     };
     (plan, state)
 }

@@ -7,6 +7,7 @@
 mod buildid;
 mod buildinfo;
 mod coverage;
+mod dwarf;
 mod error;
 mod functions;
 pub mod globals;
@@ -14,9 +15,11 @@ mod image;
 mod inspect;
 mod lines;
 mod locate;
+mod parts;
 mod pclntab;
 mod reader;
 mod scan;
+mod sections;
 pub mod sites;
 mod symbols;
 mod version;
@@ -29,7 +32,7 @@ pub use observer_ebpf::{Abi, SiteKind};
 use serde::Serialize;
 
 use self::globals::Globals;
-use crate::runtime::Layout;
+use crate::runtime::{Described, Layout};
 pub use version::GoVersion;
 
 /// An executable that Go built.
@@ -67,7 +70,11 @@ impl Binary {
     /// be read.
     pub fn layout(&self) -> Option<Layout> {
         self.state.globals.as_ref()?;
-        Layout::of(self.release?, self.arch).ok()
+        let release = self.release?;
+        match &self.state.described {
+            Some(described) => Layout::described(release, self.arch, described).ok(),
+            None => Layout::of(release, self.arch).ok(),
+        }
     }
 }
 
@@ -79,6 +86,9 @@ pub struct StatePlan {
     /// The runtime's globals; `None` where nothing can be read, and
     /// [`Self::gaps`] says why.
     pub globals: Option<Globals>,
+    /// Where fields lie by the binary's own debug information: of a release
+    /// newer than the table of layouts.
+    pub described: Option<Described>,
     /// Figures this binary cannot give.
     pub gaps: Vec<Gap>,
 }

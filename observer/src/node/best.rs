@@ -92,6 +92,24 @@ impl Observation {
         Some((total, cycles))
     }
 
+    /// The pause of the last collection; of its stops together.
+    pub fn last_pause(&self) -> Option<u64> {
+        if let Some(state) = self.state() {
+            return state
+                .collections
+                .recent
+                .last()
+                .map(|pause| pause.duration_ns);
+        }
+        let gc = self.figures.events.gc.as_deref();
+        let last = gc.filter(|gc| gc.whole_cycles > 0 && self.covers(Figure::GcPauses))?;
+        let (sweep, mark) = (
+            last.last.sweep_termination_ns,
+            last.last.mark_termination_ns,
+        );
+        Some(sweep.saturating_add(mark))
+    }
+
     fn best(
         &self,
         figure: Figure,

@@ -26,6 +26,7 @@ use self::{groups::Newcomers, intake::Ended};
 use super::{
     budget::Budget,
     ceiling::Ceiling,
+    creators::Creators,
     inspector::Inspector,
     observation::{Health, Snapshot},
     processes::Processes,
@@ -75,6 +76,8 @@ pub struct Limits {
     pub price: HitCost,
     /// When probes on every goroutine are to be set.
     pub goroutine_probes: GoroutineProbes,
+    /// How many creators of goroutines are named; 0 for no walks.
+    pub creators: usize,
 }
 
 /// The running engine.
@@ -112,6 +115,7 @@ impl Node {
             newcomers: None,
             probes,
             missing,
+            creators: Creators::start(limits.creators, receiver.clone())?,
             inspector: Inspector::new().map_err(std::io::Error::from)?,
             targets: Targets::new(),
             processes: Processes::new(),
@@ -151,6 +155,7 @@ struct Engine {
     newcomers: Option<Newcomers>,
     probes: Option<Probes>,
     missing: Vec<String>,
+    creators: Option<Creators>,
     inspector: Inspector,
     targets: Targets,
     processes: Processes,

@@ -11,6 +11,7 @@ mod ceiling;
 mod cluster;
 mod cost;
 mod coverage;
+mod creators;
 mod engine;
 mod inspector;
 mod need;
@@ -22,6 +23,7 @@ mod watch;
 
 pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Workload};
 pub use cost::cost_ns;
+pub use creators::{WalkCounts, Walked, Walks};
 pub use engine::{GoroutineProbes, Limits, Node, Snapshots, StartError};
 pub use observation::{
     Coverage, Differences, EventFigures, Figures, Groups, Health, LastCycle, Missing, Observation,

@@ -9,7 +9,7 @@ use std::{
 use observer_ebpf::{GcCycleFigures, GcFigures, GoroutineFigures, STW_REASONS, StopFigures};
 use serde::Serialize;
 
-use super::Cluster;
+use super::{Cluster, creators::Walks};
 use crate::{
     discover::Process,
     gobinary::{Binary, Figure, Reason},
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub processes: Vec<Arc<Observation>>,
     /// The observer's own state.
     pub health: Health,
+    /// Who created the goroutines of the processes walked over lately.
+    pub creators: Walks,
     /// What the cluster tells of it; `None` without Kubernetes, and as the
     /// engine takes it.
     pub cluster: Option<Arc<Cluster>>,

@@ -44,6 +44,20 @@ pub struct Goroutines {
     pub ids: Option<u64>,
     /// Ready to run and waiting for a P: all run queues.
     pub runnable: u64,
+    /// The others by what they do.
+    pub states: Option<GoroutineStates>,
+}
+
+/// Goroutines that are not runnable, the runtime's own included, as
+/// `runtime/metrics` counts them from 1.26 on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GoroutineStates {
+    /// `/sched/goroutines/running:goroutines`.
+    pub running: u64,
+    /// `/sched/goroutines/not-in-go:goroutines`: in a system call or in C.
+    pub not_in_go: u64,
+    /// `/sched/goroutines/waiting:goroutines`: all the others.
+    pub waiting: u64,
 }
 
 /// Threads, Ps and latency.
@@ -52,6 +66,9 @@ pub struct Scheduler {
     /// Ms that exist (`sched.mnext` − `sched.nmfreed`), which is what
     /// client_golang's `go_threads` counts.
     pub threads: u64,
+    /// `/sched/threads/total:threads`: those without the ones kept for threads
+    /// that C creates.
+    pub go_threads: Option<u64>,
     /// GOMAXPROCS: the length of `allp`.
     pub processors: u64,
     /// Ps with nothing to do (`sched.npidle`).
@@ -175,6 +192,8 @@ pub enum Figure {
     State,
     /// [`Goroutines::created`].
     GoroutinesCreated,
+    /// [`Goroutines::states`] and [`Scheduler::go_threads`].
+    GoroutineStates,
     /// [`Scheduler::mutex_wait_ns`].
     MutexWait,
     /// [`Settings::memory_limit_bytes`].
@@ -193,6 +212,7 @@ impl Figure {
         match self {
             Self::State => "state",
             Self::GoroutinesCreated => "state_goroutines_created",
+            Self::GoroutineStates => "state_goroutine_states",
             Self::MutexWait => "state_mutex_wait",
             Self::MemoryLimit => "state_memory_limit",
             Self::Allocation => "state_allocation",

@@ -63,6 +63,9 @@ pub(super) fn find(layout: &Layout, addresses: Addresses, threads_known: bool) -
     if let (Some((reason, detail)), None) = (threads, layout.sched.goroutines_created) {
         gap(Figure::GoroutinesCreated, reason, detail);
     }
+    if let Some((reason, detail)) = threads {
+        gap(Figure::GoroutineStates, reason, detail);
+    }
     match (layout.sched.mutex_wait, layout.sched.lock_wait) {
         (None, _) => gap(
             Figure::MutexWait,

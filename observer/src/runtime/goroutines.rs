@@ -242,7 +242,7 @@ impl G {
 }
 
 /// The state's name; `None` for Gs that are no goroutines at the moment.
-fn state(status: u64) -> Option<&'static str> {
+pub(super) fn state(status: u64) -> Option<&'static str> {
     match status & !SCAN {
         1 => Some("runnable"),
         // Its stack is being copied while it runs.
@@ -267,14 +267,26 @@ fn is_system(symbols: &dyn Symbolize, starts: u64) -> bool {
         )
 }
 
+/// The first byte that is read of a G.
 fn first(layout: &Layout) -> usize {
-    layout.g.status.offset.min(layout.g.waiting_since.offset)
+    let g = &layout.g;
+    let read = [
+        g.status,
+        g.waiting_since,
+        g.wait_reason,
+        g.created_by,
+        g.starts,
+    ];
+    read.map(|field| field.offset)
+        .into_iter()
+        .min()
+        .unwrap_or(0)
 }
 
 /// Asks for sorted Gs, those near one another in one piece; where each is.
 fn ask(batch: &mut Batch, layout: &Layout, addresses: &[u64]) -> Vec<(Slot, usize)> {
     let first = first(layout);
-    let len = layout.g.starts.end().max(layout.g.created_by.end()) - first;
+    let len = layout.g.end() - first;
     let mut places = Vec::with_capacity(addresses.len());
     let mut i = 0;
     while i < addresses.len() {

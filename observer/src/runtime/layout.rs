@@ -1,10 +1,12 @@
 //! Where the fields lie that are read, for one Go release.
 
+use serde::Serialize;
+
 use super::table::Table;
 use crate::gobinary::{Arch, GoVersion};
 
 /// Where a field lies in its type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Field {
     /// Bytes from the start of the type.
     pub offset: usize,
@@ -44,6 +46,14 @@ pub enum LayoutError {
         /// In which release.
         version: GoVersion,
     },
+    /// A release newer than the table, whose binary does not tell enough.
+    #[error("go{version} is newer than the table of layouts, and this binary {lack}")]
+    NotDescribed {
+        /// The release.
+        version: GoVersion,
+        /// What it lacks.
+        lack: String,
+    },
 }
 
 /// The layout of one release for one instruction set. A field that this
@@ -79,7 +89,16 @@ macro_rules! fields {
         }
 
         impl $name {
-            fn find(look: &Look) -> Result<Self, LayoutError> {
+            /// One past the last byte of its fields.
+            #[allow(dead_code, reason = "some are read field by field")]
+            pub(super) fn end(&self) -> usize {
+                let need = [$(Some(self.$need)),*];
+                let may: &[Option<Field>] = &[$($(self.$may),*)?];
+                let fields = need.iter().chain(may).flatten();
+                fields.map(|field| field.end()).max().unwrap_or(0)
+            }
+
+            fn find(look: &Look<'_>) -> Result<Self, LayoutError> {
                 Ok(Self {
                     $($need: look.need(concat!($go, ".", $need_go))?,)*
                     $($($may: look.may(concat!($go, ".", $may_go)),)*)?
@@ -150,6 +169,7 @@ fields! {
     /// `runtime.m`, a thread. Its fields move even between patch releases.
     M, "m" {} {
         next: "alllink",
+        goroutine: "curg",
         locked_goroutine: "lockedg",
         lock_wait: "mLockProfile.waitTime",
     }
@@ -239,20 +259,15 @@ fields! {
     }
 }
 
-/// Looks fields up for one release and instruction set.
-struct Look {
+/// Where the fields of one release lie, by their names.
+struct Look<'a> {
     version: GoVersion,
-    arch: Arch,
+    place: &'a dyn Fn(&str) -> Option<Field>,
 }
 
-impl Look {
+impl Look<'_> {
     fn may(&self, name: &str) -> Option<Field> {
-        let name = name.trim_start_matches('.');
-        let (offset, size) = Table::get().field(name, self.version, self.arch)?;
-        Some(Field {
-            offset: usize::try_from(offset).ok()?,
-            size,
-        })
+        (self.place)(name.trim_start_matches('.'))
     }
 
     fn need(&self, field: &'static str) -> Result<Field, LayoutError> {
@@ -263,8 +278,8 @@ impl Look {
 }
 
 impl Layout {
-    /// The layout of a release. Releases newer than the table have none: a
-    /// figure from a place that was not proven would be a guess.
+    /// The layout of a release. Releases newer than the table have none here:
+    /// a figure from a place that was not proven would be a guess.
     pub fn of(version: GoVersion, arch: Arch) -> Result<Self, LayoutError> {
         let table = Table::get();
         let unknown = LayoutError::UnknownVersion(version);
@@ -272,7 +287,24 @@ impl Layout {
             .text("sizeclasses", version)
             .ok_or_else(|| unknown.clone())?;
         let reasons = table.text("waitreasons", version).ok_or(unknown)?;
-        let look = Look { version, arch };
+        let sizes = sizes.split(',').filter_map(|size| size.parse().ok());
+        let place = |name: &str| Self::field(version, arch, name);
+        Self::by(
+            version,
+            &place,
+            sizes.collect(),
+            reasons.split('|').collect(),
+        )
+    }
+
+    /// A layout by where each field lies.
+    pub(super) fn by(
+        version: GoVersion,
+        place: &dyn Fn(&str) -> Option<Field>,
+        size_classes: Vec<u64>,
+        wait_reasons: Vec<&'static str>,
+    ) -> Result<Self, LayoutError> {
+        let look = Look { version, place };
         Ok(Self {
             version,
             sched: Sched::find(&look)?,
@@ -284,18 +316,19 @@ impl Layout {
             heap_stats: HeapStats::find(&look).ok(),
             cpu_stats: CpuStats::find(&look).ok(),
             histogram: Histogram::find(&look)?,
-            size_classes: sizes
-                .split(',')
-                .filter_map(|size| size.parse().ok())
-                .collect(),
-            wait_reasons: reasons.split('|').collect(),
+            size_classes,
+            wait_reasons,
         })
     }
 
     /// A field by its name in Go (`schedt.maxmcount`), for those who look for
     /// the globals.
     pub fn field(version: GoVersion, arch: Arch, name: &str) -> Option<Field> {
-        Look { version, arch }.may(name)
+        let (offset, size) = Table::get().field(name, version, arch)?;
+        Some(Field {
+            offset: usize::try_from(offset).ok()?,
+            size,
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod allocation;
 mod confirm;
+mod described;
 mod error;
 mod figures;
 mod gaps;
@@ -25,10 +26,11 @@ mod table;
 mod threads;
 mod walk;
 
+pub use described::Described;
 pub use error::StateError;
 pub use figures::{
-    Allocation, Collections, CollectorCpu, Figure, GapReason, Goroutines, Heap, Pause, Scheduler,
-    Settings, StateFigures, StateGap, Stops,
+    Allocation, Collections, CollectorCpu, Figure, GapReason, GoroutineStates, Goroutines, Heap,
+    Pause, Scheduler, Settings, StateFigures, StateGap, Stops,
 };
 pub use gaps::expected as expected_gaps;
 pub use goroutines::{Creator, GoroutineReport, Symbol, Symbolize, WalkLimits};

@@ -6,7 +6,7 @@ use super::{
     error::StateError,
     figures::{CollectorCpu, Figure, GapReason, StateGap},
     reader::Reader,
-    threads::{MOST_THREADS, Threads, Version},
+    threads::{MOST_THREADS, OnThreads, Version},
 };
 
 /// Reads after which a global that never looked right is given up.
@@ -19,16 +19,30 @@ pub(super) struct Trust {
     doubts: u32,
 }
 
+/// What the list of Ms tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OfThreads {
+    /// Ms, and goroutine ids, taken for threads of C.
+    pub(super) extra: Option<u64>,
+    /// Time waited for mutexes.
+    pub(super) mutex_wait_ns: Option<u64>,
+    /// Goroutines that have an M.
+    pub(super) running: Option<OnThreads>,
+}
+
 impl Reader {
-    /// Goroutine ids taken by threads of C, and the time waited for mutexes.
-    pub(super) fn threads(&mut self) -> Result<(Option<u64>, Option<u64>), StateError> {
+    /// What the list of Ms tells.
+    pub(super) fn threads(&mut self) -> Result<OfThreads, StateError> {
         let s = &self.layout.sched;
         let sched = self.snapshot.sched();
         let waited = s.mutex_wait.map(|field| field.of(sched));
         let lock_wait = s.lock_wait.map(|field| field.of(sched));
         let (Some(head), true) = (self.snapshot.allm(), self.follow_threads) else {
             // Up to 1.21 the Ms add nothing to it.
-            return Ok((None, waited.filter(|_| lock_wait.is_none())));
+            return Ok(OfThreads {
+                mutex_wait_ns: waited.filter(|_| lock_wait.is_none()),
+                ..OfThreads::default()
+            });
         };
         let version = Version {
             head,
@@ -42,7 +56,7 @@ impl Reader {
                 self.follow_threads = false;
                 let detail = format!("more than {MOST_THREADS} threads");
                 self.lose_threads(GapReason::TooManyThreads, &detail);
-                return Ok((None, None));
+                return Ok(OfThreads::default());
             }
             Err(error) if self.threads_trust.confirmed => return Err(error),
             Err(_) => {
@@ -53,30 +67,39 @@ impl Reader {
                     let detail = "what is at runtime.allm is no list of all threads";
                     self.lose_threads(GapReason::Unconfirmed, detail);
                 }
-                return Ok((None, None));
+                return Ok(OfThreads::default());
             }
+        }
+        if current {
+            self.threads.take(self.snapshot.more());
+        } else {
+            self.threads.read(&self.memory)?;
         }
         let (s, sched) = (&self.layout.sched, self.snapshot.sched());
         let waited = s.mutex_wait.map(|field| field.of(sched));
         let mutex_wait = match (waited, lock_wait) {
             (Some(_), Some(_)) if self.layout.m.lock_wait.is_none() => None,
-            (Some(waited), Some(freed)) => {
-                let alive = if current {
-                    Threads::lock_wait_of(self.snapshot.more())
-                } else {
-                    self.threads.lock_wait(&self.memory)?
-                };
-                Some(waited.wrapping_add(freed).wrapping_add(alive))
-            }
+            (Some(waited), Some(freed)) => Some(
+                waited
+                    .wrapping_add(freed)
+                    .wrapping_add(self.threads.lock_wait()),
+            ),
             (waited, _) => waited,
         };
-        Ok((Some(self.threads.extra), mutex_wait))
+        // An M that ended meanwhile costs its sample this figure only.
+        let running = self.threads.on_threads(&self.memory, &self.layout);
+        Ok(OfThreads {
+            extra: Some(self.threads.extra),
+            mutex_wait_ns: mutex_wait,
+            running: running.unwrap_or_default(),
+        })
     }
 
     fn lose_threads(&mut self, reason: GapReason, detail: &str) {
         if self.layout.sched.goroutines_created.is_none() {
             self.lose(&[Figure::GoroutinesCreated], reason, detail);
         }
+        self.lose(&[Figure::GoroutineStates], reason, detail);
         if self.layout.sched.lock_wait.is_some() {
             self.lose(&[Figure::MutexWait], reason, detail);
         }

@@ -7,14 +7,15 @@ use super::{
     confirm,
     error::StateError,
     figures::{
-        Collections, Goroutines, Heap, Pause, Scheduler, Settings, StateFigures, StateGap, Stops,
+        Collections, GoroutineStates, Goroutines, Heap, Pause, Scheduler, Settings, StateFigures,
+        StateGap, Stops,
     },
     gaps,
     gate::Gate,
     histogram::TimeHistogram,
     layout::{Field, Layout},
     memory::{Image, Memory, auxiliary_vector, word},
-    optional::Trust,
+    optional::{OfThreads, Trust},
     pacer,
     snapshot::{Addresses, Snapshot},
     threads::Threads,
@@ -179,11 +180,11 @@ impl Reader {
             ),
             None => None,
         };
-        let (extra, mutex_wait_ns) = self.threads()?;
+        let threads = self.threads()?;
         let cpu = self.cpu()?;
         let mut figures = StateFigures {
-            goroutines: self.goroutines(extra, strict)?,
-            scheduler: self.scheduler(mutex_wait_ns),
+            goroutines: self.goroutines(threads, strict)?,
+            scheduler: self.scheduler(threads),
             settings: self.settings(),
             heap: self.heap()?,
             allocation,
@@ -196,7 +197,7 @@ impl Reader {
         Ok(figures)
     }
 
-    fn goroutines(&self, extra: Option<u64>, strict: bool) -> Result<Goroutines, StateError> {
+    fn goroutines(&self, threads: OfThreads, strict: bool) -> Result<Goroutines, StateError> {
         let (s, p) = (&self.layout.sched, &self.layout.p);
         let (sched, again) = (self.snapshot.sched(), self.snapshot.sched_again());
         let dead = [s.dead, s.dead_with_stack, s.dead_without_stack];
@@ -227,19 +228,28 @@ impl Reader {
             // The ring has 256 places; more means head and tail are of two moments.
             (if len > 256 { 0 } else { len }) + u64::from(p.run_next.of(bytes) != 0)
         };
+        let extra = threads.extra;
         let created = self.created(extra);
         // Those of C's threads are alive without having been created here.
         let exited = created.zip(extra).map(|(created, extra)| {
             (created + extra).saturating_sub((all - first - in_processors) as u64)
         });
         let global = s.run_queue.signed(sched).max(0) as u64;
+        let runnable = global + self.snapshot.processors().map(queued).sum::<u64>();
+        let all = (all - first - in_processors) as u64;
+        let states = threads.running.map(|on| GoroutineStates {
+            running: on.running,
+            not_in_go: on.in_syscall,
+            waiting: all.saturating_sub(runnable + on.running + on.in_syscall),
+        });
         Ok(Goroutines {
             // As gcount: whoever asks is running.
             live: live.max(1) as u64,
             created,
             exited,
             ids: extra.and_then(|extra| s.goid_generator.of(sched).checked_sub(extra)),
-            runnable: global + self.snapshot.processors().map(queued).sum::<u64>(),
+            runnable,
+            states,
         })
     }
 
@@ -258,18 +268,18 @@ impl Reader {
             .checked_sub(extra?)
     }
 
-    fn scheduler(&self, mutex_wait_ns: Option<u64>) -> Scheduler {
+    fn scheduler(&self, of: OfThreads) -> Scheduler {
         let s = &self.layout.sched;
         let sched = self.snapshot.sched();
+        let made = s.threads_made.of(sched);
+        let threads = made.saturating_sub(s.threads_freed.of(sched));
         Scheduler {
-            threads: s
-                .threads_made
-                .of(sched)
-                .saturating_sub(s.threads_freed.of(sched)),
+            threads,
+            go_threads: of.extra.map(|extra| threads.saturating_sub(extra)),
             processors: self.snapshot.gomaxprocs() as u64,
             idle_processors: s.idle_processors.signed(sched).max(0) as u64,
             latencies: self.histogram(sched, s.latencies, |f| Some(&f.scheduler.latencies)),
-            mutex_wait_ns,
+            mutex_wait_ns: of.mutex_wait_ns,
         }
     }
 

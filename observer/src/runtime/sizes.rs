@@ -1,6 +1,6 @@
 //! How much of each of the runtime's types is read.
 
-use super::layout::{Field, Layout};
+use super::layout::{CpuStats, Field, Layout, P};
 
 /// Bytes from the start of each of the runtime's types up to the last field used.
 pub(super) struct Sizes {
@@ -44,31 +44,17 @@ impl Sizes {
         ]);
         Self {
             sched_head,
-            sched: sched_head.max(end([
-                Some(s.latencies),
-                s.stopped_other,
-                s.mutex_wait,
-                s.lock_wait,
-                s.goroutines_created,
-            ])),
-            memstats: end([
-                heap.map(|heap| heap.stats),
-                Some(m.pauses),
-                Some(m.pause_ends),
-                Some(m.forced_cycles),
-                Some(m.cycles),
-                m.pause_histogram,
-            ]),
-            controller: end([
-                Some(c.heap_marked),
-                Some(c.heap_live),
-                c.goal,
-                c.total_free,
-                c.mapped_ready,
-            ]),
-            cpu: layout.cpu_stats.as_ref().map_or(0, |cpu| cpu.total.end()),
+            sched: s.end(),
+            memstats: m.end().max(end([heap.map(|heap| heap.stats)])),
+            controller: c.end(),
+            cpu: layout.cpu_stats.as_ref().map_or(0, CpuStats::end),
             heap: heap.map(|heap| heap.stats),
-            p: end([Some(p.run_next), Some(p.goid_end), p.dead, p.dead_size]),
+            // Read by itself: it lies far behind the others.
+            p: P {
+                goroutines_created: None,
+                ..p.clone()
+            }
+            .end(),
             p_cache: p.mcache,
             p_created: p.goroutines_created,
             cache: heap.map(|heap| {

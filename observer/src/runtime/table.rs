@@ -72,6 +72,19 @@ impl Table {
         table
     }
 
+    /// The newest release that was looked at.
+    pub(super) fn newest(&self) -> Option<GoVersion> {
+        self.releases.iter().max().copied()
+    }
+
+    /// Every field and type that the table knows of any release.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        let names = self.rows.keys().filter_map(|row| row.split_once('\t'));
+        names
+            .filter(|(arch, _)| *arch == "amd64")
+            .map(|(_, name)| name)
+    }
+
     /// The newest release of this minor version that was looked at.
     fn newest_patch(&self, minor: u16) -> Option<GoVersion> {
         let of_minor = self.releases.iter().filter(|r| r.minor == minor);

@@ -2,8 +2,9 @@
 
 use super::{
     error::StateError,
+    goroutines::state,
     layout::Layout,
-    memory::{Batch, Memory, word, words},
+    memory::{Batch, Memory, number, word, words},
 };
 
 /// Most Ms followed; each is one place to read at every sample.
@@ -20,12 +21,26 @@ pub(super) struct Version {
     pub(super) freed: u64,
 }
 
+/// Goroutines that have an M.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OnThreads {
+    /// In Go.
+    pub(super) running: u64,
+    /// In a system call or in C.
+    pub(super) in_syscall: u64,
+}
+
 /// The Ms of a process.
 #[derive(Default)]
 pub(super) struct Threads {
     version: Option<Version>,
-    /// Where each M keeps how long it waited; empty where it keeps nothing.
+    /// Where each M keeps how long it waited, as far as Ms do, and behind these
+    /// where each keeps the goroutine it has.
     places: Vec<(u64, usize)>,
+    /// How many of the places are of the first kind.
+    waits: usize,
+    /// What was last found there.
+    words: Vec<u64>,
     /// How many were made for threads that C creates.
     pub(super) extra: u64,
     batch: Batch,
@@ -51,7 +66,7 @@ impl Threads {
             return Ok(true);
         }
         self.forget();
-        let (mut places, mut owners) = (Vec::new(), Vec::new());
+        let (mut places, mut current, mut owners) = (Vec::new(), Vec::new(), Vec::new());
         let mut m = version.head;
         while m != 0 {
             if owners.len() as u64 > expected {
@@ -63,6 +78,8 @@ impl Threads {
             memory.fetch(&mut self.batch)?;
             let wait = layout.m.lock_wait;
             places.extend(wait.map(|wait| (m + wait.offset as u64, wait.size)));
+            let goroutine = layout.m.goroutine;
+            current.extend(goroutine.map(|of| (m + of.offset as u64, of.size)));
             owners.push(word(self.batch.bytes(locked_slot), 0));
             m = word(self.batch.bytes(next_slot), 0);
         }
@@ -73,6 +90,8 @@ impl Threads {
             return Err(StateError::Torn("allm"));
         }
         self.extra = self.count_extra(memory, layout, &owners)?;
+        self.waits = places.len();
+        places.append(&mut current);
         self.places = places;
         self.version = Some(version);
         Ok(true)
@@ -118,22 +137,61 @@ impl Threads {
         self.version == Some(version)
     }
 
-    /// What [`Self::lock_wait_of`] adds up, to be read with everything else.
+    /// What [`Self::take`] takes, to be read with everything else.
     pub(super) fn places(&self) -> &[(u64, usize)] {
         &self.places
     }
 
-    /// Nanoseconds the Ms waited for the runtime's own locks, by what was read
-    /// at all [`Self::places`].
-    pub(super) fn lock_wait_of(bytes: &[u8]) -> u64 {
-        words(bytes).fold(0, u64::wrapping_add)
+    /// Takes what was read at all [`Self::places`].
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.words.clear();
+        self.words.extend(words(bytes));
     }
 
     /// The same, read now.
-    pub(super) fn lock_wait(&mut self, memory: &Memory) -> Result<u64, StateError> {
+    pub(super) fn read(&mut self, memory: &Memory) -> Result<(), StateError> {
         self.batch.clear();
         let all = self.batch.add_all(&self.places);
         memory.fetch(&mut self.batch)?;
-        Ok(Self::lock_wait_of(self.batch.bytes(all)))
+        self.words.clear();
+        self.words.extend(words(self.batch.bytes(all)));
+        Ok(())
+    }
+
+    /// Nanoseconds the Ms waited for the runtime's own locks.
+    pub(super) fn lock_wait(&self) -> u64 {
+        let waits = self.words.iter().take(self.waits);
+        waits.fold(0, |sum, wait| sum.wrapping_add(*wait))
+    }
+
+    /// How many goroutines run, and how many are in system calls or in C. Each
+    /// of them has an M, so there is no need to look at all goroutines.
+    pub(super) fn on_threads(
+        &mut self,
+        memory: &Memory,
+        layout: &Layout,
+    ) -> Result<Option<OnThreads>, StateError> {
+        if layout.m.goroutine.is_none() {
+            return Ok(None);
+        }
+        self.batch.clear();
+        let status = layout.g.status;
+        let current = self.words.iter().skip(self.waits).filter(|g| **g != 0);
+        let slots: Vec<_> = current
+            .map(|g| self.batch.add(g + status.offset as u64, status.size))
+            .collect();
+        let mut found = OnThreads::default();
+        if slots.is_empty() {
+            return Ok(Some(found));
+        }
+        memory.fetch(&mut self.batch)?;
+        for slot in slots {
+            match state(number(self.batch.bytes(slot), 0, status.size)) {
+                Some("running") => found.running += 1,
+                Some("syscall") => found.in_syscall += 1,
+                _ => {}
+            }
+        }
+        Ok(Some(found))
     }
 }

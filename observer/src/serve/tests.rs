@@ -286,7 +286,10 @@ async fn the_state_is_served_beside_the_events() {
     assert_eq!(state["at"], 1_800_000_000.0);
     assert_eq!(
         state["goroutines"],
-        json!({"live": 7, "created": 2000, "exited": 1990, "ids": 2016, "runnable": 3})
+        json!({
+            "live": 7, "created": 2000, "exited": 1990, "ids": 2016, "runnable": 3,
+            "states": {"running": 1, "not_in_go": 2, "waiting": 6},
+        })
     );
     assert_eq!(state["collections"]["cycles"], 30);
     assert_eq!(state["allocation"]["mallocs"], 10_000);

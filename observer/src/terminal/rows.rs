@@ -4,7 +4,6 @@ use std::{collections::HashMap, time::SystemTime};
 
 use crate::{
     export::process_name,
-    gobinary::Figure,
     node::{Coverage, Observation, Place, Snapshot},
 };
 
@@ -22,15 +21,18 @@ fn identity(observation: &Observation) -> Identity {
     )
 }
 
+/// Of goroutines created and of those exited, where it is known.
+type Pair<T> = (Option<T>, Option<T>);
+
 /// Goroutines created and exited, and whether the state tells them.
-type Counts = (u64, u64, bool);
+type Counts = (Pair<u64>, bool);
 
 /// Goroutines created and exited per second between the last two snapshots.
 #[derive(Default)]
 pub(super) struct Rates {
     at: Option<SystemTime>,
     counts: HashMap<Identity, Counts>,
-    rates: HashMap<Identity, (f64, f64)>,
+    rates: HashMap<Identity, Pair<f64>>,
 }
 
 impl Rates {
@@ -46,10 +48,12 @@ impl Rates {
         let counts: HashMap<_, _> = snapshot
             .processes
             .iter()
-            .filter_map(|observation| {
-                let by_state = observation.state().is_some();
-                let counts = (observation.created()?, observation.exited()?, by_state);
-                Some((identity(observation), counts))
+            .map(|observation| {
+                let counted = (observation.created(), observation.exited());
+                (
+                    identity(observation),
+                    (counted, observation.state().is_some()),
+                )
             })
             .collect();
         self.rates = match seconds.filter(|seconds| *seconds > 0.0) {
@@ -58,13 +62,15 @@ impl Rates {
                 .filter_map(|(identity, now)| {
                     let before = self.counts.get(identity)?;
                     // From the probes' count to the state's is no rate.
-                    if before.2 != now.2 {
+                    if before.1 != now.1 {
                         return None;
                     }
+                    let (before, now) = (before.0, now.0);
                     // Counts that fell were started anew: no rate between the two.
-                    let created = now.0.checked_sub(before.0)? as f64 / seconds;
-                    let exited = now.1.checked_sub(before.1)? as f64 / seconds;
-                    Some((*identity, (created, exited)))
+                    let rate = |now: Option<u64>, before: Option<u64>| {
+                        Some(now?.checked_sub(before?)? as f64 / seconds)
+                    };
+                    Some((*identity, (rate(now.0, before.0), rate(now.1, before.1))))
                 })
                 .collect(),
             None => HashMap::new(),
@@ -130,25 +136,10 @@ pub(super) fn rows(snapshot: &Snapshot, rates: &Rates) -> Vec<Row> {
 
 fn row(observation: &Observation, place: &Place, rates: &Rates) -> Row {
     let process = &observation.process;
-    let events = &observation.figures.events;
-    let exact = |figure| matches!(observation.coverage.0.get(&figure), Some(None));
     let living = observation.ended.is_none();
     let rate = rates.rates.get(&identity(observation)).filter(|_| living);
-    let known = |figure, text: Option<String>| {
-        text.filter(|_| exact(figure))
-            .unwrap_or_else(|| UNKNOWN.to_owned())
-    };
-
-    let gc = events.gc.as_ref();
-    let cycles = gc.map_or(0, |gc| gc.completed.iter().sum::<u64>());
-    let pauses = gc.map_or(0, |gc| gc.pause_total_ns);
-    let last = gc.filter(|gc| gc.whole_cycles > 0).map(|gc| {
-        duration(
-            gc.last
-                .sweep_termination_ns
-                .saturating_add(gc.last.mark_termination_ns),
-        )
-    });
+    let (created, exited) = rate.copied().unwrap_or_default();
+    let known = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
     let (coverage, state) = coverage(&observation.coverage);
     let container = match (place, &process.container) {
         (Place::Container(of), _) => format!("{}/{}", of.pod.name, of.name),
@@ -161,29 +152,16 @@ fn row(observation: &Observation, place: &Place, rates: &Rates) -> Row {
             process.pid.to_string(),
             clean(&container),
             clean(observation.binary.version.trim_start_matches("go")),
-            known(
-                Figure::Goroutines,
-                observation.live().map(|live| live.to_string()),
-            ),
-            known(
-                Figure::GoroutinesCreated,
-                rate.map(|rate| per_second(rate.0)),
-            ),
-            known(
-                Figure::GoroutinesExited,
-                rate.map(|rate| per_second(rate.1)),
-            ),
-            known(Figure::GcCycles, Some(cycles.to_string())),
-            known(Figure::GcPauses, Some(duration(pauses))),
-            known(Figure::GcPauses, last),
+            known(observation.live().map(|live| live.to_string())),
+            known(created.map(per_second)),
+            known(exited.map(per_second)),
+            known(observation.cycles().map(|cycles| cycles.to_string())),
+            known(observation.pauses().map(|(total, _)| duration(total))),
+            known(observation.last_pause().map(duration)),
             if living { coverage } else { "ended".to_owned() },
         ],
         state: if living { state } else { State::Ended },
-        sort: (
-            rate.filter(|_| exact(Figure::GoroutinesCreated))
-                .map_or(-1.0, |rate| rate.0),
-            process.pid,
-        ),
+        sort: (created.unwrap_or(-1.0), process.pid),
     }
 }
 

@@ -7,9 +7,10 @@ use ratatui::{Terminal, backend::TestBackend};
 
 use super::{View, draw, handle, rows};
 use crate::{
-    export::fixtures::{in_container, lacking, observation, snapshot, with_gc},
+    export::fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
     gobinary::{Figure, Reason},
-    node::{Observation, Snapshot},
+    node::{Observation, Snapshot, StateSample},
+    runtime,
 };
 
 fn screen(view: &mut View, width: u16, height: u16) -> Vec<String> {
@@ -119,6 +120,37 @@ fn the_busiest_stands_first_and_what_is_not_known_is_a_dash() {
         lines[9],
         "http://0.0.0.0:9920/metrics  lacking: CAP_SYS_PTRACE: no figures of other users' processes"
     );
+}
+
+#[test]
+fn what_the_state_tells_is_shown_without_probes() {
+    let blind = |observation: Observation| {
+        let none = Figure::EVENTS
+            .into_iter()
+            .filter(|f| *f != Figure::Goroutines);
+        none.fold(observation, |process, figure| {
+            lacking(process, figure, Reason::NoEbpf)
+        })
+    };
+    let mut later = with_state(observation(10, "/srv/shop"));
+    let mut sample = StateSample::clone(later.figures.state.as_ref().unwrap());
+    sample.figures.goroutines.created = Some(2300);
+    sample.figures.goroutines.exited = Some(2190);
+    sample.figures.collections.recent = vec![runtime::Pause {
+        duration_ns: 70_000,
+        ended_unix_ns: 1,
+    }];
+    later.figures.state = Some(Arc::new(sample));
+    let mut view = View::default();
+    let before = with_state(observation(10, "/srv/shop"));
+    view.take(Some(&snapshot(vec![blind(before)])));
+    let second = snapshot(vec![blind(later)]);
+    view.take(Some(&after(Arc::unwrap_or_clone(second), 2)));
+    let line = screen(&mut view, 140, 8)[2].clone();
+    let words: Vec<_> = line.split_whitespace().collect();
+    // Goroutines, created and exited per second, cycles, pauses, the last one.
+    let expected = ["7", "150", "100", "30", "3000µs", "70µs"];
+    assert_eq!(words[3..9], expected, "{line}");
 }
 
 #[test]

@@ -24,6 +24,10 @@ fn the_state_comes_before_what_probes_counted() {
         // Not in this state: as probes counted them.
         ("go_sched_pauses_total_other_seconds_count", 1.0),
         ("go_threads", 9.0),
+        ("go_sched_threads_total_threads", 8.0),
+        ("go_sched_goroutines_running_goroutines", 1.0),
+        ("go_sched_goroutines_not_in_go_goroutines", 2.0),
+        ("go_sched_goroutines_waiting_goroutines", 6.0),
         ("go_memstats_alloc_bytes", 1_048_576.0),
         ("go_memstats_alloc_bytes_total", 5_242_880.0),
         ("go_memstats_mallocs_total", 10_000.0),
@@ -34,6 +38,10 @@ fn the_state_comes_before_what_probes_counted() {
         ("observer_planes_difference", -2.0),
     ] {
         assert_eq!(found.value(name, &[]), Some(expected), "{name}");
+    }
+    for (function, count) in [("main.(*server).listen", 4.0), ("other", 1.0)] {
+        let found = found.value("observer_goroutines_by_creator", &[("function", function)]);
+        assert_eq!(found, Some(count), "{function}");
     }
     let waited = |le| found.value("go_sched_latencies_seconds_bucket", &[("le", le)]);
     assert_eq!(waited("6.399999999999999e-08"), Some(3.0));

@@ -19,7 +19,7 @@ use self::{
     references::{Reference, collect},
 };
 use super::{Arch, Function, GoVersion};
-use crate::runtime::Layout;
+use crate::runtime::{Field, Layout};
 
 /// A global that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -108,15 +108,26 @@ pub fn find(
     functions: &[Function],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
+    let fields = |name: &str| Layout::field(version, Arch::Amd64, name);
+    find_by(version, &fields, functions, symbols)
+}
+
+/// As [`find`], by where the fields lie.
+pub fn find_by(
+    version: GoVersion,
+    fields: &dyn Fn(&str) -> Option<Field>,
+    functions: &[Function],
+    symbols: &dyn Fn(&str) -> Option<u64>,
+) -> Globals {
     let references = collect(functions);
     let mut globals = Globals::default();
     let mut look = |pattern: &Pattern, not_in: Option<(u64, u64)>| {
         let symbol = match pattern.global {
-            "runtime.work.cpuStats" => Layout::field(version, Arch::Amd64, "workType.cpuStats")
-                .and_then(|field| Some(symbols("runtime.work")? + field.offset as u64)),
+            "runtime.work.cpuStats" => fields("workType.cpuStats")
+                .and_then(|field| Some(symbols("runtime.work")?.wrapping_add(field.offset as u64))),
             global => symbols(global),
         };
-        match locate(version, pattern, &references, not_in, symbol) {
+        match locate(fields, pattern, &references, not_in, symbol) {
             Ok(global) => Some(global),
             Err(detail) => {
                 globals.gaps.push(GlobalGap {
@@ -129,8 +140,10 @@ pub fn find(
     };
     let sched = look(&SCHED, None);
     // `allm` is one word; the scheduler's own words look like it.
-    let size = Layout::field(version, Arch::Amd64, "schedt").map_or(0, |whole| whole.size as u64);
-    let in_sched = sched.as_ref().map(|s| (s.address, s.address + size));
+    let size = fields("schedt").map_or(0, |whole| whole.size as u64);
+    let in_sched = sched
+        .as_ref()
+        .map(|s| (s.address, s.address.saturating_add(size)));
     let allgs = look(&ALLGS, None);
     let allp = look(&ALLP, None);
     let memstats = look(&MEMSTATS, None);
@@ -140,7 +153,7 @@ pub fn find(
         look(&CONTROLLER, None)
     };
     let threads = look(&ALLM, in_sched);
-    let cpu_stats = match Layout::field(version, Arch::Amd64, "cpuStats") {
+    let cpu_stats = match fields("cpuStats") {
         Some(_) if version.minor == 20 => look(&CPU_STATS_INLINED, None),
         Some(_) => look(&CPU_STATS, None),
         None => None,
@@ -164,13 +177,13 @@ struct Candidate {
 }
 
 fn locate(
-    version: GoVersion,
+    fields: &dyn Fn(&str) -> Option<Field>,
     pattern: &Pattern,
     references: &[Reference<'_>],
     not_in: Option<(u64, u64)>,
     symbol: Option<u64>,
 ) -> Result<Global, String> {
-    let place = |name: &&str| Some(Layout::field(version, Arch::Amd64, name)?.offset as u64);
+    let place = |name: &&str| Some(fields(name)?.offset as u64);
     let mut places: Vec<u64> = pattern.fields.iter().filter_map(place).collect();
     places.extend(pattern.places);
     places.sort_unstable();

@@ -6,6 +6,7 @@ use super::{Engine, intake::Ended};
 use crate::{
     node::{
         coverage::{Standing, coverage},
+        creators::Creators,
         observation::{EventFigures, Figures, Observation, Snapshot, StateSample},
         planes::{self, Counted},
         processes::Tracked,
@@ -53,6 +54,11 @@ impl Engine {
             at: SystemTime::now(),
             processes: self.processes.shown(),
             health: self.health(),
+            creators: self
+                .creators
+                .as_ref()
+                .map(Creators::latest)
+                .unwrap_or_default(),
             cluster: None,
         };
         self.sender.send_replace(Some(Arc::new(snapshot)));
