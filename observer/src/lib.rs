@@ -1,12 +1,13 @@
 //! go-observer: the Go runtime of every process on a node, seen from the kernel.
 //!
 //! Data goes one way, each room a step: [`discover`] → [`gobinary`] →
-//! [`probe`] and [`runtime`] → [`node`] → [`export`] → [`serve`] / [`terminal`].
+//! [`probe`] and [`runtime`] → [`node`] → [`kube`] → [`export`] → [`serve`] / [`terminal`].
 
 pub mod discover;
 pub mod export;
 pub mod gobinary;
 pub mod inspect;
+pub mod kube;
 pub mod node;
 pub mod probe;
 pub mod runtime;
