@@ -15,7 +15,8 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
-    inspect,
+    auth::{Security, review},
+    inspect, kube,
     node::{Limits, Node, Snapshots},
     probe::{self, LinkMode, LoadOptions, Probes},
     serve,
@@ -31,6 +32,8 @@ use tokio::{
 
 /// How long requests in flight may go on after the signal to end.
 const GRACE: Duration = Duration::from_millis(500);
+/// How others on the cluster call the observers.
+const SERVICE_NAME: &str = "observer.go-observer.svc";
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -65,6 +68,13 @@ fn node(settings: &NodeSettings) -> Result<()> {
     })?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    let cluster = runtime.block_on(cluster(settings))?;
+    let security = security(settings, cluster.map(|(client, _)| client))?;
 
     raise_file_limit();
     let (mut probes, missing) = load(settings.link);
@@ -74,13 +84,9 @@ fn node(settings: &NodeSettings) -> Result<()> {
         price: probes.as_mut().map(Probes::calibrate).unwrap_or_default(),
     };
     let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;
-    tracing::info!(%address, interval = ?settings.interval, "observing");
+    let served = security.describe();
+    tracing::info!(%address, served, interval = ?settings.interval, "observing");
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the async runtime")?;
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
         Some(Table::start(snapshots.clone(), address, table_quit)?)
@@ -91,7 +97,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
     };
     let served = runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
-        serve::serve(listener, snapshots, ended(quit)).await
+        serve::serve(listener, snapshots, security, ended(quit)).await
     });
     tracing::info!("stopping");
     node.stop();
@@ -100,6 +106,40 @@ fn node(settings: &NodeSettings) -> Result<()> {
     }
     runtime.shutdown_timeout(GRACE);
     served.context("the HTTP server failed")
+}
+
+/// The API server's client and this node's name, where Kubernetes is asked.
+async fn cluster(settings: &NodeSettings) -> Result<Option<(::kube::Client, String)>> {
+    let on = match settings.kube {
+        When::On => true,
+        When::Off => false,
+        When::Auto => kube::is_in_cluster(),
+    };
+    if !on {
+        return Ok(None);
+    }
+    let node = settings.node_name.clone().unwrap_or_default();
+    let client = kube::connect().await?;
+    tracing::info!(%node, "asking the API server for the pods of this node");
+    Ok(Some((client, node)))
+}
+
+/// What is served with: on a cluster TLS, to callers whom the API server allows.
+fn security(settings: &NodeSettings, client: Option<::kube::Client>) -> Result<Security> {
+    if client.is_some() && settings.security.insecure_http {
+        tracing::warn!(
+            "--insecure-http: the figures of every pod of this node are served as PLAIN HTTP to ANYBODY who reaches {}",
+            settings.listen
+        );
+    }
+    let names = [settings.node_name.clone(), Some(SERVICE_NAME.to_owned())];
+    Security::new(
+        &settings.security,
+        client,
+        names.into_iter().flatten(),
+        review::Limits::default(),
+    )
+    .context("cannot serve securely")
 }
 
 /// The live table, on a thread of its own.

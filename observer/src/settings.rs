@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::auth::SecuritySettings;
+
 /// Observes the Go runtime of every process on this node, from the kernel.
 #[derive(Debug, Parser)]
 #[command(name = "observer", version, about, arg_required_else_help = true)]
@@ -79,6 +81,24 @@ pub struct NodeSettings {
     /// to 100). Above it, figures are read less often: up to 8 times the interval.
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent, env = "OBSERVER_CPU_CEILING")]
     pub cpu_ceiling: f64,
+
+    /// Whether to ask the Kubernetes API server which pods run on this node:
+    /// auto does where the observer runs in a pod with a service account.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "OBSERVER_KUBE"
+    )]
+    pub kube: When,
+
+    /// This node's name in Kubernetes; needed to ask for its pods.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    pub node_name: Option<String>,
+
+    /// TLS, and who may ask.
+    #[command(flatten)]
+    pub security: SecuritySettings,
 }
 
 /// Settings of `observer inspect`.
@@ -180,6 +200,22 @@ mod tests {
         assert!((settings.probe_budget - 1.0).abs() < 1e-9);
         assert!((settings.cpu_ceiling - 5.0).abs() < 1e-9);
         assert!((node(&["--probe-budget", "0.25%"]).unwrap().probe_budget - 0.25).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key_and_not_with_plain_http() {
+        assert!(node(&["--tls-cert-file", "a", "--tls-key-file", "b"]).is_ok());
+        for (args, expected) in [
+            (&["--tls-cert-file", "a"][..], "--tls-key-file"),
+            (&["--tls-key-file", "b"], "--tls-cert-file"),
+            (
+                &["--insecure-http", "--client-ca-file", "c"],
+                "--client-ca-file",
+            ),
+        ] {
+            let error = node(args).unwrap_err();
+            assert!(error.contains(expected), "{args:?}: {error}");
+        }
     }
 
     #[test]

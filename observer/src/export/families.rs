@@ -6,7 +6,7 @@
 use super::{
     buckets::Reduced,
     group::Group,
-    node_families,
+    node_families, security_families,
     sink::{Sink, Value, seconds},
     state_families,
     stops::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
@@ -353,6 +353,7 @@ pub fn all() -> impl Iterator<Item = &'static Family> {
         .iter()
         .chain(&state_families::FAMILIES)
         .chain(&node_families::FAMILIES)
+        .chain(&security_families::FAMILIES)
 }
 
 /// The runtime's own histogram where every process has one, else what probes counted.

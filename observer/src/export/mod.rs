@@ -10,6 +10,7 @@ pub mod families;
 mod group;
 mod node_families;
 mod own;
+mod security_families;
 mod sink;
 mod state_families;
 mod stops;

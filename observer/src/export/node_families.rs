@@ -17,7 +17,7 @@ pub(super) struct Node<'a> {
     pub(super) left_out: u64,
 }
 
-const fn node(
+pub(super) const fn node(
     name: &'static str,
     kind: Kind,
     unit: Option<&'static str>,
