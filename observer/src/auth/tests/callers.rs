@@ -7,7 +7,9 @@ use crate::auth::{ClientAuthority, SecuritySettings};
 async fn a_certificate_of_the_authority_lets_in_and_no_other() {
     let (ours, other) = (Authority::new("ours"), Authority::new("other"));
     let files = Files::new(&ours.server(24 * HOUR));
-    let server = Server::start(security(&files.with_authority(&ours.pem))).await;
+    let security = security(&files.with_authority(&ours.pem));
+    let reader = security.reader();
+    let server = Server::start(security).await;
     let good = ours.client("jane", &["dev"], 24 * HOUR);
     let (status, _) = server
         .connect(&ours.pem, Some(&good))
@@ -42,10 +44,10 @@ async fn a_certificate_of_the_authority_lets_in_and_no_other() {
         text.contains("observer_tls_certificate_expiry_timestamp_seconds "),
         "{text}"
     );
-    assert!(
-        text.contains("observer_authentications_total{result=\"unknown\"} 16"),
-        "{text}"
-    );
+    let decisions = reader.read().guarded.unwrap();
+    assert_eq!(decisions.authentications.negative, 16);
+    assert_eq!(decisions.authentications.positive, 2);
+    assert_eq!(decisions.authorizations.positive, 2);
 }
 
 #[test]

@@ -78,10 +78,13 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
-        for group in groups {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, *group);
+        // rcgen keeps one value of a kind, so every other is named by its id.
+        let kinds = [
+            DnType::OrganizationName,
+            DnType::CustomDnType(vec![2, 5, 4, 10]),
+        ];
+        for (kind, group) in kinds.into_iter().zip(groups) {
+            params.distinguished_name.push(kind, *group);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(&mut params, holds)
@@ -238,7 +241,7 @@ impl Client {
 }
 
 fn swap(link: &Path, to: &str) {
-    let new = link.with_extension("new");
+    let new = link.with_file_name("..data_tmp");
     std::os::unix::fs::symlink(to, &new).unwrap();
     fs::rename(new, link).unwrap();
 }
