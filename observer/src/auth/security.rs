@@ -1,6 +1,9 @@
 //! What is served with: the settings, checked and made ready.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::Router;
 use kube::Client;
@@ -71,7 +74,7 @@ impl Security {
         if settings.insecure_http {
             return Ok(Self::default());
         }
-        let authority = settings.client_ca_file.as_ref().map(read).transpose()?;
+        let authority = settings.client_ca_file.as_deref().map(read).transpose()?;
         let source = match (&settings.tls_cert_file, &settings.tls_key_file) {
             (Some(certificate), Some(key)) => CertificateSource::Files(PairFiles {
                 certificate: certificate.clone(),
@@ -131,11 +134,11 @@ impl Security {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Arc<ClientAuthority>, SecurityError> {
+fn read(path: &Path) -> Result<Arc<ClientAuthority>, SecurityError> {
     ClientAuthority::from_file(path)
         .map(Arc::new)
         .map_err(|error| SecurityError::Authority {
-            path: path.clone(),
+            path: path.to_owned(),
             error,
         })
 }

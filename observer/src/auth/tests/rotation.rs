@@ -34,7 +34,7 @@ async fn a_new_pair_is_shown_and_connections_stay() {
         fs::write(files.path("tls.crt"), certificate).unwrap();
         fs::write(files.path("tls.key"), key).unwrap();
         until(async || failures() > before).await;
-        assert!(shown().await == expected);
+        assert_eq!(shown().await, expected);
     }
     let before = failures();
     fs::remove_file(files.path("tls.key")).unwrap();

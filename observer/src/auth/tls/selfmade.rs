@@ -17,11 +17,11 @@ use rustls::{
 
 use super::{error::TlsError, pair::Pair, provider};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 /// How long a certificate holds.
-const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+const LIFETIME: Duration = Duration::from_hours(90 * 24);
 /// How long before its end the next is made.
-const AHEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+const AHEAD: Duration = Duration::from_hours(30 * 24);
 
 /// Whether the next certificate is to be made.
 pub(super) fn is_due(not_after: SystemTime, now: SystemTime) -> bool {
@@ -69,7 +69,7 @@ pub fn host_names(given: impl IntoIterator<Item = String>) -> Vec<String> {
                 .map(|interface| interface.ip().to_string()),
         ),
         Err(error) => {
-            tracing::warn!(%error, "the host's addresses cannot be listed; the certificate names none")
+            tracing::warn!(%error, "the host's addresses cannot be listed; the certificate names none");
         }
     }
     names.retain(|name| name.is_ascii() && !name.contains(char::is_whitespace));
