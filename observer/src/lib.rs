@@ -3,6 +3,7 @@
 //! Data goes one way, each room a step: [`discover`] → [`gobinary`] →
 //! [`probe`] and [`runtime`] → [`node`] → [`kube`] → [`export`] → [`serve`] / [`terminal`].
 
+pub mod auth;
 pub mod discover;
 pub mod export;
 pub mod gobinary;

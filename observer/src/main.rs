@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
+    auth::{Security, review},
     inspect, kube,
     node::{self, Limits, Node, Snapshots},
     probe::{self, LinkMode, LoadOptions, Probes},
@@ -34,6 +35,8 @@ const GRACE: Duration = Duration::from_millis(500);
 /// What the client of the API server would say at each try, the observer says
 /// once when it begins and once when it ends.
 const DEFAULT_FILTER: &str = "info,kube_client=off,kube_runtime=off";
+/// How others on the cluster call the observers.
+const SERVICE_NAME: &str = "observer.go-observer.svc";
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -74,6 +77,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
         .build()
         .context("cannot start the async runtime")?;
     let cluster = runtime.block_on(cluster(settings))?;
+    let security = security(settings, cluster.as_ref().map(|(client, _)| client.clone()))?;
 
     raise_file_limit();
     let (mut probes, missing) = load(settings.link);
@@ -88,7 +92,8 @@ fn node(settings: &NodeSettings) -> Result<()> {
         },
     };
     let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;
-    tracing::info!(%address, interval = ?settings.interval, "observing");
+    let served = security.describe();
+    tracing::info!(%address, served, interval = ?settings.interval, "observing");
 
     let snapshots = match cluster {
         Some((client, node)) => {
@@ -98,6 +103,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
         }
         None => snapshots,
     };
+
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
         Some(Table::start(snapshots.clone(), address, table_quit)?)
@@ -108,7 +114,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
     };
     let served = runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
-        serve::serve(listener, snapshots, ended(quit)).await
+        serve::serve(listener, snapshots, security, ended(quit)).await
     });
     tracing::info!("stopping");
     node.stop();
@@ -133,6 +139,24 @@ async fn cluster(settings: &NodeSettings) -> Result<Option<(::kube::Client, Stri
     let client = kube::connect().await?;
     tracing::info!(%node, "asking the API server for the pods of this node");
     Ok(Some((client, node)))
+}
+
+/// What is served with: on a cluster TLS, to callers whom the API server allows.
+fn security(settings: &NodeSettings, client: Option<::kube::Client>) -> Result<Security> {
+    if client.is_some() && settings.security.insecure_http {
+        tracing::warn!(
+            "--insecure-http: the figures of every pod of this node are served as PLAIN HTTP to ANYBODY who reaches {}",
+            settings.listen
+        );
+    }
+    let names = [settings.node_name.clone(), Some(SERVICE_NAME.to_owned())];
+    Security::new(
+        &settings.security,
+        client,
+        names.into_iter().flatten(),
+        review::Limits::default(),
+    )
+    .context("cannot serve securely")
 }
 
 /// The live table, on a thread of its own.

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::auth::SecuritySettings;
+
 /// Observes the Go runtime of every process on this node, from the kernel.
 #[derive(Debug, Parser)]
 #[command(name = "observer", version, about, arg_required_else_help = true)]
@@ -116,6 +118,10 @@ pub struct NodeSettings {
     /// With Kubernetes, include processes outside pods; without it all are.
     #[arg(long, env = "OBSERVER_HOST_PROCESSES")]
     pub host_processes: bool,
+
+    /// TLS, and who may ask.
+    #[command(flatten)]
+    pub security: SecuritySettings,
 }
 
 impl NodeSettings {
@@ -279,6 +285,22 @@ mod tests {
         ] {
             let error = named(name).node_name().unwrap_err().to_string();
             assert!(error.contains(expected), "{name:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key_and_not_with_plain_http() {
+        assert!(node(&["--tls-cert-file", "a", "--tls-key-file", "b"]).is_ok());
+        for (args, expected) in [
+            (&["--tls-cert-file", "a"][..], "--tls-key-file"),
+            (&["--tls-key-file", "b"], "--tls-cert-file"),
+            (
+                &["--insecure-http", "--client-ca-file", "c"],
+                "--client-ca-file",
+            ),
+        ] {
+            let error = node(args).unwrap_err();
+            assert!(error.contains(expected), "{args:?}: {error}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     cluster_families,
     goroutine_families,
     group::Group,
-    node_families,
+    node_families, security_families,
     sink::{Sink, Value, seconds},
     state_families, states,
     stops::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
@@ -361,6 +361,7 @@ pub fn all() -> impl Iterator<Item = &'static Family> {
         .chain(&goroutine_families::FAMILIES)
         .chain(&node_families::FAMILIES)
         .chain(&cluster_families::FAMILIES)
+        .chain(&security_families::FAMILIES)
 }
 
 /// The runtime's own histogram where every process has one, else what probes counted.

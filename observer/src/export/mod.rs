@@ -13,6 +13,7 @@ mod goroutine_families;
 mod group;
 mod node_families;
 mod own;
+mod security_families;
 mod sink;
 mod state_families;
 mod states;

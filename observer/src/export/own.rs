@@ -2,6 +2,8 @@
 
 use procfs::process::Process;
 
+use crate::auth::SecurityFigures;
+
 /// What `process_*` says of the observer itself; what could not be read is left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnProcess {
@@ -15,6 +17,8 @@ pub struct OwnProcess {
     pub open_fds: Option<u64>,
     /// Start in seconds since the epoch.
     pub start_seconds: Option<f64>,
+    /// Whom it has let in or refused.
+    pub security: SecurityFigures,
 }
 
 impl OwnProcess {
@@ -39,6 +43,7 @@ impl OwnProcess {
             start_seconds: procfs::boot_time_secs()
                 .ok()
                 .map(|boot| boot as f64 + stat.starttime as f64 / ticks),
+            security: SecurityFigures::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     render,
 };
 use crate::{
+    auth::{Failures, Guarded, SecurityFigures},
     gobinary::{Figure, Reason},
     node::{Observation, Snapshot},
 };
@@ -45,7 +46,13 @@ fn both_formats_say_the_same() {
         ),
     ]);
     let snapshot = in_a_pod(snapshot, 3);
-    let own = OwnProcess::read();
+    let own = OwnProcess {
+        security: SecurityFigures {
+            guarded: Some(Guarded::default()),
+            tls: Some((1_900_000_000, Failures::default())),
+        },
+        ..OwnProcess::read()
+    };
     assert!(
         own.cpu_seconds.is_some() && own.resident_bytes > Some(1 << 20) && own.open_fds > Some(2)
     );

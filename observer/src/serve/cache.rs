@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::json;
 use crate::{
+    auth::SecurityFigures,
     export::{self, Format, OwnProcess},
     node::Snapshot,
 };
@@ -61,6 +62,7 @@ impl Cache {
         &self,
         snapshot: Arc<Snapshot>,
         content: Content,
+        security: SecurityFigures,
     ) -> Result<Bytes, RenderError> {
         // Held while encoding, so that a crowd of clients costs one encoding.
         let mut slot = self.slots[content.slot()].lock().await;
@@ -71,15 +73,26 @@ impl Cache {
         }
         *slot = None;
         let of = Arc::clone(&snapshot);
-        let body = tokio::task::spawn_blocking(move || encode(&snapshot, content)).await??;
+        let body =
+            tokio::task::spawn_blocking(move || encode(&snapshot, content, security)).await??;
         *slot = Some((of, body.clone()));
         Ok(body)
     }
 }
 
-fn encode(snapshot: &Arc<Snapshot>, content: Content) -> Result<Bytes, RenderError> {
+fn encode(
+    snapshot: &Arc<Snapshot>,
+    content: Content,
+    security: SecurityFigures,
+) -> Result<Bytes, RenderError> {
     Ok(match content {
-        Content::Metrics(format) => export::render(snapshot, OwnProcess::read(), format)?.into(),
+        Content::Metrics(format) => {
+            let own = OwnProcess {
+                security,
+                ..OwnProcess::read()
+            };
+            export::render(snapshot, own, format)?.into()
+        }
         Content::Processes => serde_json::to_vec(&json::processes(snapshot))?.into(),
     })
 }

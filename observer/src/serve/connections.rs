@@ -1,51 +1,79 @@
 //! Connections that cannot be held for good: a bounded number, and each must
-//! take a step of an answer before its time is up.
+//! take a step of an answer before its time is up. Over TLS the handshake has
+//! a time of its own and goes on beside the others.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+use std::{future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
 };
-
-use axum::serve::Listener;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep, sleep},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 
-/// Connections at a time; more wait in the listener's queue.
-const CONNECTIONS: usize = 128;
+use super::connection::{Connection, Stream};
+use crate::auth::{Counters, Peer};
 
-/// How long a connection may live without a byte of an answer being taken:
-/// longer than scrape intervals usually are, so that scrapers keep theirs.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// What a listener bears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Connections at a time; more wait in the listener's queue.
+    pub(crate) connections: usize,
+    /// How long a connection may live without a byte of an answer being taken:
+    /// longer than scrape intervals usually are, so that scrapers keep theirs.
+    pub(crate) patience: Duration,
+    /// How long a TLS handshake may take.
+    pub(crate) handshake: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 128,
+            patience: Duration::from_secs(90),
+            handshake: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What makes TLS of a connection, and where its failures count.
+#[derive(Clone)]
+pub(crate) struct Encryption {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) counters: Arc<Counters>,
+}
 
 /// A listener with limits.
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     listener: TcpListener,
+    encryption: Option<Encryption>,
     places: Arc<Semaphore>,
-    patience: Duration,
+    bounds: Bounds,
+    handshakes: JoinSet<Option<(Connection, SocketAddr)>>,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self::with_limits(listener, CONNECTIONS, PATIENCE)
+    pub(crate) fn new(listener: TcpListener, encryption: Option<Encryption>) -> Self {
+        Self::with_bounds(listener, encryption, Bounds::default())
     }
 
-    pub(super) fn with_limits(
+    pub(crate) fn with_bounds(
         listener: TcpListener,
-        connections: usize,
-        patience: Duration,
+        encryption: Option<Encryption>,
+        bounds: Bounds,
     ) -> Self {
         Self {
             listener,
-            places: Arc::new(Semaphore::new(connections)),
-            patience,
+            encryption,
+            places: Arc::new(Semaphore::new(bounds.connections)),
+            bounds,
+            handshakes: JoinSet::new(),
         }
     }
 }
@@ -55,16 +83,32 @@ impl Listener for Bounded {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // The semaphore is never closed: no place means waiting, not an error.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        let connection = Connection {
-            stream,
-            deadline: Box::pin(sleep(self.patience)),
-            patience: self.patience,
-            _place: place,
-        };
-        (connection, address)
+        loop {
+            let accepting = async {
+                // The semaphore is never closed: no place means waiting, not an error.
+                let place = Arc::clone(&self.places).acquire_owned().await.ok();
+                let (stream, address) = Listener::accept(&mut self.listener).await;
+                (stream, address, place)
+            };
+            let (stream, address, place) = tokio::select! {
+                accepted = accepting => accepted,
+                done = next(&mut self.handshakes) => match done {
+                    Some(ready) => return ready,
+                    None => continue,
+                },
+            };
+            let Some(encryption) = self.encryption.clone() else {
+                let connection =
+                    Connection::new(Stream::Plain(stream), self.bounds.patience, place);
+                return (connection, address);
+            };
+            let bounds = self.bounds;
+            self.handshakes.spawn(async move {
+                let stream = shake(stream, encryption, bounds.handshake).await?;
+                let stream = Stream::Tls(Box::new(stream));
+                Some((Connection::new(stream, bounds.patience, place), address))
+            });
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -72,79 +116,56 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection with a deadline that only an answer's progress moves.
-pub(super) struct Connection {
+/// The next handshake that is over, and its connection if it succeeded.
+async fn next(
+    handshakes: &mut JoinSet<Option<(Connection, SocketAddr)>>,
+) -> Option<(Connection, SocketAddr)> {
+    match handshakes.join_next().await {
+        Some(done) => done.ok().flatten(),
+        None => future::pending().await,
+    }
+}
+
+/// A handshake in its time; a failure is counted.
+async fn shake(
     stream: TcpStream,
-    deadline: Pin<Box<Sleep>>,
-    patience: Duration,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Connection {
-    fn expired(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        self.deadline
-            .as_mut()
-            .poll(context)
-            .map(|()| io::ErrorKind::TimedOut.into())
-    }
-
-    fn written(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_pending() {
-            return self.expired(context).map(Err);
+    encryption: Encryption,
+    limit: Duration,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let handshake = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+            return Err(plain(stream).await);
         }
-        let deadline = Instant::now() + self.patience;
-        self.deadline.as_mut().reset(deadline);
-        written
-    }
+        encryption.acceptor.accept(stream).await
+    };
+    let error = match timeout(limit, handshake).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => error,
+        Err(_) => io::ErrorKind::TimedOut.into(),
+    };
+    encryption.counters.handshake_failed();
+    tracing::debug!(%error, "TLS handshake failed");
+    None
 }
 
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        // Bytes of a request do not move the deadline: who sends one now and
-        // then must still finish in time.
-        if let Poll::Ready(error) = self.expired(context) {
-            return Poll::Ready(Err(error));
+/// Tells a client that speaks plain HTTP, since it would not read an alert.
+async fn plain(mut stream: TcpStream) -> io::Error {
+    const ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nthis port speaks TLS; use https://\n";
+    // Whether it arrives or not, the connection ends.
+    drop(stream.write_all(ANSWER).await);
+    drop(stream.shutdown().await);
+    // Closing with bytes unread would take the answer back.
+    let mut rest = [0; 1024];
+    drop(timeout(Duration::from_millis(200), stream.read(&mut rest)).await);
+    io::Error::new(io::ErrorKind::InvalidData, "plain HTTP on a TLS port")
+}
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        Self {
+            address: *stream.remote_addr(),
+            certificates: stream.io().certificates().into(),
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.written(context, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.written(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -1,8 +1,9 @@
-//! HTTP of the node: `/metrics`, `/healthz`, `/readyz`, `/api/v1/processes`,
+//! HTTP of the node, plain or over TLS: `/metrics`, `/healthz`, `/readyz`, `/api/v1/processes`,
 //! and the goroutines of one process.
 
 mod cache;
-mod connections;
+mod connection;
+pub(crate) mod connections;
 mod goroutines;
 pub mod json;
 
@@ -28,10 +29,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
-use self::cache::{Cache, Content};
+use self::{
+    cache::{Cache, Content},
+    connections::{Bounded, Encryption},
+};
 use crate::{
+    auth::{Peer, Security, SecurityReader},
     export::Format,
     node::{Snapshot, Snapshots},
 };
@@ -53,6 +58,7 @@ observer: the Go runtime of every process on this node, seen from the kernel
 struct Node {
     snapshots: Snapshots,
     cache: Cache,
+    security: SecurityReader,
     /// Whether a walk over a process's goroutines is under way.
     walking: AtomicBool,
 }
@@ -76,7 +82,11 @@ impl Node {
             Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),
         };
         let cluster = snapshot.cluster.clone();
-        match self.cache.get(snapshot, content).await {
+        match self
+            .cache
+            .get(snapshot, content, self.security.read())
+            .await
+        {
             Ok(body) => {
                 if let (Some(cluster), Content::Metrics(_)) = (cluster, content) {
                     cluster.served();
@@ -104,12 +114,22 @@ impl Node {
 pub async fn serve(
     listener: TcpListener,
     snapshots: Snapshots,
+    security: Security,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let router = router(snapshots);
+    let router = router(snapshots, &security);
+    let encryption = security.tls.as_ref().map(|tls| Encryption {
+        acceptor: tls.acceptor(),
+        counters: Arc::clone(&security.counters),
+    });
+    let mut renewal = JoinSet::new();
+    if let Some(tls) = security.tls {
+        renewal.spawn(tls.renew());
+    }
+    let router = router.into_make_service_with_connect_info::<Peer>();
     let stopping = Arc::new(Notify::new());
     let stopped = Arc::clone(&stopping);
-    let server = axum::serve(connections::Bounded::new(listener), router).with_graceful_shutdown(
+    let server = axum::serve(Bounded::new(listener, encryption), router).with_graceful_shutdown(
         async move {
             shutdown.await;
             stopping.notify_one();
@@ -121,13 +141,14 @@ pub async fn serve(
     }
 }
 
-fn router(snapshots: Snapshots) -> Router {
+fn router(snapshots: Snapshots, security: &Security) -> Router {
     let node = Arc::new(Node {
         snapshots,
         cache: Cache::default(),
+        security: security.reader(),
         walking: AtomicBool::new(false),
     });
-    Router::new()
+    let router = Router::new()
         .route("/", get(async || plain(StatusCode::OK, INDEX)))
         .route("/healthz", get(async || plain(StatusCode::OK, "alive\n")))
         .route("/readyz", get(ready))
@@ -140,7 +161,8 @@ fn router(snapshots: Snapshots) -> Router {
             "/api/v1/processes/{pid}/goroutines",
             get(goroutines::goroutines),
         )
-        .with_state(node)
+        .with_state(node);
+    security.protect(router)
 }
 
 async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {

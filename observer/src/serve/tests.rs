@@ -13,8 +13,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{connections::Bounded, router, serve};
+use super::{
+    connections::{Bounded, Bounds},
+    router, serve,
+};
 use crate::{
+    auth::Security,
     export::fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
     gobinary::{Figure, Reason},
     node::{Cluster, PodWatch, Snapshot},
@@ -34,7 +38,7 @@ async fn start() -> Server {
     let address = listener.local_addr().unwrap();
     let (snapshots, receiver) = watch::channel(None);
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(serve(listener, receiver, async {
+    let task = tokio::spawn(serve(listener, receiver, Security::default(), async {
         stopped.await.ok();
     }));
     Server {
@@ -355,8 +359,16 @@ async fn a_client_that_dawdles_gives_its_place_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (snapshots, receiver) = watch::channel(Some(snapshot(vec![])));
-    let bounded = Bounded::with_limits(listener, 1, Duration::from_millis(300));
-    tokio::spawn(async move { axum::serve(bounded, router(receiver)).await });
+    let bounded = Bounded::with_bounds(
+        listener,
+        None,
+        Bounds {
+            connections: 1,
+            patience: Duration::from_millis(300),
+            ..Bounds::default()
+        },
+    );
+    tokio::spawn(async move { axum::serve(bounded, router(receiver, &Security::default())).await });
     let mut dawdler = TcpStream::connect(address).await.unwrap();
     tokio::spawn(async move {
         for byte in b"GET /metrics HTTP/1.1\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaa" {

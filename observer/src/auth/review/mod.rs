@@ -1,0 +1,13 @@
+//! Questions to the API server: who a token is, and what a user may.
+
+mod access;
+mod answers;
+mod error;
+mod token;
+
+pub use self::{
+    access::{Access, AccessReviewer},
+    answers::Limits,
+    error::ReviewError,
+    token::TokenReviewer,
+};
