@@ -18,6 +18,9 @@ use crate::{
 /// 1.34 is the newest line whose kubelet still takes cgroup v1.
 const VERSION: &str = "1.34.4";
 const METRICS_SERVER: &str = "0.9.0";
+const PROMETHEUS: &str = "3.15.1";
+/// The same release: its module never left v0.
+const PROMETHEUS_MODULE: &str = "0.315.1";
 const GO: &str = "1.26.8";
 const PROGRAMS: [&str; 6] = [
     "kube-apiserver",
@@ -29,6 +32,8 @@ const PROGRAMS: [&str; 6] = [
 ];
 /// Leaves out the cloud providers.
 const TAGS: &str = "providerless";
+/// The only discovery it needs.
+const PROMETHEUS_TAGS: &str = "netgo,remove_all_sd,enable_kubernetes_sd";
 
 /// Makes sure that Kubernetes is built.
 pub(super) fn kubernetes(workspace: &Workspace) -> Result<()> {
@@ -73,6 +78,39 @@ pub(super) fn directory(workspace: &Workspace) -> PathBuf {
             .map(|part| part.as_bytes()),
     );
     binaries(workspace).join(format!("{VERSION}-{}", &hash[..12]))
+}
+
+/// Makes sure that Prometheus is built: Debian's finds no pods, Kubernetes'
+/// discovery is left out of it.
+pub(super) fn prometheus(workspace: &Workspace) -> Result<()> {
+    let binary = prometheus_binary(workspace);
+    step(&format!("Prometheus {PROMETHEUS}"), |step| {
+        if binary.exists() {
+            step.note("already there");
+            return Ok(());
+        }
+        go::toolchains(workspace, &[GO])?;
+        step.note("fetching it");
+        let module = format!("github.com/prometheus/prometheus@v{PROMETHEUS_MODULE}");
+        let module = download(workspace, step, &module)?;
+        let flags = format!("-s -w -X github.com/prometheus/common/version.Version={PROMETHEUS}");
+        let part = binaries(workspace).join("prometheus.part");
+        fs::create_dir_all(binaries(workspace))?;
+        step.note("compiling");
+        // In its own directory, whose go.mod and go.sum are the release's.
+        let mut command = go_command(workspace, &module);
+        command
+            .args(["build", "-v", "-trimpath", "-tags", PROMETHEUS_TAGS])
+            .args(["-ldflags", &flags, "-o"])
+            .arg(&part)
+            .arg("./cmd/prometheus");
+        step.run(&mut command)?;
+        fs::rename(&part, &binary).with_context(|| format!("cannot write {}", binary.display()))
+    })
+}
+
+pub(super) fn prometheus_binary(workspace: &Workspace) -> PathBuf {
+    binaries(workspace).join(format!("prometheus-{PROMETHEUS}-go{GO}"))
 }
 
 /// Makes sure that metrics-server is built.
@@ -128,25 +166,28 @@ fn module(workspace: &Workspace, step: &Step) -> Result<PathBuf> {
     let module = workspace.cache.join(&format!("cluster/module-{VERSION}"));
     fs::create_dir_all(&module)?;
     step.note(format!("fetching k8s.io/kubernetes {VERSION}"));
-    let mut command = go_command(workspace, &module);
-    // Outside the module, which may be half written.
-    command
-        .args(["mod", "download", "-json"])
-        .arg(format!("k8s.io/kubernetes@v{VERSION}"))
-        .env("GO111MODULE", "on")
-        .env("GOWORK", "off")
-        .current_dir(workspace.cache.root());
-    let answer: serde_json::Value = serde_json::from_str(&step.output(&mut command)?)
-        .context("`go mod download k8s.io/kubernetes` answered no JSON")?;
-    let theirs = answer["GoMod"]
-        .as_str()
-        .context("`go mod download k8s.io/kubernetes` names no go.mod")?;
-    let theirs = fs::read_to_string(theirs).with_context(|| format!("cannot read {theirs}"))?;
+    let theirs =
+        download(workspace, step, &format!("k8s.io/kubernetes@v{VERSION}"))?.join("go.mod");
+    let theirs =
+        fs::read_to_string(&theirs).with_context(|| format!("cannot read {}", theirs.display()))?;
     fs::write(module.join("go.mod"), manifest(&theirs, VERSION)?)?;
     fs::write(module.join("programs.go"), imports(&PROGRAMS))?;
     step.note("go mod tidy");
     step.run(go_command(workspace, &module).args(["mod", "tidy"]))?;
     Ok(module)
+}
+
+/// Fetches a module and returns its directory in the module cache.
+fn download(workspace: &Workspace, step: &Step, module: &str) -> Result<PathBuf> {
+    // Outside any module.
+    let mut command = go_command(workspace, workspace.cache.root());
+    command.args(["mod", "download", "-json", module]);
+    let answer: serde_json::Value = serde_json::from_str(&step.output(&mut command)?)
+        .with_context(|| format!("`go mod download {module}` answered no JSON"))?;
+    answer["Dir"]
+        .as_str()
+        .map(PathBuf::from)
+        .with_context(|| format!("`go mod download {module}` names no directory"))
 }
 
 /// A `go.mod` for a module that builds Kubernetes' programs: its own replaces
@@ -191,11 +232,12 @@ fn go_command(workspace: &Workspace, directory: &Path) -> Command {
         .current_dir(directory)
         .env("GOROOT", root)
         .env("GOTOOLCHAIN", "local")
-        .env("GOFLAGS", "-mod=mod")
+        .env("GOFLAGS", "")
+        .env("GOWORK", "off")
         .env("GOPATH", workspace.cache.join("gopath"))
         .env("GOCACHE", workspace.cache.go_build())
         .env("CGO_ENABLED", "0");
-    for name in ["GOOS", "GOARCH", "GOEXPERIMENT", "GOMODCACHE", "GOWORK"] {
+    for name in ["GOOS", "GOARCH", "GOEXPERIMENT", "GOMODCACHE"] {
         command.env_remove(name);
     }
     command

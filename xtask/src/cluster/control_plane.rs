@@ -127,6 +127,7 @@ pub(super) fn controller_manager(cluster: &Cluster<'_>) -> Component {
             cluster.key("service-account"),
         ),
         ("use-service-account-credentials", word("true")),
+        ("flex-volume-plugin-dir", cluster.text("volume-plugins")),
         (
             "horizontal-pod-autoscaler-sync-period",
             format!("{seconds}s"),

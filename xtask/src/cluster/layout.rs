@@ -191,9 +191,13 @@ impl<'a> Cluster<'a> {
         command
     }
 
-    /// Writes a file of the state folder, and its directory.
+    /// Writes a file of the state folder, and its directory. One that says the
+    /// same already is left alone: kube-proxy ends when its file is written.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.path(name);
+        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot create {}", parent.display()))?;

@@ -46,6 +46,12 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Install and build what it needs, and start nothing.
+    Build {
+        /// Components to add.
+        #[arg(long, value_enum)]
+        with: Vec<Extra>,
+    },
     /// Build and start it, or start again what has ended.
     Up {
         /// Components to add.
@@ -90,6 +96,10 @@ enum Task {
 pub(crate) fn run(workspace: &Workspace, arguments: Arguments) -> Result<()> {
     let mut cluster = Cluster::open(workspace, arguments.dir.as_deref())?;
     match arguments.command {
+        Task::Build { with } => {
+            cluster.settings.merge(&with, None);
+            up::prepare(&cluster)
+        }
         Task::Up {
             with,
             autoscaler_seconds,

@@ -104,16 +104,16 @@ pub(super) fn remove(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
             while iptables(cluster, "-D", &rule).output()?.status.success() {}
         }
     }
-    // kube-proxy leaves its table; the one in node-b goes with the namespace.
-    let mut nft = cluster.workspace.command("nft");
-    if nft
-        .args(["list", "table", "ip", "kube-proxy"])
-        .output()?
-        .status
-        .success()
-    {
-        let mut nft = cluster.workspace.command("nft");
-        step.run(nft.args(["delete", "table", "ip", "kube-proxy"]))?;
+    // kube-proxy leaves its tables; those in node-b go with the namespace.
+    for family in ["ip", "ip6"] {
+        let table = |action| {
+            let mut command = cluster.workspace.command("nft");
+            command.args([action, "table", family, "kube-proxy"]);
+            command
+        };
+        if table("list").output()?.status.success() {
+            step.run(&mut table("delete"))?;
+        }
     }
     let here = Node::A.interface();
     if has_interface(here) {
@@ -126,8 +126,29 @@ pub(super) fn remove(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
             step.run(command.args(["netns", "delete", namespace]))?;
         }
     }
+    namespaces(cluster, step)?;
     if let Ok(before) = fs::read_to_string(cluster.path(SAVED)) {
         fs::write(FORWARD, before).with_context(|| format!("cannot write {FORWARD}"))?;
     }
+    Ok(())
+}
+
+/// `ip netns` mounts the directory of the names on itself; without a name it
+/// serves nobody.
+fn namespaces(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
+    let directory = namespace_path("");
+    let is_empty = fs::read_dir(&directory).is_ok_and(|mut names| names.next().is_none());
+    if !is_empty {
+        return Ok(());
+    }
+    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
+    if mounts
+        .lines()
+        .any(|line| line.split(' ').nth(1) == Some("/run/netns"))
+    {
+        let mut command = cluster.workspace.command("umount");
+        step.run(command.arg("/run/netns"))?;
+    }
+    fs::remove_dir(&directory).ok();
     Ok(())
 }

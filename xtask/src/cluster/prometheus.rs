@@ -7,6 +7,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::{
+    build,
     component::{Component, flags},
     layout::{API_PORT, CONTROL_PLANE, Cluster, Node, PROMETHEUS_PORT},
     probe,
@@ -91,7 +92,7 @@ pub(super) fn component(cluster: &Cluster<'_>) -> Component {
             ENTER,
             &cluster.text("prometheus/serviceaccount"),
         ])
-        .arg("prometheus")
+        .arg(build::prometheus_binary(cluster.workspace))
         .args(flags([
             (
                 "config.file",

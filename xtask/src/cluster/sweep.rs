@@ -16,7 +16,7 @@ use super::{
 use crate::ui::Step;
 
 /// Everything of the folder but the logs, which are for reading afterwards.
-const CONTENTS: [&str; 13] = [
+const CONTENTS: [&str; 14] = [
     "bootstrap.yaml",
     "etcd",
     "ip_forward",
@@ -28,6 +28,7 @@ const CONTENTS: [&str; 13] = [
     "pki",
     "prometheus",
     "settings.json",
+    "volume-plugins",
     ".kube",
     ".cache",
 ];
@@ -134,6 +135,11 @@ pub(super) fn strays(cluster: &Cluster<'_>) {
         if fs::read_link(&link).is_ok_and(|target| target.starts_with(&cluster.dir)) {
             fs::remove_file(link).ok();
         }
+    }
+    // The kubelet's place for device plugins cannot be chosen.
+    let kubelet = Path::new("/var/lib/kubelet");
+    if self::names(kubelet) == ["device-plugins"] {
+        fs::remove_dir_all(kubelet).ok();
     }
     // Only if nothing else's is there.
     for directory in [results, Path::new("/var/lib/cni"), links] {

@@ -40,6 +40,7 @@ pub(super) fn prepare(cluster: &Cluster<'_>) -> Result<()> {
     let workspace = cluster.workspace;
     setup::cluster(workspace)?;
     build::kubernetes(workspace)?;
+    build::prometheus(workspace)?;
     if cluster.settings.metrics_server {
         build::metrics_server(workspace)?;
     }

@@ -39,7 +39,6 @@ const CLUSTER: &[Need] = &[
     Need::command("runc", "runc"),
     Need::package("containernetworking-plugins"),
     Need::command("etcd", "etcd-server"),
-    Need::command("prometheus", "prometheus"),
     Need::command("ip", "iproute2"),
     Need::command("iptables", "iptables"),
     Need::command("nft", "nftables"),
