@@ -194,33 +194,37 @@ fn download(workspace: &Workspace, step: &Step, module: &str) -> Result<PathBuf>
 /// the staging modules by directories of its repository, which the module
 /// proxy serves as modules of their own under v0.
 fn manifest(theirs: &str, version: &str) -> Result<String> {
-    let staging: String = theirs
+    let staging: Vec<_> = theirs
         .lines()
         .filter_map(|line| line.trim().split_once(" => ./staging/"))
-        .map(|(name, _)| format!("replace {name} => {name} v0{}\n", &version[1..]))
+        .map(|(name, _)| format!("replace {name} => {name} v0{}", &version[1..]))
         .collect();
     ensure!(
         !staging.is_empty(),
         "the go.mod of k8s.io/kubernetes {version} replaces no staging module"
     );
-    let kept: String = theirs
+    let kept: Vec<_> = theirs
         .lines()
         .filter(|line| line.starts_with("go ") || line.starts_with("godebug "))
-        .map(|line| format!("{line}\n"))
         .collect();
     Ok(format!(
-        "module cluster\n\n{kept}\nrequire k8s.io/kubernetes v{version}\n\n{staging}"
+        "module cluster\n\n{}\n\nrequire k8s.io/kubernetes v{version}\n\n{}\n",
+        kept.join("\n"),
+        staging.join("\n")
     ))
 }
 
 /// Makes `go mod tidy` keep what the programs need. Programs cannot be
 /// imported, so the file is never compiled.
 fn imports(programs: &[&str]) -> String {
-    let imports: String = programs
+    let imports: Vec<_> = programs
         .iter()
-        .map(|program| format!("import _ \"k8s.io/kubernetes/cmd/{program}\"\n"))
+        .map(|program| format!("import _ \"k8s.io/kubernetes/cmd/{program}\""))
         .collect();
-    format!("//go:build programs\n\npackage cluster\n\n{imports}")
+    format!(
+        "//go:build programs\n\npackage cluster\n\n{}\n",
+        imports.join("\n")
+    )
 }
 
 /// Go with the user's settings for fetching modules and none for building.

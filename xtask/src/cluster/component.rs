@@ -96,11 +96,12 @@ pub(super) fn log_tail(cluster: &Cluster<'_>, name: &str) -> String {
     let bytes = fs::read(&path).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<_> = text.lines().collect();
-    let tail: String = lines[lines.len().saturating_sub(TAIL)..]
-        .iter()
-        .map(|line| format!("\n    {line}"))
-        .collect();
-    format!("the end of {}:{tail}", path.display())
+    let tail = &lines[lines.len().saturating_sub(TAIL)..];
+    format!(
+        "the end of {}:\n    {}",
+        path.display(),
+        tail.join("\n    ")
+    )
 }
 
 /// True if any component runs.

@@ -7,6 +7,13 @@ use crate::ui::step;
 
 /// Ends all of it.
 pub(super) fn all(cluster: &Cluster<'_>) -> Result<()> {
+    // What follows removes things by names that all clusters share.
+    if !network::is_ours(cluster) {
+        return step("stop components", |step| {
+            step.note(format!("none was started in {}", cluster.dir.display()));
+            Ok(())
+        });
+    }
     let mut components = component::all(cluster);
     // Who keeps pods alive ends before who runs them, and clients before
     // their servers, which would wait for them.

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::layout::{Cluster, Node, POD_RANGE, namespace_path};
 use crate::ui::Step;
@@ -14,6 +14,7 @@ const SAVED: &str = "ip_forward";
 
 /// Makes what is missing.
 pub(super) fn create(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
+    claim(cluster)?;
     let (a, b) = (Node::A, Node::B);
     let namespace = b.namespace().context("node-b has no namespace")?;
     let run = |line: &str| {
@@ -46,17 +47,32 @@ pub(super) fn create(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
     open_firewall(cluster, step)
 }
 
+/// Keeps what the machine had before, which also says whose network it is.
+fn claim(cluster: &Cluster<'_>) -> Result<()> {
+    if is_ours(cluster) {
+        return Ok(());
+    }
+    ensure!(
+        !has_interface(Node::A.interface()),
+        "the interface {} is another cluster's: stop that one with \
+         `cargo xtask cluster --dir ITS_FOLDER down`",
+        Node::A.interface()
+    );
+    let before = fs::read_to_string(FORWARD).with_context(|| format!("cannot read {FORWARD}"))?;
+    cluster.write(SAVED, &before)
+}
+
+/// True from the first thing that `up` does to the last that `down` does.
+pub(super) fn is_ours(cluster: &Cluster<'_>) -> bool {
+    cluster.path(SAVED).exists()
+}
+
 fn has_interface(name: &str) -> bool {
     Path::new("/sys/class/net").join(name).exists()
 }
 
 /// Lets both nodes route.
 fn forward(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
-    if !cluster.path(SAVED).exists() {
-        let before =
-            fs::read_to_string(FORWARD).with_context(|| format!("cannot read {FORWARD}"))?;
-        cluster.write(SAVED, &before)?;
-    }
     fs::write(FORWARD, "1").with_context(|| format!("cannot write {FORWARD}"))?;
     let mut command = cluster.on(Node::B, "sh");
     step.run(command.args(["-c", &format!("echo 1 > {FORWARD}")]))

@@ -30,8 +30,8 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn of(pid: i32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (state, start) = parse_stat(&stat)?;
+        let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (state, start) = parse_stat(&line)?;
         if matches!(state, 'Z' | 'X') {
             return None;
         }

@@ -85,7 +85,7 @@ fn shim_sockets(cluster: &Cluster<'_>) -> Vec<PathBuf> {
     Node::ALL
         .into_iter()
         .filter_map(|node| fs::read_dir(cluster.node_text(node, tasks)).ok())
-        .flat_map(|bundles| bundles.flatten())
+        .flat_map(Iterator::flatten)
         .filter_map(|bundle| fs::read_to_string(bundle.path().join("address")).ok())
         .filter_map(|address| address.trim().strip_prefix("unix://").map(PathBuf::from))
         .collect()

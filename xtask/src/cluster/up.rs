@@ -55,9 +55,10 @@ pub(super) fn start(cluster: &Cluster<'_>) -> Result<()> {
             // Those of the last cluster.
             fs::remove_dir_all(cluster.path("logs")).ok();
         }
-        files(cluster, step)?;
+        network::create(cluster, step)?;
+        cluster.write("settings.json", &cluster.settings.text())?;
         cgroups::create()?;
-        network::create(cluster, step)
+        files(cluster, step)
     })?;
     let mut all = component::all(cluster);
     let mut take = |wanted: &[&str]| -> Vec<Component> {
@@ -104,7 +105,7 @@ fn files(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
         kubelet::configure(cluster, node)?;
         proxy::configure(cluster, node)?;
     }
-    cluster.write("settings.json", &cluster.settings.text())
+    Ok(())
 }
 
 fn objects(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
