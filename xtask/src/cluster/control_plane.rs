@@ -82,8 +82,8 @@ pub(super) fn api_server(cluster: &Cluster<'_>) -> Component {
     let url = format!("{API_URL}/readyz");
     let health = probe::http(cluster, Node::A, &url, "ca", Some("admin"));
     let mut component = Component::new("kube-apiserver", command, health);
-    // It lets watches end for a while before it closes.
-    component.patience = std::time::Duration::from_secs(20);
+    // It would wait a minute for open watches; etcd has all it acknowledged.
+    component.patience = std::time::Duration::from_secs(5);
     component
 }
 
