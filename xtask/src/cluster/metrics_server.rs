@@ -32,6 +32,7 @@ pub(super) fn component(cluster: &Cluster<'_>) -> Component {
         ("kubelet-certificate-authority", cluster.certificate("ca")),
         ("kubelet-preferred-address-types", "InternalIP".to_owned()),
         ("metric-resolution", "10s".to_owned()),
+        ("kubelet-request-timeout", "5s".to_owned()),
     ]));
     let url = format!("https://{CONTROL_PLANE}:{PORT}/livez");
     let health = probe::http(cluster, Node::A, &url, "ca", None);
