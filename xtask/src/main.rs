@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod cache;
 mod checkout;
+mod cluster;
 mod fixtures;
 mod fuzz;
 mod layouts;
@@ -62,6 +63,8 @@ enum Task {
         #[arg(long, value_enum)]
         step: Vec<test::Stage>,
     },
+    /// A real Kubernetes of two nodes on this machine.
+    Cluster(cluster::Arguments),
     /// Measure what observing costs.
     Bench {
         /// Arguments of the benchmark, after `--`.
@@ -106,12 +109,16 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         Task::Run { args } => run::node(workspace, &args),
         Task::Demo { args } => run::demo(workspace, &args),
         Task::Test { filter, step } => test::test(workspace, filter.as_deref(), &step),
+        Task::Cluster(arguments) => cluster::run(workspace, arguments),
         Task::Bench { args } => bench::bench(workspace, &args),
         Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),
         Task::Layouts { release } => layouts::layouts(workspace, &release),
-        Task::CleanCache => ui::step(
-            &format!("remove {}", workspace.cache.root().display()),
-            |_| workspace.cache.remove(),
-        ),
+        Task::CleanCache => {
+            cluster::ensure_down(workspace)?;
+            ui::step(
+                &format!("remove {}", workspace.cache.root().display()),
+                |_| workspace.cache.remove(),
+            )
+        }
     }
 }

@@ -30,6 +30,24 @@ const TEST: &[Need] = &[
     Need::command("unshare", "util-linux"),
 ];
 
+/// What `cluster` needs besides Kubernetes itself.
+const CLUSTER: &[Need] = &[
+    Need::command("cc", "gcc"),
+    Need::package("libc6-dev"),
+    Need::command("containerd", "containerd"),
+    Need::command("ctr", "containerd"),
+    Need::command("runc", "runc"),
+    Need::package("containernetworking-plugins"),
+    Need::command("etcd", "etcd-server"),
+    Need::command("ip", "iproute2"),
+    Need::command("iptables", "iptables"),
+    Need::command("nft", "nftables"),
+    Need::command("openssl", "openssl"),
+    Need::command("curl", "curl"),
+    Need::command("nsenter", "util-linux"),
+    Need::command("unshare", "util-linux"),
+];
+
 /// For `build` and `run`.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     rust::rustup(workspace)?;
@@ -54,6 +72,11 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
 /// For `demo`: one Go, and a C compiler is not needed.
 pub(crate) fn demo(workspace: &Workspace, version: &str) -> Result<()> {
     go::toolchains(workspace, &[version])
+}
+
+/// For `cluster`.
+pub(crate) fn cluster(workspace: &Workspace) -> Result<()> {
+    apt::install(workspace, "Debian packages for a cluster", CLUSTER)
 }
 
 /// For `fuzz`.
