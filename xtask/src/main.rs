@@ -6,6 +6,7 @@ mod cache;
 mod checkout;
 mod fixtures;
 mod fuzz;
+mod image;
 mod layouts;
 mod run;
 mod setup;
@@ -62,6 +63,9 @@ enum Task {
         #[arg(long, value_enum)]
         step: Vec<test::Stage>,
     },
+    /// Make a container image of the observer, or of the demo workload: an OCI
+    /// archive that `ctr --namespace k8s.io images import` takes.
+    Image(image::Settings),
     /// Measure what observing costs.
     Bench {
         /// Arguments of the benchmark, after `--`.
@@ -106,6 +110,7 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         Task::Run { args } => run::node(workspace, &args),
         Task::Demo { args } => run::demo(workspace, &args),
         Task::Test { filter, step } => test::test(workspace, filter.as_deref(), &step),
+        Task::Image(settings) => image::images(workspace, &settings),
         Task::Bench { args } => bench::bench(workspace, &args),
         Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),
         Task::Layouts { release } => layouts::layouts(workspace, &release),
