@@ -48,7 +48,9 @@ func main() {
 	}
 	ended, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	closed := make(chan struct{})
 	go func() {
+		defer close(closed)
 		<-ended.Done()
 		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -58,6 +60,7 @@ func main() {
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatalf("burst: cannot serve on %s: %v; choose another address with LISTEN", address, err)
 	}
+	<-closed // requests in flight are answered
 	write(figuresOf("end"))
 }
 

@@ -29,6 +29,7 @@ const TEST: &[Need] = &[
     Need::command("setcap", "libcap2-bin"),
     Need::command("capsh", "libcap2-bin"),
     Need::command("unshare", "util-linux"),
+    Need::command("promtool", "prometheus"),
 ];
 
 /// For `build` and `run`.
