@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command};
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
-        core::v1::{Container, Namespace, PodSpec, Secret, Service, ServiceAccount},
+        core::v1::{Container, Namespace, PodSpec, ResourceQuota, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         rbac::v1::{ClusterRole, ClusterRoleBinding},
     },
@@ -52,7 +52,10 @@ fn typed<T: DeserializeOwned>(object: &Value) -> T {
     let mut unknown = Vec::new();
     let typed = serde_ignored::deserialize(object, |path| unknown.push(path.to_string()))
         .unwrap_or_else(|error| panic!("{error} in {object}"));
-    assert!(unknown.is_empty(), "no such fields: {unknown:?} in {object}");
+    assert!(
+        unknown.is_empty(),
+        "no such fields: {unknown:?} in {object}"
+    );
     typed
 }
 
@@ -73,6 +76,7 @@ fn check(object: &Value) {
         "Deployment" => drop(typed::<Deployment>(object)),
         "Namespace" => drop(typed::<Namespace>(object)),
         "NetworkPolicy" => drop(typed::<NetworkPolicy>(object)),
+        "ResourceQuota" => drop(typed::<ResourceQuota>(object)),
         "Secret" => drop(typed::<Secret>(object)),
         "Service" => drop(typed::<Service>(object)),
         "ServiceAccount" => drop(typed::<ServiceAccount>(object)),
@@ -114,7 +118,8 @@ fn every_field_of_every_kustomization_exists() {
 
 #[test]
 fn a_field_that_does_not_exist_is_found() {
-    let object = json!({"kind": "Service", "metadata": {"name": "x"}, "spec": {"clusterIp": "None"}});
+    let object =
+        json!({"kind": "Service", "metadata": {"name": "x"}, "spec": {"clusterIp": "None"}});
     let mut unknown = Vec::new();
     let _: Service =
         serde_ignored::deserialize(&object, |path| unknown.push(path.to_string())).unwrap();
@@ -135,7 +140,10 @@ fn the_observer_has_four_capabilities_and_no_more_rights() {
             .all(|volume| volume.host_path.is_none())
     );
     let seccomp = pod.security_context.as_ref().unwrap();
-    assert_eq!(seccomp.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
+    assert_eq!(
+        seccomp.seccomp_profile.as_ref().unwrap().type_,
+        "RuntimeDefault"
+    );
     let container = container(pod);
     assert_eq!(capabilities(container), FOUR.map(str::to_owned).into());
     let context = container.security_context.as_ref().unwrap();
@@ -145,7 +153,9 @@ fn the_observer_has_four_capabilities_and_no_more_rights() {
 
     let role = objects
         .iter()
-        .find(|object| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "go-observer")
+        .find(|object| {
+            object["kind"] == "ClusterRole" && object["metadata"]["name"] == "go-observer"
+        })
         .map(typed::<ClusterRole>)
         .unwrap();
     let rules: Vec<_> = role
@@ -164,7 +174,10 @@ fn the_observer_has_four_capabilities_and_no_more_rights() {
         ("tokenreviews", "create"),
         ("subjectaccessreviews", "create"),
     ];
-    assert_eq!(rules, expected.map(|(what, verbs)| (what.to_owned(), verbs.to_owned())));
+    assert_eq!(
+        rules,
+        expected.map(|(what, verbs)| (what.to_owned(), verbs.to_owned()))
+    );
 }
 
 #[test]
@@ -173,7 +186,14 @@ fn names_and_ports_fit_together_in_every_overlay() {
         let objects = objects(&kustomization);
         let daemon_set: DaemonSet = one(&objects, "DaemonSet");
         let spec = daemon_set.spec.as_ref().unwrap();
-        let labels = spec.template.metadata.as_ref().unwrap().labels.clone().unwrap();
+        let labels = spec
+            .template
+            .metadata
+            .as_ref()
+            .unwrap()
+            .labels
+            .clone()
+            .unwrap();
         let service: Service = one(&objects, "Service");
         let service = service.spec.unwrap();
         for (name, value) in spec
@@ -196,16 +216,32 @@ fn names_and_ports_fit_together_in_every_overlay() {
             IntOrString::String(name) => ports.contains(name),
             IntOrString::Int(_) => true,
         };
-        let probes = [&container.startup_probe, &container.liveness_probe, &container.readiness_probe];
+        let probes = [
+            &container.startup_probe,
+            &container.liveness_probe,
+            &container.readiness_probe,
+        ];
         let scheme = ports[0].to_uppercase();
         for probe in probes {
             let get = probe.as_ref().unwrap().http_get.as_ref().unwrap();
             assert!(known(&get.port), "{kustomization}: {:?}", get.port);
             assert_eq!(get.scheme.as_ref(), Some(&scheme), "{kustomization}");
         }
-        let annotations = spec.template.metadata.as_ref().unwrap().annotations.clone().unwrap();
-        assert_eq!(annotations["prometheus.io/scheme"], ports[0], "{kustomization}");
-        assert!(known(service.ports.unwrap()[0].target_port.as_ref().unwrap()));
+        let annotations = spec
+            .template
+            .metadata
+            .as_ref()
+            .unwrap()
+            .annotations
+            .clone()
+            .unwrap();
+        assert_eq!(
+            annotations["prometheus.io/scheme"], ports[0],
+            "{kustomization}"
+        );
+        assert!(known(
+            service.ports.unwrap()[0].target_port.as_ref().unwrap()
+        ));
         let policy: NetworkPolicy = one(&objects, "NetworkPolicy");
         let ingress = policy.spec.unwrap().ingress.unwrap();
         let open = ingress[0].ports.as_ref().unwrap()[0].port.clone().unwrap();
@@ -225,7 +261,10 @@ fn each_overlay_changes_what_it_says() {
     let older = of("older-containerd");
     let context = pod(&older).security_context.clone().unwrap();
     assert_eq!(context.seccomp_profile.unwrap().type_, "Unconfined");
-    assert_eq!(capabilities(container(pod(&older))), FOUR.map(str::to_owned).into());
+    assert_eq!(
+        capabilities(container(pod(&older))),
+        FOUR.map(str::to_owned).into()
+    );
     let args = |name: &str| container(pod(&of(name))).args.clone().unwrap().join(" ");
     assert_eq!(args("plain-http"), "node --insecure-http");
     assert_eq!(args("all-processes"), "node --host-processes");

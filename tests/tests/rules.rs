@@ -34,8 +34,14 @@ fn with_targets(targets: &str) -> String {
     assert!(from < to && text[from..to].contains("role: pod"));
     let rules = prometheus();
     format!("{}{targets}{}", &text[..from], &text[to..])
-        .replace("- recording.yaml", &format!("- {}/recording.yaml", rules.display()))
-        .replace("- alerts.yaml", &format!("- {}/alerts.yaml", rules.display()))
+        .replace(
+            "- recording.yaml",
+            &format!("- {}/recording.yaml", rules.display()),
+        )
+        .replace(
+            "- alerts.yaml",
+            &format!("- {}/alerts.yaml", rules.display()),
+        )
 }
 
 #[test]
@@ -127,8 +133,14 @@ fn annotated_observers_are_scraped_by_node_and_nothing_else_is() {
         .map(|target| &target["labels"])
         .filter(|labels| labels["__address__"].is_string())
         .map(|labels| {
-            ["instance", "node", "__scheme__", "__address__", "__metrics_path__"]
-                .map(|name| labels[name].as_str().unwrap_or_default())
+            [
+                "instance",
+                "node",
+                "__scheme__",
+                "__address__",
+                "__metrics_path__",
+            ]
+            .map(|name| labels[name].as_str().unwrap_or_default())
         })
         .collect();
     scraped.sort_unstable();
