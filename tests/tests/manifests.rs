@@ -1,5 +1,9 @@
 //! What `kubectl apply -k` would send, held against the API's own types:
 //! nothing unknown, nothing of the wrong type, and the rights that were meant.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what these helpers read is this repository's own"
+)]
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command};
 

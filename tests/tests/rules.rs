@@ -1,4 +1,8 @@
 //! The configuration and the rules of Prometheus, by Prometheus' own checker.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what these helpers read is this repository's own"
+)]
 
 use std::{
     fs,
@@ -87,12 +91,14 @@ fn pod(ip: &str, node: &str, change: (&str, &str)) -> String {
         ("pod_annotation_prometheus_io_port", "9920"),
         ("pod_annotation_prometheus_io_path", "/metrics"),
     ];
-    let mut text = format!("      - targets: [\"{node}\"]\n        labels:\n");
-    for (name, value) in labels {
+    let labels = labels.map(|(name, value)| {
         let value = if name == change.0 { change.1 } else { value };
-        text += &format!("          __meta_kubernetes_{name}: \"{value}\"\n");
-    }
-    text
+        format!("          __meta_kubernetes_{name}: \"{value}\"\n")
+    });
+    format!(
+        "      - targets: [\"{node}\"]\n        labels:\n{}",
+        labels.concat()
+    )
 }
 
 #[test]
