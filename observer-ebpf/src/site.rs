@@ -59,6 +59,7 @@ fn site(ctx: &ProbeContext) {
     }
 }
 
+#[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
 fn registers(ctx: &ProbeContext) -> Registers {
     // SAFETY: the context of a uprobe is the task's registers, whole.
@@ -70,5 +71,22 @@ fn registers(ctx: &ProbeContext) -> Registers {
         rdi: regs.rdi,
         r14: regs.r14,
         rip: regs.rip,
+    }
+}
+
+/// The registers of the same use in Go's calling convention: the first four
+/// words of arguments and results, `g`, the program counter.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+fn registers(ctx: &ProbeContext) -> Registers {
+    // SAFETY: the context of a uprobe is the task's registers, whole.
+    let regs = unsafe { &*ctx.regs };
+    Registers {
+        rax: regs.regs[0],
+        rbx: regs.regs[1],
+        rcx: regs.regs[2],
+        rdi: regs.regs[3],
+        r14: regs.regs[28],
+        rip: regs.pc,
     }
 }

@@ -1,10 +1,14 @@
 //! Builds the product.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 
-use crate::{ui::step, workspace::Workspace};
+use crate::{setup, ui::step, workspace::Workspace};
 
 /// Builds `observer` and leaves it at `target/release/observer` of the
 /// checkout, although cargo works in the cache.
@@ -25,6 +29,34 @@ pub(crate) fn observer(workspace: &Workspace) -> Result<()> {
             size as f64 / f64::from(1 << 20)
         ));
         Ok(())
+    })
+}
+
+/// Builds a static `observer` for a musl target and returns its path in the
+/// cache. Rust brings musl and a linker for it; the one C library in it
+/// (`ring`) is compiled by clang, which needs no headers of the target.
+pub(crate) fn static_observer(workspace: &Workspace, target: &str) -> Result<PathBuf> {
+    step(&format!("build observer for {target}"), |step| {
+        let mut command =
+            workspace.cargo(["rustc", "--release", "--locked", "--package", "observer"]);
+        command
+            .args(["--bin", "observer", "--target", target])
+            // Names of functions are no use in an image without a debugger.
+            .args(["--", "-C", "strip=symbols"]);
+        let name = target.replace('-', "_");
+        command
+            .env(format!("CC_{name}"), setup::CLANG)
+            .env(format!("AR_{name}"), setup::LLVM_AR)
+            .env(
+                format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()),
+                "rust-lld",
+            );
+        step.run(&mut command)?;
+        Ok(workspace
+            .cache
+            .target()
+            .join(target)
+            .join("release/observer"))
     })
 }
 

@@ -7,6 +7,7 @@ mod checkout;
 mod cluster;
 mod fixtures;
 mod fuzz;
+mod image;
 mod layouts;
 mod run;
 mod setup;
@@ -65,6 +66,9 @@ enum Task {
     },
     /// A real Kubernetes of two nodes on this machine.
     Cluster(cluster::Arguments),
+    /// Make a container image of the observer, or of the demo workload: an OCI
+    /// archive that `ctr --namespace k8s.io images import` takes.
+    Image(image::Settings),
     /// Measure what observing costs.
     Bench {
         /// Arguments of the benchmark, after `--`.
@@ -110,6 +114,7 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         Task::Demo { args } => run::demo(workspace, &args),
         Task::Test { filter, step } => test::test(workspace, filter.as_deref(), &step),
         Task::Cluster(arguments) => cluster::run(workspace, arguments),
+        Task::Image(settings) => image::images(workspace, &settings),
         Task::Bench { args } => bench::bench(workspace, &args),
         Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),
         Task::Layouts { release } => layouts::layouts(workspace, &release),

@@ -151,11 +151,11 @@ fn format(workspace: &Workspace) -> Result<()> {
         let newest = setup::go::VERSIONS.last().context("no Go version")?;
         let mut command = workspace.command(setup::go::root(workspace, newest).join("bin/gofmt"));
         let sources = fixtures::sources(workspace);
-        let unformatted = step.output(command.arg("-l").arg(&sources))?;
+        let examples = workspace.root.join("deploy/examples");
+        let unformatted = step.output(command.arg("-l").args([&sources, &examples]))?;
         ensure!(
             unformatted.trim().is_empty(),
-            "not formatted; run gofmt -w {}:\n{unformatted}",
-            sources.display()
+            "not formatted; run gofmt -w on each:\n{unformatted}"
         );
         Ok(())
     })

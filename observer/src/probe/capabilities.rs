@@ -32,6 +32,7 @@ pub fn missing() -> Vec<String> {
         initial_pid_namespace: namespace.is_none_or(|to| to.as_os_str() == INITIAL_PID_NAMESPACE),
         has_multi: kernel.is_none_or(|kernel| kernel >= KernelVersion::new(6, 6, 0)),
         old: kernel.is_some_and(|kernel| kernel < KernelVersion::new(5, 15, 0)),
+        amd64: cfg!(target_arch = "x86_64"),
     })
 }
 
@@ -43,6 +44,7 @@ struct Facts {
     initial_pid_namespace: bool,
     has_multi: bool,
     old: bool,
+    amd64: bool,
 }
 
 fn effective_capabilities(status: &str) -> u64 {
@@ -62,6 +64,11 @@ fn lacks(facts: &Facts) -> Vec<String> {
             lacks.push(text.to_owned());
         }
     };
+    lack(
+        !facts.amd64,
+        "an x86-64 processor, the only architecture that is observed: Go programs of others are \
+         found and named, but nothing is counted",
+    );
     lack(
         !has(Capability::Bpf) && !admin,
         "CAP_BPF: no eBPF program can be loaded, so nothing is counted",
@@ -111,6 +118,7 @@ mod tests {
         initial_pid_namespace: true,
         has_multi: true,
         old: false,
+        amd64: true,
     };
 
     #[test]
@@ -132,8 +140,9 @@ mod tests {
             initial_pid_namespace: false,
             has_multi: false,
             old: true,
+            amd64: false,
         });
-        assert_eq!(none.len(), 8, "{none:?}");
+        assert_eq!(none.len(), 9, "{none:?}");
         let all = effective_capabilities("Name:\tx\nCapEff:\t000001ffffffffff\nCapBnd:\t0\n");
         assert_eq!(all, 0x1ff_ffff_ffff);
     }

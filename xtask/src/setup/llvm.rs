@@ -21,6 +21,10 @@ const PACKAGES: &[Need] = &[
     Need::package("libpolly-22-dev"),
     Need::package("zlib1g-dev"),
 ];
+/// The C compiler of static binaries, one for all architectures.
+pub(crate) const CLANG: &str = "/usr/lib/llvm-22/bin/clang";
+/// The archiver that goes with it.
+pub(crate) const LLVM_AR: &str = "/usr/lib/llvm-22/bin/llvm-ar";
 const BPF_LINKER: &str = "0.13.0";
 
 /// The development files of LLVM, from the distribution, else from
@@ -103,6 +107,24 @@ fn codename(release: &str) -> Option<&str> {
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .map(|name| name.trim_matches('"'))
         .filter(|name| !name.is_empty())
+}
+
+/// clang, from where [`libraries`] came from: two packages more than those,
+/// where a GNU cross compiler would be 19 for each architecture.
+pub(crate) fn clang(workspace: &Workspace) -> Result<()> {
+    apt::install(
+        workspace,
+        &format!("clang {MAJOR}"),
+        &[Need::package("clang-22")],
+    )?;
+    for program in [CLANG, LLVM_AR] {
+        ensure!(
+            Path::new(program).exists(),
+            "{program} is missing although clang-22 and llvm-22 are installed: reinstall them \
+             (apt-get install --reinstall clang-22 llvm-22)"
+        );
+    }
+    Ok(())
 }
 
 /// The linker of the BPF target.

@@ -8,9 +8,10 @@ mod rust;
 
 use anyhow::Result;
 
-use crate::{ui::step, workspace::Workspace};
+use crate::{image::Arch, ui::step, workspace::Workspace};
 
 pub(crate) use apt::{Privilege, is_root};
+pub(crate) use llvm::{CLANG, LLVM_AR};
 
 use apt::Need;
 
@@ -28,6 +29,7 @@ const TEST: &[Need] = &[
     Need::command("setcap", "libcap2-bin"),
     Need::command("capsh", "libcap2-bin"),
     Need::command("unshare", "util-linux"),
+    Need::command("promtool", "prometheus"),
 ];
 
 /// What `cluster` needs besides Kubernetes itself.
@@ -55,6 +57,14 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     apt::install(workspace, "Debian packages to build", BUILD)?;
     llvm::libraries(workspace)?;
     llvm::bpf_linker(workspace)
+}
+
+/// For `image`: what makes a static binary for another C library, and for
+/// another architecture.
+pub(crate) fn image(workspace: &Workspace, arch: Arch) -> Result<()> {
+    build(workspace)?;
+    rust::target(workspace, arch.rust_target())?;
+    llvm::clang(workspace)
 }
 
 /// For `test` and `bench`.

@@ -102,6 +102,32 @@ fn has_components(workspace: &Workspace) -> bool {
     })
 }
 
+/// The standard library of another target; musl and its start files come with it.
+pub(crate) fn target(workspace: &Workspace, target: &str) -> Result<()> {
+    step(&format!("Rust for {target}"), |step| {
+        let listed = workspace
+            .rustup()
+            .args(["target", "list", "--installed", "--toolchain"])
+            .arg(&workspace.toolchain)
+            .output();
+        let has = |text: &[u8]| {
+            String::from_utf8_lossy(text)
+                .lines()
+                .any(|line| line == target)
+        };
+        if listed.is_ok_and(|output| output.status.success() && has(&output.stdout)) {
+            step.note("already there");
+            return Ok(());
+        }
+        let mut command = workspace.rustup();
+        command
+            .args(["target", "add", "--toolchain", &workspace.toolchain])
+            .arg(target);
+        step.run(&mut command)
+            .with_context(|| format!("cannot install Rust's standard library for {target}"))
+    })
+}
+
 /// Installs a crate's program into the cache, unless it is there and starts.
 pub(crate) fn install_tool(
     workspace: &Workspace,

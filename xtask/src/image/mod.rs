@@ -1,0 +1,150 @@
+//! Container images of the observer and of the demo workload, as OCI archives.
+
+mod arch;
+mod archive;
+mod demo;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum};
+
+pub(crate) use self::arch::Arch;
+use self::archive::Image;
+use crate::{build, setup, ui::step, workspace::Workspace};
+
+/// What the observer's image may hold, unpacked.
+const MOST_BYTES: u64 = 15_000_000;
+/// The workspace's: all its packages have one.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Settings of `cargo xtask image`.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// For which architecture.
+    #[arg(long, value_enum, default_value_t = Wanted::Amd64)]
+    arch: Wanted,
+    /// Where the archives go; target/image of the checkout unless given.
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// The demo workload's images instead of the observer's.
+    #[arg(long)]
+    demo: bool,
+    /// Versions of Go to build the demo workload with, each a tag; the oldest,
+    /// a middle one and the newest unless given.
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', requires = "demo")]
+    go: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Wanted {
+    Amd64,
+    Arm64,
+    All,
+}
+
+impl Wanted {
+    fn list(self) -> &'static [Arch] {
+        match self {
+            Self::Amd64 => &[Arch::Amd64],
+            Self::Arm64 => &[Arch::Arm64],
+            Self::All => &[Arch::Amd64, Arch::Arm64],
+        }
+    }
+}
+
+/// `cargo xtask image`: prints the archives' paths.
+pub(crate) fn images(workspace: &Workspace, settings: &Settings) -> Result<()> {
+    let output = match &settings.output {
+        Some(output) => std::path::absolute(output)?,
+        None => directory(workspace),
+    };
+    let arches = settings.arch.list();
+    let archives = if settings.demo {
+        demo::images(workspace, &settings.go, arches, &output)?
+    } else {
+        arches
+            .iter()
+            .map(|arch| observer(workspace, *arch, &output))
+            .collect::<Result<_>>()?
+    };
+    for archive in archives {
+        println!("{}", archive.display());
+    }
+    Ok(())
+}
+
+/// Where archives go unless told otherwise.
+pub(crate) fn directory(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("target/image")
+}
+
+/// Builds the observer and its image.
+pub(crate) fn observer(workspace: &Workspace, arch: Arch, output: &Path) -> Result<PathBuf> {
+    setup::image(workspace, arch)?;
+    let program = build::static_observer(workspace, arch.rust_target())?;
+    step(&format!("image of observer for {}", arch.name()), |step| {
+        let contents = read(&program)?;
+        within_bounds(contents.len() as u64)?;
+        let labels = [
+            ("org.opencontainers.image.title", "go-observer"),
+            ("org.opencontainers.image.version", VERSION),
+            ("org.opencontainers.image.licenses", "MIT OR Apache-2.0"),
+        ];
+        let image = Image {
+            name: &format!("go-observer/observer:{VERSION}"),
+            arch,
+            program: "observer",
+            contents: &contents,
+            arguments: &[],
+            labels: &labels,
+        };
+        let archive = output.join(format!("observer-{VERSION}-{}.tar", arch.name()));
+        let size = write(&image, &archive)?;
+        step.note(format!(
+            "{}, program {:.1} MB, archive {:.1} MB",
+            image.name,
+            contents.len() as f64 / 1e6,
+            size as f64 / 1e6
+        ));
+        Ok(archive)
+    })
+}
+
+fn within_bounds(size: u64) -> Result<()> {
+    ensure!(
+        size <= MOST_BYTES,
+        "the observer is {:.1} MB, and its image may hold {:.1} MB: see what made it larger with \
+         `cargo bloat --release --crates`",
+        size as f64 / 1e6,
+        MOST_BYTES as f64 / 1e6
+    );
+    Ok(())
+}
+
+fn write(image: &Image<'_>, archive: &Path) -> Result<u64> {
+    if let Some(parent) = archive.parent() {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    image.write(archive)
+}
+
+fn read(program: &Path) -> Result<Vec<u8>> {
+    fs::read(program).with_context(|| format!("cannot read {}", program.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_BYTES, within_bounds};
+
+    #[test]
+    fn an_image_above_the_bound_is_refused() {
+        assert!(within_bounds(MOST_BYTES).is_ok());
+        let error = within_bounds(MOST_BYTES + 100_000).unwrap_err();
+        assert!(error.to_string().contains("15.1 MB"), "{error}");
+    }
+}
