@@ -1,0 +1,6 @@
+//! The observer in a real cluster of two nodes, installed by
+//! `kubectl apply -k deploy/observer`. All tests share that installation.
+//!
+//! Started by `cargo xtask test --step cluster`.
+
+mod figures;
