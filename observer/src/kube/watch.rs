@@ -4,14 +4,16 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
     runtime::watcher::{self, Config, Event},
 };
 use tokio::{sync::watch, time::Instant};
 
-use super::index::{PodIndex, Pods};
+use super::{
+    index::{PodIndex, Pods},
+    object::{self, Pod},
+};
 use crate::node::PodWatch;
 
 /// The waits between tries: a second, doubled each time, and up to as much
@@ -37,7 +39,8 @@ pub fn watch_pods(client: Client, node: &str) -> PodIndexes {
         .fields(&format!("spec.nodeName={node}"))
         .page_size(PAGE)
         .timeout(ONE_WATCH);
-    tokio::spawn(run(Api::all(client), config, sender));
+    let api = Api::all_with(client, &object::resource());
+    tokio::spawn(run(api, config, sender));
     receiver
 }
 
