@@ -7,6 +7,7 @@ pub mod observers;
 pub mod prometheus;
 pub mod series;
 mod tls;
+pub mod witness;
 
 use std::{
     collections::BTreeMap,

@@ -3,4 +3,6 @@
 //!
 //! Started by `cargo xtask test --step cluster`.
 
+mod churn;
+mod faults;
 mod figures;

@@ -105,9 +105,10 @@ pub(super) fn remove() -> Result<()> {
     Ok(())
 }
 
-/// A cgroup stays busy for a moment after its last process.
+/// A cgroup stays busy after its last process was killed until the kernel has
+/// ended it; one that held probes has to take them off first.
 fn remove_one(cgroup: &Path) -> Result<()> {
-    for _ in 0..ROUNDS {
+    for _ in 0..10 * ROUNDS {
         if fs::remove_dir(cgroup).is_ok() || !cgroup.exists() {
             return Ok(());
         }

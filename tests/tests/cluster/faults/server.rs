@@ -1,0 +1,119 @@
+//! The API server goes away and comes back.
+
+use std::{
+    env, fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use observer_tests::{
+    cluster::{
+        Cluster, Namespace, Observer, SOON,
+        series::Exposition,
+        witness::{Witness, still},
+    },
+    wait,
+};
+use serde_json::json;
+
+use super::{NODE, restarts, tell};
+
+/// How long it is away, in seconds.
+const AWAY: &str = "OBSERVER_TEST_AWAY";
+const UNLABELLED: &str = "observer_unattributed_containers";
+
+/// A pod that the kubelet starts without asking anybody. Removed when dropped.
+struct Static(PathBuf);
+
+impl Static {
+    fn create(cluster: &Cluster, namespace: &str, name: &str) -> Self {
+        let directory = cluster.env("NODE_A_MANIFESTS").expect("its directory");
+        let mut pod = still(name, None);
+        pod["metadata"]["namespace"] = json!(namespace);
+        // What only the API server could tell has no place here.
+        let spec = pod["spec"].as_object_mut().expect("a spec");
+        spec.remove("volumes");
+        // The kubelet must not find half of it.
+        let file = PathBuf::from(directory).join(format!("{name}.json"));
+        let part = cluster.directory().join(format!("{name}.part"));
+        fs::write(&part, pod.to_string()).expect("a manifest");
+        fs::rename(&part, &file).expect("a manifest in its place");
+        Self(file)
+    }
+}
+
+impl Drop for Static {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn observing_goes_on_while_the_api_server_is_away() {
+    let cluster = Cluster::get();
+    let away = env::var(AWAY).map_or(20, |text| text.parse().expect("seconds"));
+    let away = Duration::from_secs(away);
+    let namespace = Namespace::create(&cluster, "away");
+    let witness = Witness::start(&namespace, NODE, 107);
+    let observer = Observer::on(&cluster, NODE);
+    let before = restarts(&cluster, &observer.pod);
+    assert!(witness.is_shown(&observer.metrics()));
+
+    cluster.xtask(&["stop", "kube-apiserver"]);
+    let gone = Instant::now();
+    let static_pod = Static::create(&cluster, &namespace.name, "static");
+    wait::until("/readyz tells of it", SOON, || {
+        let (status, text) = observer.try_get("/readyz").expect("an answer");
+        assert_eq!(status, 200, "{text}");
+        text.contains("API server:").then_some(())
+    });
+    let mut unlabelled = None;
+    while gone.elapsed() < away || unlabelled.is_none() {
+        // Who was allowed lately is served, and every label stays.
+        let metrics = observer.metrics();
+        assert!(witness.is_shown(&metrics), "while the API server is away");
+        if unlabelled.is_none() && metrics.value(UNLABELLED, &[]) == Some(1.0) {
+            unlabelled = Some(gone.elapsed());
+        }
+        assert!(
+            gone.elapsed() < away + SOON,
+            "the static pod is not observed; without labels: {:?}",
+            metrics.value(UNLABELLED, &[])
+        );
+        thread::sleep(Duration::from_millis(250));
+    }
+    // Whom nobody can tell of is not.
+    let stranger = observer.get_as("/metrics", Some("stranger"));
+    assert_eq!(stranger.map(|(status, _)| status), Ok(503));
+
+    cluster.xtask(&["start", "kube-apiserver"]);
+    let back = Instant::now();
+    let name = format!("static-{NODE}");
+    let of = [("namespace", namespace.name.as_str()), ("pod", &name)];
+    let labelled = wait::comes_true(SOON, || match observer.try_get("/metrics") {
+        Ok((200, text)) => {
+            let metrics = Exposition::parse(&text);
+            assert!(witness.is_shown(&metrics), "after the API server came back");
+            metrics.value("observer_kube_watch_up", &[]) == Some(1.0)
+                && metrics.value(UNLABELLED, &[]) == Some(0.0)
+                && metrics.value("go_goroutines", &of).is_some()
+        }
+        other => panic!("{other:?}"),
+    });
+    assert!(labelled, "the pod that came meanwhile has no labels");
+    let recovery = back.elapsed();
+    let (_, text) = observer.try_get("/readyz").expect("an answer");
+    assert!(!text.contains("API server:"), "{text}");
+    assert_eq!(restarts(&cluster, &observer.pod), before);
+    drop(static_pod);
+    let unlabelled = unlabelled.expect("it was seen").as_secs_f64();
+    tell(
+        &format!("the API server is away for {} s", away.as_secs()),
+        &format!(
+            "every figure with its labels; known callers served, unknown ones 503; /readyz tells of it; \
+             a static pod observed {unlabelled:.1} s after, labelled as the server is back"
+        ),
+        recovery,
+    );
+}
