@@ -7,6 +7,7 @@
 mod attribute;
 mod client;
 mod index;
+mod object;
 mod past;
 mod pod;
 mod watch;

@@ -4,7 +4,6 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
     runtime::watcher::{self, Config, Event},
@@ -17,6 +16,7 @@ use tokio::{
 use super::{
     client::Connection,
     index::{PodIndex, Pods},
+    object::{self, Pod},
 };
 use crate::node::PodWatch;
 
@@ -48,7 +48,8 @@ pub fn watch_pods(connection: Connection, node: &str) -> PodIndexes {
         .page_size(PAGE)
         .timeout(ONE_WATCH);
     let Connection { client, answered } = connection;
-    tokio::spawn(run(Api::all(client), config, answered, sender));
+    let api = Api::all_with(client, &object::resource());
+    tokio::spawn(run(api, config, answered, sender));
     receiver
 }
 

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Namespace, tls};
+use super::{Namespace, SOON, tls};
+use crate::wait;
 
 /// Releases that images are loaded of: the oldest, a middle one, the newest.
 pub const VERSIONS: [&str; 3] = ["1.17.13", "1.22.12", NEWEST];
@@ -43,6 +44,17 @@ pub fn log(namespace: &Namespace, pod: &str, container: &str) -> Vec<Line> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line:?}: {e}")))
         .collect()
+}
+
+/// What the program said when it began, once it has.
+pub fn started(namespace: &Namespace, pod: &str, container: &str) -> Line {
+    wait::until(&format!("{pod}/{container} to begin"), SOON, || {
+        // Until there is a container there is no log.
+        let args = ["logs", pod, "--container", container, "--namespace"];
+        let args: Vec<_> = args.into_iter().chain([namespace.name.as_str()]).collect();
+        let text = namespace.cluster.try_kubectl(&args).ok()?;
+        serde_json::from_str(text.lines().next()?).ok()
+    })
 }
 
 /// The answer to a request, for example `/leak?n=100`.
