@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{self, Write as _},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -14,7 +13,7 @@ use observer_tests::{
     cluster::{
         Cluster, Namespace, Observer, SOON,
         namespace::{fixture, pod_spec},
-        observers,
+        observers, say,
         series::Exposition,
         witness::{Witness, still},
     },
@@ -195,8 +194,7 @@ fn pods_that_come_and_go_leave_nothing_and_keep_their_own_figures() {
     for ((observer, before), after) in observers.iter().zip(&before).zip(&after) {
         let grown = after.resident - before.resident;
         assert!(grown < 15.0, "{} grew by {grown:.1} MB", observer.pod);
-        let _ = writeln!(
-            io::stderr(),
+        say(&format!(
             "{pods} pods in {:.0} s, {}: resident {:.1} MB before, {:.1} after; descriptors {} and {}; \
              maps {:?} and {:?}; series of them left: 0",
             took.as_secs_f64(),
@@ -207,7 +205,7 @@ fn pods_that_come_and_go_leave_nothing_and_keep_their_own_figures() {
             after.descriptors,
             before.maps,
             after.maps
-        );
+        ));
     }
     assert_eq!(
         observers.iter().map(Observer::process).collect::<Vec<_>>(),

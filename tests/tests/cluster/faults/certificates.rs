@@ -2,21 +2,24 @@
 
 use std::{
     fs,
-    path::Path,
     process::Command,
     time::{Duration, Instant, SystemTime},
 };
 
 use observer_tests::{
-    cluster::{Cluster, NAMESPACE, Namespace, Observer, SOON, now, witness::Witness},
+    cluster::{
+        Cluster, NAMESPACE, Namespace, Observer, SOON, now, variant::Variant, witness::Witness,
+    },
     wait,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{NODE, restarts, tell};
+use super::{NODE, tell};
 
+/// The pod that is given the Secret.
+const NAME: &str = "observer-tls";
 const SECRET: &str = "go-observer-node-tls";
 const HOST: &str = "observer.go-observer.svc";
 const EXPIRY: &str = "observer_tls_certificate_expiry_timestamp_seconds";
@@ -68,16 +71,11 @@ impl<'a> Authority<'a> {
             },
         }));
         let look = format!("go-observer.test/look={}", now());
-        let pods = "--selector=app.kubernetes.io/name=observer";
-        self.cluster.kubectl(&[
-            "annotate",
-            "pods",
-            pods,
-            &look,
-            "--overwrite",
-            "--namespace",
-            NAMESPACE,
-        ]);
+        let args = ["annotate", "pod", NAME, &look, "--overwrite"];
+        // There is none when the first is issued.
+        let _ = self
+            .cluster
+            .try_kubectl(&[args.as_slice(), &["--namespace", NAMESPACE]].concat());
     }
 
     /// How a client that verifies fares at the open `/healthz`: curl's own end.
@@ -101,40 +99,14 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// The installation with the Secret. As it was before, when dropped.
-struct Installed<'a>(&'a Cluster);
+/// Deletes the Secret when dropped.
+struct Secret<'a>(&'a Cluster);
 
-impl<'a> Installed<'a> {
-    fn new(cluster: &'a Cluster) -> Self {
-        let this = Self(cluster);
-        apply(cluster, "overlays/tls").expect("the installation with a Secret");
-        this
-    }
-}
-
-impl Drop for Installed<'_> {
+impl Drop for Secret<'_> {
     fn drop(&mut self) {
         let args = ["delete", "secret", SECRET, "--namespace", NAMESPACE];
-        let restored = self
-            .0
-            .try_kubectl(&args)
-            .and_then(|_| apply(self.0, "observer"));
-        if let Err(error) = restored {
-            eprintln!("the installation is not as it was: {error}");
-        }
+        let _ = self.0.try_kubectl(&args);
     }
-}
-
-fn apply(cluster: &Cluster, what: &str) -> Result<(), String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../deploy")
-        .join(what);
-    let path = path.to_str().expect("a path");
-    cluster.try_kubectl(&["apply", "--kustomize", path])?;
-    let status = ["rollout", "status", "daemonset/observer"];
-    let wait = ["--timeout=60s", "--namespace", NAMESPACE];
-    cluster.try_kubectl(&[status.as_slice(), wait.as_slice()].concat())?;
-    Ok(())
 }
 
 fn expiry(observer: &Observer) -> f64 {
@@ -162,10 +134,14 @@ fn certificates_change_without_a_restart_and_expired_ones_are_replaced() {
     let namespace = Namespace::create(&cluster, "certificates");
     let authority = Authority::create(&cluster);
     let first = SystemTime::now() + 2 * HOUR;
+    let _secret = Secret(&cluster);
     authority.issue(first);
-    let installed = Installed::new(&cluster);
     let witness = Witness::start(&namespace, NODE, 109);
-    let observer = Observer::on(&cluster, NODE);
+    let variant = Variant::start(&cluster, "overlays/tls", NAME, NODE, |_| {});
+    let observer = variant.ready();
+    wait::until("its figures", SOON, || {
+        witness.is_shown(&observer.metrics()).then_some(())
+    });
     assert_eq!(authority.verify(&observer), Some(0));
 
     let second = SystemTime::now() + 3 * HOUR;
@@ -209,8 +185,7 @@ fn certificates_change_without_a_restart_and_expired_ones_are_replaced() {
     });
     let recovery = begin.elapsed();
     assert!(witness.is_shown(&observer.metrics()));
-    assert_eq!(restarts(&cluster, &observer.pod), 0);
-    drop(installed);
+    assert_eq!(variant.restarts(), 0);
     tell(
         "the serving certificate expires, then an expired one comes, then a good one",
         "clients that verify refuse it; an expired one is never taken for one that holds longer; no restart",

@@ -7,12 +7,9 @@ mod memory;
 mod restarts;
 mod server;
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::time::Duration;
 
-use observer_tests::cluster::{Cluster, NAMESPACE};
+use observer_tests::cluster::{Cluster, NAMESPACE, say};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The node whose parts go wrong.
@@ -20,12 +17,10 @@ const NODE: &str = "node-a";
 
 /// A row: the fault, what was seen, and how long until all was well again.
 fn tell(fault: &str, seen: &str, recovery: Duration) {
-    // Past the test's captured output: the row is the point of it.
-    let _ = writeln!(
-        io::stderr(),
+    say(&format!(
         "| {fault} | {seen} | {:.1} s |",
         recovery.as_secs_f64()
-    );
+    ));
 }
 
 fn kill(pid: u32) {
