@@ -37,7 +37,10 @@ fn an_observer_that_is_killed_is_back_with_the_same_figures() {
         observer.log(&cluster)
     );
     let recovery = begin.elapsed();
-    assert_eq!(restarts(&cluster, &observer.pod), before + 1);
+    // The kubelet tells of it a moment later.
+    wait::until("the count of restarts", SOON, || {
+        (restarts(&cluster, &observer.pod) == before + 1).then_some(())
+    });
     assert!(recovery < Duration::from_secs(20), "{recovery:?}");
     tell(
         "the observer's process is killed (SIGKILL)",
