@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -10,6 +11,7 @@ use std::{
 use observer_tests::{
     cluster::{
         Cluster, Namespace, Observer, SOON,
+        series::Exposition,
         witness::{Witness, still},
     },
     wait,
@@ -20,6 +22,8 @@ use super::{NODE, restarts, tell};
 
 /// How long it is away, in seconds.
 const AWAY: &str = "OBSERVER_TEST_AWAY";
+/// A connection on this machine.
+const AT_ONCE: Duration = Duration::from_millis(200);
 const UNLABELLED: &str = "observer_unattributed_containers";
 
 /// A pod that the kubelet starts without asking anybody. Removed when dropped.
@@ -48,6 +52,10 @@ impl Drop for Static {
     }
 }
 
+fn without_labels(metrics: &Exposition) -> f64 {
+    metrics.value(UNLABELLED, &[]).expect("a count")
+}
+
 #[test]
 fn observing_goes_on_while_the_api_server_is_away() {
     let cluster = Cluster::get();
@@ -57,7 +65,9 @@ fn observing_goes_on_while_the_api_server_is_away() {
     let witness = Witness::start(&namespace, NODE, 107);
     let observer = Observer::on(&cluster, NODE);
     let before = restarts(&cluster, &observer.pod);
-    assert!(witness.is_shown(&observer.metrics()));
+    let metrics = observer.metrics();
+    assert!(witness.is_shown(&metrics));
+    let baseline = without_labels(&metrics);
 
     cluster.xtask(&["stop", "kube-apiserver"]);
     let gone = Instant::now();
@@ -72,13 +82,13 @@ fn observing_goes_on_while_the_api_server_is_away() {
         // Who was allowed lately is served, and every label stays.
         let metrics = observer.metrics();
         assert!(witness.is_shown(&metrics), "while the API server is away");
-        if unlabelled.is_none() && metrics.value(UNLABELLED, &[]) == Some(1.0) {
+        if unlabelled.is_none() && without_labels(&metrics) > baseline {
             unlabelled = Some(gone.elapsed());
         }
         assert!(
             gone.elapsed() < away + SOON,
             "the static pod is not observed; without labels: {:?}",
-            metrics.value(UNLABELLED, &[])
+            without_labels(&metrics)
         );
         thread::sleep(Duration::from_millis(250));
     }
@@ -93,12 +103,23 @@ fn observing_goes_on_while_the_api_server_is_away() {
         assert!(witness.is_shown(&metrics), "after the API server came back");
         metrics
     };
+    let mut reached = None;
     wait::until("pods watched again", SOON, || {
+        // By the Service's address, as pods do.
+        let service = SocketAddr::from(([10, 203, 0, 1], 443));
+        if reached.is_none() && TcpStream::connect_timeout(&service, AT_ONCE).is_ok() {
+            reached = Some(back.elapsed());
+        }
         metrics()
             .value("observer_kube_watch_up", &[])
             .filter(|up| *up > 0.5)
     });
     let recovery = back.elapsed();
+    let reached = reached.expect("its Service leads to it");
+    assert!(
+        recovery < reached + Duration::from_secs(10),
+        "{recovery:?} after it was back, {reached:?} of it without a way to it"
+    );
     // Left alone, the kubelet tells of the pod a minute later.
     cluster.xtask(&["stop", "kubelet-node-a"]);
     cluster.xtask(&["start", "kubelet-node-a"]);
@@ -116,7 +137,9 @@ fn observing_goes_on_while_the_api_server_is_away() {
         &format!("the API server is away for {} s", away.as_secs()),
         &format!(
             "every figure with its labels; known callers served, unknown ones 503; /readyz tells of it; \
-             a static pod is observed {unlabelled:.1} s after, and has its labels once the kubelet has told of it"
+             a static pod is observed {unlabelled:.1} s after, and has its labels once the kubelet has told of it; \
+             kube-proxy leads to the server again after {:.1} s",
+            reached.as_secs_f64()
         ),
         recovery,
     );
