@@ -156,9 +156,12 @@ fn pods_that_come_and_go_leave_nothing_and_keep_their_own_figures() {
         (job["status"]["succeeded"] == json!(pods)).then_some(())
     });
     let took = begin.elapsed();
-    look(&observers, &namespace.name, &mut shown);
-
     let said = said(&namespace);
+    // A busy observer reads less often, and the last may have ended between.
+    wait::comes_true(Duration::from_secs(20), || {
+        look(&observers, &namespace.name, &mut shown);
+        shown.len() >= said.len()
+    });
     assert_eq!(said.len(), pods as usize);
     let wrong: Vec<_> = said
         .iter()
