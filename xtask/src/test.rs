@@ -1,6 +1,6 @@
 //! Everything a change must pass.
 
-mod cluster;
+pub(crate) mod cluster;
 
 use std::{
     ffi::OsString,

@@ -16,6 +16,6 @@ mod watch;
 mod tests;
 
 pub use attribute::attribute;
-pub use client::{ClientError, connect, is_in_cluster};
+pub use client::{ClientError, Connection, connect, is_in_cluster};
 pub use index::PodIndex;
 pub use watch::{PodIndexes, watch_pods};

@@ -60,11 +60,14 @@ pub fn started(namespace: &Namespace, pod: &str, container: &str) -> Line {
 /// The answer to a request, for example `/leak?n=100`.
 pub fn ask(ip: &str, path: &str) -> Line {
     // A connection of its own: none stays open.
+    try_ask(ip, path).unwrap_or_else(|e| panic!("GET {path} of {ip}: {e}"))
+}
+
+/// As [`ask`], of a program that may end meanwhile.
+pub fn try_ask(ip: &str, path: &str) -> Result<Line, String> {
     let url = format!("http://{ip}:8080{path}");
-    match tls::get(&tls::agent(), &url, None) {
-        Ok((200, body)) => {
-            serde_json::from_str(&body).unwrap_or_else(|e| panic!("{url}: {e}: {body}"))
-        }
-        other => panic!("GET {url}: {other:?}"),
+    match tls::get(&tls::agent(), &url, None)? {
+        (200, body) => serde_json::from_str(&body).map_err(|e| format!("{e}: {body}")),
+        (status, body) => Err(format!("{status}: {body}")),
     }
 }

@@ -8,6 +8,7 @@ pub mod prometheus;
 pub mod series;
 mod tls;
 pub mod variant;
+pub mod witness;
 
 use std::{
     collections::BTreeMap,

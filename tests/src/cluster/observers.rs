@@ -1,6 +1,6 @@
 //! The observer's pods, one on each node.
 
-use std::sync::OnceLock;
+use std::{fs, sync::OnceLock};
 
 use serde_json::Value;
 
@@ -130,6 +130,22 @@ impl Observer {
             let at = metrics.value("observer_snapshot_timestamp_seconds", &[]);
             at.is_some_and(|at| at > instant).then_some(metrics)
         })
+    }
+
+    /// Its process, as the machine sees it.
+    pub fn process(&self) -> u32 {
+        let mut found = fs::read_dir("/proc")
+            .expect("/proc")
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+            .filter(|pid| {
+                let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}"));
+                read("comm").is_ok_and(|name| name.trim() == "observer")
+                    && read("cgroup").is_ok_and(|cgroup| cgroup.contains(&self.uid))
+            });
+        found
+            .next()
+            .unwrap_or_else(|| panic!("no process of {}", self.pod))
     }
 
     /// What its container has logged.

@@ -8,6 +8,8 @@
 )]
 
 mod bursts;
+mod churn;
+mod faults;
 mod figures;
 mod latency;
 mod manifests;

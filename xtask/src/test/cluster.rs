@@ -25,8 +25,22 @@ const BINDING: [&str; 5] = [
 ];
 const NAMESPACE: &str = "--namespace=go-observer";
 
-/// Starts a cluster, installs the observer, runs the tests, and leaves nothing.
+/// Runs the tests in a cluster with the observer installed, and leaves nothing.
 pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
+    let mut args = vec!["--test", "cluster"];
+    args.extend(filter);
+    args.extend(["--", "--test-threads=1"]);
+    within(workspace, fixtures, &["test"], &args)
+}
+
+/// Runs a target of the tests crate by cargo within a cluster in which the
+/// observer is installed, and leaves nothing.
+pub(crate) fn within(
+    workspace: &Workspace,
+    fixtures: &Path,
+    cargo: &[&str],
+    args: &[&str],
+) -> Result<()> {
     cluster::ensure_down(workspace)?;
     let images = image::directory(workspace);
     let mut archives = vec![image::observer(workspace, Arch::Amd64, &images)?];
@@ -34,7 +48,8 @@ pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) 
     let tests = Tests {
         workspace,
         fixtures,
-        filter,
+        cargo,
+        args,
     };
     // What a killed run may have left.
     tests.cluster(&["down"])?;
@@ -55,7 +70,8 @@ pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) 
 struct Tests<'a> {
     workspace: &'a Workspace,
     fixtures: &'a Path,
-    filter: Option<&'a str>,
+    cargo: &'a [&'a str],
+    args: &'a [&'a str],
 }
 
 impl Tests<'_> {
@@ -104,18 +120,11 @@ impl Tests<'_> {
             ("OBSERVER_XTASK", program.into_os_string()),
             (cache::VARIABLE, self.workspace.cache.root().into()),
         ];
-        let mut command = super::as_root_with(self.workspace, self.fixtures, &["test"], &more)?;
+        let mut command = super::as_root_with(self.workspace, self.fixtures, self.cargo, &more)?;
         command
-            .args([
-                "--locked",
-                "--package",
-                "observer-tests",
-                "--test",
-                "cluster",
-            ])
-            .args(self.filter)
-            .args(["--", "--test-threads=1"]);
-        step("tests in the cluster", |step| step.stream(&mut command))
+            .args(["--locked", "--package", "observer-tests"])
+            .args(self.args);
+        step("in the cluster", |step| step.stream(&mut command))
     }
 
     /// What is gone once the cluster is down; the components' logs stay.

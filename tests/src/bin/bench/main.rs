@@ -3,6 +3,7 @@
 //!
 //! `bench [--only NAME]...`, each NAME one of [`TABLES`].
 
+mod cluster;
 mod crowd;
 mod goroutines;
 mod sample;
@@ -12,7 +13,10 @@ use std::process::ExitCode;
 
 type Table = (&'static str, fn() -> String);
 
-const TABLES: [Table; 4] = [
+/// Where this is set, a cluster runs.
+const IN_CLUSTER: &str = "OBSERVER_XTASK";
+
+const TABLES: [Table; 5] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
@@ -21,6 +25,9 @@ const TABLES: [Table; 4] = [
     }),
     ("idle", || crowd(&crowd::IDLE)),
     ("busy", || crowd(&crowd::BUSY)),
+    ("cluster", || {
+        format!("## In a cluster\n\n{}", cluster::table())
+    }),
 ];
 
 fn crowd(kind: &crowd::Kind) -> String {
@@ -48,7 +55,8 @@ fn main() -> ExitCode {
         }
     }
     for (name, table) in TABLES {
-        if only.is_empty() || only.iter().any(|wanted| *wanted == name) {
+        let possible = name != "cluster" || std::env::var_os(IN_CLUSTER).is_some();
+        if (only.is_empty() && possible) || only.iter().any(|wanted| *wanted == name) {
             println!("{}", table());
         }
     }
