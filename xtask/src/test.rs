@@ -59,9 +59,17 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
     let mut report = Vec::new();
     let mut fixtures = None;
     let started = Instant::now();
+    let mut ahead = None;
     for stage in &stages {
         let start = Instant::now();
         eprintln!("── {}", stage.name());
+        match stage {
+            Stage::Kernel if stages.contains(&Stage::Cluster) => {
+                ahead = cluster::build_ahead(workspace);
+            }
+            Stage::Cluster => cluster::wait(ahead.take()),
+            _ => {}
+        }
         let result = run(workspace, *stage, filter, &mut fixtures);
         report.push((*stage, start.elapsed(), result.is_ok()));
         if let Err(error) = result {

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -65,6 +65,28 @@ pub(crate) fn within(
     }
     let down = tests.cluster(&["down"]);
     result.and(down)
+}
+
+/// Begins to build the image while the tests on the kernel mostly wait, and
+/// gives way to them. Whether it succeeds shows when the image is needed.
+pub(super) fn build_ahead(workspace: &Workspace) -> Option<Child> {
+    let mut command = workspace.command("nice");
+    command
+        .args(["-n", "19"])
+        .arg(this_program().ok()?)
+        .arg("image")
+        .env("CARGO_MANIFEST_DIR", workspace.root.join("xtask"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().ok()
+}
+
+/// Until the image that was begun is there.
+pub(super) fn wait(ahead: Option<Child>) {
+    if let Some(mut child) = ahead {
+        let _ = child.wait();
+    }
 }
 
 struct Tests<'a> {
