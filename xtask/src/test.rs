@@ -239,7 +239,7 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
     let more = [("OBSERVER_KUBECTL", kubectl.into_os_string())];
     let mut command = as_root_with(workspace, fixtures, &["test"], &more)?;
     command
-        .args(["--locked", "--package", "observer-tests"])
+        .args(["--locked", "--package", "observer-tests", "--no-fail-fast"])
         .args(filter)
         .args(["--", "--test-threads=1"]);
     step("tests on the kernel", |step| step.stream(&mut command))
