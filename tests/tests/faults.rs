@@ -1,9 +1,8 @@
 //! Whatever happens to the observer, its targets go on, and nothing is left behind.
 
 use std::{
-    os::unix::process::CommandExt as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::Duration,
 };
 
@@ -11,10 +10,10 @@ use observer_tests::{
     Observer, Workload, metrics,
     observer::{Site, changed, sites},
     paths::{GO, VERSIONS, fixture},
+    short::Family,
     spin::Spin,
     wait,
 };
-use rustix::process::{Pid, Signal, kill_process_group};
 
 fn assert_nothing_left(pid: u32, file: &Path, sites: &[Site]) {
     let gone = wait::comes_true(Duration::from_secs(5), || changed(pid, file, sites) == 0);
@@ -152,35 +151,13 @@ fn it_ends_within_a_second_however_much_is_attached() {
     }
 }
 
-/// A process and those that it has started.
-struct Family(Child);
-
-impl Drop for Family {
-    fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.0.id().cast_signed()) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn ten_thousand_processes_leave_the_maps_as_they_were() {
     let observer = Observer::start();
-    let child = fixture("short", GO, "default");
     // Both files have a process throughout: the probes on a file stay for a minute after the end
     // of its last one.
-    let known = Family(
-        Command::new(fixture("parent", GO, "default"))
-            .args(["1", "1"])
-            .arg(&child)
-            .args(["1", "1h"])
-            .stdout(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("parent"),
-    );
-    let exited = || observer.attached(known.0.id()).figures.exited;
+    let known = Family::of(1, 1, ["1", "1h"]);
+    let exited = || observer.attached(known.pid()).figures.exited;
     let exited_before = exited();
     let entries = || {
         let samples = observer.metrics();
@@ -197,15 +174,9 @@ fn ten_thousand_processes_leave_the_maps_as_they_were() {
     let seen = wait::comes_true(Duration::from_secs(20), || counted() >= Some(2.0));
     assert!(seen, "{:?}", entries());
     let before = entries();
-    let mut parent = Command::new(fixture("parent", GO, "default"))
-        .args(["10000", "8"])
-        .arg(&child)
-        .args(["1", "0s"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("parent");
+    let mut parent = Family::of(10_000, 8, ["1", "0s"]);
     wait::until("ten thousand children", Duration::from_secs(400), || {
-        parent.try_wait().expect("parent's status")
+        parent.has_ended().then_some(())
     });
     let back = wait::comes_true(Duration::from_secs(30), || {
         entries().iter().all(|now| {
