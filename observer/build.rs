@@ -4,6 +4,10 @@
 use aya_build::{Package, Toolchain};
 
 fn main() -> anyhow::Result<()> {
+    // The fuzzer has no use for them.
+    if std::env::var_os("CARGO_CFG_FUZZING").is_some() {
+        return Ok(());
+    }
     // Only watched for changes. Relative, so that checkouts which share a
     // target directory each watch their own.
     let root = "../observer-ebpf";
