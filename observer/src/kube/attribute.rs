@@ -203,12 +203,20 @@ fn earlier_runs(
     earlier
 }
 
+/// How runc calls each of the processes by which it enters a container
+/// (`runc:[2:INIT]`), until one of them executes the container's program.
+const RUNC: &str = "runc:[";
+
 /// Whether the process runs a Go program that has begun. A container's runtime
 /// makes its first process, and each that is executed in it later, from a
 /// program of its own that forks into the container and executes there; and
 /// until a runtime has started there is nothing to sum.
 fn is_program(observation: &Observation) -> bool {
     let process = &observation.process;
+    // On a busy node it waits for its start longer than any bound.
+    if process.forked && process.comm.starts_with(RUNC) {
+        return false;
+    }
     if process.forked {
         let until = observation.ended.unwrap_or_else(SystemTime::now);
         let age = (process.start_ticks > 0)

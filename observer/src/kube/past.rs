@@ -32,18 +32,20 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Takes in which ended processes are shown now. Those that are not any
     /// more go to the sums of their containers; containers that do not run and
-    /// show nothing are forgotten.
+    /// show nothing are forgotten, whole: of one that has ended no counter may
+    /// fall because one of its processes ended before another.
     pub(super) fn turn(&mut self, shown: Vec<(String, Arc<Observation>)>, index: &PodIndex) {
         let now: HashSet<*const Observation> =
             shown.iter().map(|(_, it)| Arc::as_ptr(it)).collect();
-        for (id, observation) in std::mem::replace(&mut self.shown, shown) {
-            if index.runs(&id) && !now.contains(&Arc::as_ptr(&observation)) {
+        let before = std::mem::replace(&mut self.shown, shown);
+        let shown: HashSet<&str> = self.shown.iter().map(|(id, _)| id.as_str()).collect();
+        let counts = |id: &str| index.runs(id) || shown.contains(id);
+        for (id, observation) in before {
+            if counts(&id) && !now.contains(&Arc::as_ptr(&observation)) {
                 add(self.past.entry(id).or_default(), &observation);
             }
         }
-        let shown: HashSet<&str> = self.shown.iter().map(|(id, _)| id.as_str()).collect();
-        self.past
-            .retain(|id, _| index.runs(id) || shown.contains(id.as_str()));
+        self.past.retain(|id, _| counts(id));
     }
 
     /// The sums by container.

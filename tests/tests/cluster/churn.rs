@@ -129,7 +129,12 @@ fn look(observers: &[Observer], namespace: &str, shown: &mut BTreeMap<String, f6
             let container = one.labels.get("container").map(String::as_str);
             assert_eq!(container, Some(JOB), "{:?}", one.labels);
             let last = shown.entry(one.labels["pod"].clone()).or_default();
-            assert!(one.value >= *last, "{:?} fell from {last}", one.labels);
+            assert!(
+                one.value >= *last,
+                "{:?} fell from {last} to {}",
+                one.labels,
+                one.value
+            );
             *last = one.value;
         }
     }

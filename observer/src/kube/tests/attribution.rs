@@ -171,6 +171,34 @@ fn what_the_runtime_does_in_a_container_is_not_the_containers() {
     // Nor when they are shown no more.
     let snapshot = attributed(&mut attributor, &index, &[&over[2]]);
     assert_eq!(created(&metrics(&snapshot), "checkout-1"), Some(2000.0));
+    // Nor where it waited for long before it became the program.
+    let mut slow = process(11, 'a');
+    let runc = Arc::make_mut(&mut slow.process);
+    (runc.forked, runc.comm) = (true, "runc:[2:INIT]".to_owned());
+    let slow = ended(slow);
+    let snapshot = attributed(&mut attributor, &index, &[&slow, &over[2]]);
+    assert_eq!(created(&metrics(&snapshot), "checkout-1"), Some(2000.0));
+}
+
+#[test]
+fn counters_of_a_container_that_ended_do_not_fall() {
+    let mut pod = pod("checkout-1", UID, &id('a'));
+    let mut attributor = attributor(false);
+    let (first, second) = (process(10, 'a'), process(11, 'a'));
+    let living = [Arc::new(first.clone()), Arc::new(second.clone())];
+    let running = index(&[&pod]);
+    attributed(&mut attributor, &running, &[&living[0], &living[1]]);
+    pod["status"]["containerStatuses"][0]["state"] =
+        json!({"terminated": {"exitCode": 0, "containerID": format!("containerd://{}", id('a'))}});
+    let over = index(&[&pod]);
+    let (first, second) = (ended(first), ended(second));
+    // The first ended earlier, so it is shown no more while the second is.
+    for shown in [vec![&first, &second], vec![&second]] {
+        let text = metrics(&attributed(&mut attributor, &over, &shown));
+        assert_eq!(created(&text, "checkout-1"), Some(4000.0));
+    }
+    let text = metrics(&attributed(&mut attributor, &over, &[]));
+    assert_eq!(created(&text, "checkout-1"), None);
 }
 
 #[test]
