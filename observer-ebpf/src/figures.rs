@@ -135,7 +135,7 @@ pub struct PendingTrigger {
 
 /// What is known of a process's collector and of its stops. Stops exclude
 /// each other (the runtime's `worldsema`), so one copy, not one per CPU.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct GcFigures {
     /// Cycles begun, by trigger.

@@ -9,7 +9,7 @@ const SUB_BUCKET_BITS: u32 = 2;
 const MAX_BUCKET_BITS: u32 = 48;
 
 /// Counts of durations.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct TimeHistogram {
     /// Durations by bucket; see [`Self::bucket`].

@@ -1,6 +1,6 @@
 //! Whether the observer's figures of a runtime's state are the program's own.
 
-use std::{collections::BTreeSet, thread};
+use std::{collections::BTreeSet, sync::Arc, thread};
 
 use observer::runtime::{Reader, StateError, StateFigures};
 use serde_json::{Value, to_value};
@@ -273,11 +273,11 @@ pub struct Look {
     /// What the two say of one another.
     pub agreement: Agreement,
     /// The sample before the report.
-    pub before: StateFigures,
+    pub before: Arc<StateFigures>,
     /// The report.
     pub said: Report,
     /// The sample after it.
-    pub after: StateFigures,
+    pub after: Arc<StateFigures>,
 }
 
 /// Samples, has the program report, samples again and compares.

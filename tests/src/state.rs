@@ -6,6 +6,7 @@ use std::{
     fs::{self, File},
     path::Path,
     process::Command,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -169,7 +170,7 @@ impl Program {
 
 /// The first sample after a program has come to rest. A wait of some
 /// milliseconds mostly does; on a busy machine a P may take longer to be idle.
-pub fn at_rest(reader: &mut Reader) -> Result<StateFigures, StateError> {
+pub fn at_rest(reader: &mut Reader) -> Result<Arc<StateFigures>, StateError> {
     let end = Instant::now() + Duration::from_secs(3);
     loop {
         thread::sleep(STILL);

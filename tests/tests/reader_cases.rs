@@ -5,6 +5,7 @@ use std::{
     fs,
     path::Path,
     process::Command,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -32,7 +33,7 @@ fn reader(path: &Path, program: &Program) -> Reader {
 /// Compares while the program stands still. On a busy machine its runtime may
 /// start a thread between the two looks, which allocates: then once more. What
 /// is read wrongly is so each time.
-fn exact(what: &str, reader: &mut Reader, program: &mut Program) -> StateFigures {
+fn exact(what: &str, reader: &mut Reader, program: &mut Program) -> Arc<StateFigures> {
     let mut wrong = Vec::new();
     for _ in 0..3 {
         let look = look(reader, program).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -109,7 +110,7 @@ fn full_load(version: &str) {
     program.begin('l');
     let end = Instant::now() + Duration::from_secs(60);
     let (mut good, mut dropped) = (0_u32, Vec::new());
-    let mut last: Option<StateFigures> = None;
+    let mut last: Option<Arc<StateFigures>> = None;
     while Instant::now() < end {
         thread::sleep(Duration::from_millis(10));
         let figures = match reader.sample() {

@@ -57,7 +57,7 @@ impl Reduced {
     pub(super) fn add_runtime(&mut self, histogram: &crate::runtime::TimeHistogram) {
         let mut target = 0;
         let mut sum = 0.0;
-        for (&count, &lower) in histogram.counts.iter().zip(histogram.bounds) {
+        for (count, &lower) in histogram.counts().zip(histogram.bounds) {
             while target + 1 < REDUCED && lower > REDUCTION.upper[target] {
                 target += 1;
             }

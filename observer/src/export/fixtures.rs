@@ -154,10 +154,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
 /// The same, sampled: 1 % more than its probes saw.
 pub(crate) fn with_state(mut observation: Observation) -> Observation {
     let bounds: &'static [f64] = &[f64::NEG_INFINITY, 0.0, 64e-9, 128e-9, 1.0, f64::INFINITY];
-    let histogram = |counts: [u64; 5]| runtime::TimeHistogram {
-        bounds,
-        counts: counts.into(),
-    };
+    let histogram = |counts: [u64; 5]| runtime::TimeHistogram::new(bounds, &counts);
     let mut figures = runtime::StateFigures {
         goroutines: runtime::Goroutines {
             live: 7,
@@ -197,7 +194,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
     figures.stops.gc_total = Some(histogram([0, 0, 0, 60, 0]));
     observation.figures.state = Some(Arc::new(StateSample {
         at: SystemTime::UNIX_EPOCH + Duration::from_hours(500_000),
-        figures,
+        figures: Arc::new(figures),
     }));
     observation.figures.differences.cycles = Some(-2);
     for figure in Figure::STATE {
@@ -207,7 +204,7 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
 }
 
 pub(crate) fn with_gc(mut observation: Observation) -> Observation {
-    observation.figures.events.gc = Some(Box::new(gc()));
+    observation.figures.events.gc = Some(Arc::new(gc()));
     observation
 }
 

@@ -13,7 +13,7 @@ fn states(group: &Group, ended: bool) -> impl Iterator<Item = (&StateFigures, bo
     let states = group.states.iter().flatten();
     states
         .filter(move |(_, living)| ended || *living)
-        .map(|(sample, living)| (&sample.figures, *living))
+        .map(|(sample, living)| (sample.figures.as_ref(), *living))
 }
 
 /// What the processes know of a figure. Where one that lives does not know it,

@@ -29,6 +29,8 @@ pub use error::{InspectError, NotGoReason};
 pub use functions::{Functions, Place, Symbol};
 pub use inspect::{Inspected, inspect, inspect_bytes};
 pub use observer_ebpf::{Abi, SiteKind};
+use std::sync::{Arc, OnceLock};
+
 use serde::Serialize;
 
 use self::globals::Globals;
@@ -68,13 +70,17 @@ pub struct Binary {
 impl Binary {
     /// Where fields lie in this release, where that is known and any of it can
     /// be read.
-    pub fn layout(&self) -> Option<Layout> {
+    pub fn layout(&self) -> Option<Arc<Layout>> {
         self.state.globals.as_ref()?;
         let release = self.release?;
-        match &self.state.described {
-            Some(described) => Layout::described(release, self.arch, described).ok(),
-            None => Layout::of(release, self.arch).ok(),
-        }
+        let find = || match &self.state.described {
+            Some(described) => Layout::described(release, self.arch, described),
+            None => Layout::of(release, self.arch),
+        };
+        // One for all processes that run it.
+        let layout = &self.state.layout;
+        let found = layout.get_or_init(|| find().ok().map(Arc::new));
+        found.clone()
     }
 }
 
@@ -91,6 +97,9 @@ pub struct StatePlan {
     pub described: Option<Described>,
     /// Figures this binary cannot give.
     pub gaps: Vec<Gap>,
+    /// [`Binary::layout`], made when it is first asked for.
+    #[serde(skip)]
+    layout: OnceLock<Option<Arc<Layout>>>,
 }
 
 /// A module's path and version.

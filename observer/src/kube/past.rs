@@ -82,7 +82,7 @@ fn merge(into: &mut Observation, from: &Observation) {
     merge_events(&mut into.figures.events, &from.figures.events);
     if let (Some(into), Some(from)) = (&mut into.figures.state, &from.figures.state) {
         let mut sample = StateSample::clone(into);
-        merge_state(&mut sample.figures, &from.figures);
+        merge_state(Arc::make_mut(&mut sample.figures), &from.figures);
         *into = Arc::new(sample);
     }
 }
@@ -114,7 +114,7 @@ fn merge_events(into: &mut EventFigures, from: &EventFigures) {
     plus(goid_refills, other.goid_refills);
     plus(hits, other.hits);
     match (&mut into.gc, &from.gc) {
-        (Some(into), Some(from)) => merge_gc(into, from),
+        (Some(into), Some(from)) => merge_gc(Arc::make_mut(into), from),
         (None, Some(from)) => into.gc = Some(from.clone()),
         (_, None) => {}
     }
@@ -213,8 +213,5 @@ fn merge_state(into: &mut StateFigures, from: &StateFigures) {
 
 /// Of one release, so of the same buckets.
 fn merge_times(into: &mut runtime::TimeHistogram, from: &runtime::TimeHistogram) {
-    let counts = Arc::make_mut(&mut into.counts);
-    for (into, from) in counts.iter_mut().zip(from.counts.iter()) {
-        plus(into, *from);
-    }
+    *into = into.plus(from);
 }

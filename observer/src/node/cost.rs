@@ -65,6 +65,8 @@ fn mean(plan: &SitePlan, price: HitCost, is_meant: impl Fn(&Site) -> bool) -> f6
 mod tests {
     use observer_ebpf::{GoroutineFigures, SiteKind};
 
+    use std::sync::Arc;
+
     use super::{cost_ns, of_one};
     use crate::{
         gobinary::{Site, SitePlan},
@@ -114,7 +116,7 @@ mod tests {
                 hits: 14,
                 ..GoroutineFigures::ZERO
             },
-            gc: Some(Box::new(gc)),
+            gc: Some(Arc::new(gc)),
             ..EventFigures::default()
         };
         let expected = 1_000.0 + 1_000.0 + 300.0 + 2.0 * 550.0;

@@ -37,8 +37,10 @@ use crate::{
     probe::{HitCost, Probes},
 };
 
-/// How often everything is compared with /proc, for what events missed.
+/// How often everything is compared with /proc while events were missed.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often that is done where no event was missed.
+const FULL_SWEEP: Duration = Duration::from_secs(30);
 /// How often it is looked at what probes cost, at least.
 const ACCOUNT: Duration = Duration::from_secs(1);
 /// How long the first look at every file may hold back the first snapshot.
@@ -123,6 +125,7 @@ impl Node {
             execs: LruCache::new(EXECS),
             strays: HashSet::new(),
             map_entries: std::collections::BTreeMap::new(),
+            compared: None,
             state_samples: 0,
             state_dropped: 0,
             sender,
@@ -166,6 +169,9 @@ struct Engine {
     /// Keys in the kernel's maps that belonged to nobody at the last sweep.
     strays: HashSet<ProcessKey>,
     map_entries: std::collections::BTreeMap<&'static str, u64>,
+    /// When everything was last compared with /proc, and how many events had
+    /// been lost by then; `None` where there are none.
+    compared: Option<(Instant, Option<u64>)>,
     state_samples: u64,
     state_dropped: u64,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
@@ -283,12 +289,34 @@ impl Engine {
         }
     }
 
+    /// Whether the kernel told of every process that came and went since
+    /// everything was last compared with /proc, which is done now if not.
+    fn saw_everything(&mut self) -> bool {
+        let lost = self
+            .probes
+            .as_ref()
+            .map(|probes| probes.health().lost_events);
+        let now = Instant::now();
+        let recent = |(at, _): &(Instant, _)| now.duration_since(*at) < FULL_SWEEP;
+        let saw = lost.is_some()
+            && self
+                .compared
+                .as_ref()
+                .is_some_and(|compared| recent(compared) && compared.1 == lost);
+        if !saw {
+            self.compared = Some((now, lost));
+        }
+        saw
+    }
+
     /// Sets right what events missed: a full ring buffer loses some.
     fn sweep(&mut self) {
+        let saw_everything = self.saw_everything();
         for pid in self.processes.pids() {
-            let gone = self.processes.get(pid).is_some_and(|tracked| {
-                !discover::alive(pid, tracked.observation.process.start_ticks)
-            });
+            let gone = !saw_everything
+                && self.processes.get(pid).is_some_and(|tracked| {
+                    !discover::alive(pid, tracked.observation.process.start_ticks)
+                });
             if gone {
                 self.end(pid, Ended::Exited);
             } else if self.has_begun(pid) {
@@ -296,13 +324,12 @@ impl Engine {
                 self.look(pid, None);
             }
         }
-        self.scan();
-        self.take_strays();
-        self.targets.retire(self.probes.as_mut());
-        self.close_accounts();
-        if let Some(probes) = &self.probes {
-            self.map_entries = probes.map_entries();
+        if !saw_everything {
+            self.scan();
         }
+        self.targets.retire(self.probes.as_mut());
+        self.take_strays();
+        self.close_accounts();
     }
 
     /// Whether a process that had only forked when it was looked at runs a
@@ -321,11 +348,10 @@ impl Engine {
             return;
         };
         let known: HashSet<ProcessKey> = self.processes.keys().collect();
-        let strays: HashSet<ProcessKey> = probes
-            .keys()
-            .into_iter()
-            .filter(|key| !known.contains(key))
-            .collect();
+        let mut inventory = probes.inventory();
+        let keys = inventory.keys.iter().copied();
+        let strays: HashSet<ProcessKey> = keys.filter(|key| !known.contains(key)).collect();
+        let mut taken = false;
         for key in strays.intersection(&self.strays) {
             let lives = probes
                 .registration(key.tgid)
@@ -335,8 +361,13 @@ impl Engine {
                     .exists();
             if !lives {
                 probes.take(*key);
+                taken = true;
             }
         }
+        if taken {
+            inventory = probes.inventory();
+        }
+        self.map_entries = inventory.entries;
         self.strays = strays;
     }
 }

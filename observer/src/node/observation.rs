@@ -91,7 +91,7 @@ pub struct StateSample {
     pub at: SystemTime,
     /// What was read. Of a process that has ended, the totals have in them
     /// what probes counted after the last sample.
-    pub figures: StateFigures,
+    pub figures: Arc<StateFigures>,
 }
 
 /// State less events, of a process whose probes saw it from its start. `None`
@@ -121,7 +121,7 @@ pub struct EventFigures {
     /// Summed over CPUs.
     pub goroutines: GoroutineFigures,
     /// Collector and stops; `None` until the first.
-    pub gc: Option<Box<GcFigures>>,
+    pub gc: Option<Arc<GcFigures>>,
 }
 
 impl EventFigures {

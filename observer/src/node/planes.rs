@@ -1,5 +1,7 @@
 //! Events and state of one process held against each other.
 
+use std::sync::Arc;
+
 use observer_ebpf::{GcFigures, GoroutineFigures};
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 use crate::runtime::StateFigures;
 
 /// One reading of a process's counters in the kernel.
-pub(super) type Counted = (GoroutineFigures, Option<Box<GcFigures>>);
+pub(super) type Counted = (GoroutineFigures, Option<Arc<GcFigures>>);
 
 /// Goroutine ids that a P takes at once.
 const BATCH: i64 = 16;
@@ -117,7 +119,7 @@ pub(super) fn last(
     counted: bool,
 ) {
     let total =
-        |gc: &Option<Box<GcFigures>>, of: fn(&GcFigures) -> u64| gc.as_deref().map_or(0, of);
+        |gc: &Option<Arc<GcFigures>>, of: fn(&GcFigures) -> u64| gc.as_deref().map_or(0, of);
     let since = |of: fn(&GcFigures) -> u64| total(&end.gc, of).saturating_sub(total(&then.gc, of));
     let goroutines = &mut state.goroutines;
     if let (Some(created), true) = (&mut goroutines.created, counted) {

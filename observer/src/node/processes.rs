@@ -176,7 +176,12 @@ impl Processes {
         let figures = &observation.figures;
         let state = figures.state.as_ref().map(|sample| {
             let mut sample = StateSample::clone(sample);
-            planes::last(&mut sample.figures, &figures.events, &events, counted);
+            planes::last(
+                Arc::make_mut(&mut sample.figures),
+                &figures.events,
+                &events,
+                counted,
+            );
             Arc::new(sample)
         });
         let ended = Observation {

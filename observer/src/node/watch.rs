@@ -1,6 +1,9 @@
 //! The state of one process, sampled again and again, whatever becomes of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::observation::Missing;
 use crate::{
@@ -21,7 +24,7 @@ const FORKED: Duration = Duration::from_secs(2);
 /// What came of a sample.
 pub(super) enum Sampled {
     /// The state.
-    Read(Box<StateFigures>),
+    Read(Arc<StateFigures>),
     /// Nothing was tried, or there is nothing.
     Nothing,
     /// It was tried, and what was read is not used.
@@ -142,7 +145,7 @@ impl Watch {
                 self.tells_goroutines = goroutines.created.and(goroutines.exited).is_some();
                 self.failures = 0;
                 self.retry = None;
-                Sampled::Read(Box::new(figures))
+                Sampled::Read(figures)
             }
             Err(StateError::Replaced(_)) => {
                 *self = Self::new();

@@ -1,6 +1,9 @@
 //! Reading what was counted, and the bookkeeping of processes and targets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use aya::maps::MapKeys;
 use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, names};
@@ -10,6 +13,14 @@ use super::{ProbeError, Probes, clock, error::chain};
 /// `BPF_NOEXIST` and `BPF_EXIST` of the kernel's `bpf_map_update_elem`.
 const NO_EXIST: u64 = 1;
 const EXIST: u64 = 2;
+
+/// What the kernel keeps.
+pub struct Inventory {
+    /// Every process life that has figures.
+    pub keys: BTreeSet<ProcessKey>,
+    /// How many entries each map has.
+    pub entries: BTreeMap<&'static str, u64>,
+}
 
 impl Probes {
     /// Makes `target` (0: whoever hits first) the owner of a process, unless
@@ -47,33 +58,49 @@ impl Probes {
         let _ = self.processes.remove(&tgid);
     }
 
-    /// Every process life that has figures.
-    pub fn keys(&self) -> Vec<ProcessKey> {
-        let keys: BTreeSet<ProcessKey> = self
-            .goroutines
-            .keys()
-            .chain(self.gc.keys())
-            .filter_map(Result::ok)
-            .collect();
-        keys.into_iter().collect()
+    /// What the maps of processes and targets have in them.
+    pub fn inventory(&self) -> Inventory {
+        let goroutines: Vec<_> = self.goroutines.keys().flatten().collect();
+        let gc: Vec<_> = self.gc.keys().flatten().collect();
+        let entries = BTreeMap::from([
+            (names::PROCESSES, count(self.processes.keys())),
+            (names::GOROUTINES, goroutines.len() as u64),
+            (names::GC, gc.len() as u64),
+            (names::TARGETS, count(self.targets.keys())),
+            (names::ALIASES, count(self.aliases.keys())),
+        ]);
+        let keys = goroutines.into_iter().chain(gc).collect();
+        Inventory { keys, entries }
     }
 
-    /// A process's figures.
-    pub fn read(&self, key: ProcessKey) -> (GoroutineFigures, Option<Box<GcFigures>>) {
-        let goroutines = self
-            .goroutines
+    /// A process's figures. Those that are as `known` are shared with it.
+    pub fn read(
+        &self,
+        key: ProcessKey,
+        known: Option<&Arc<GcFigures>>,
+    ) -> (GoroutineFigures, Option<Arc<GcFigures>>) {
+        let goroutines = self.goroutines(key);
+        let gc = self.gc.get(&key, 0).ok().map(|gc| match known {
+            Some(known) if **known == gc => Arc::clone(known),
+            _ => Arc::new(gc),
+        });
+        (goroutines, gc)
+    }
+
+    /// A process's figures of goroutines, summed over CPUs.
+    pub fn goroutines(&self, key: ProcessKey) -> GoroutineFigures {
+        self.goroutines
             .get(&key, 0)
             .map_or(GoroutineFigures::ZERO, |cpus| {
                 cpus.iter()
                     .copied()
                     .fold(GoroutineFigures::ZERO, GoroutineFigures::plus)
-            });
-        (goroutines, self.gc.get(&key, 0).ok().map(Box::new))
+            })
     }
 
     /// A process's figures for the last time: they are deleted.
-    pub fn take(&mut self, key: ProcessKey) -> (GoroutineFigures, Option<Box<GcFigures>>) {
-        let figures = self.read(key);
+    pub fn take(&mut self, key: ProcessKey) -> (GoroutineFigures, Option<Arc<GcFigures>>) {
+        let figures = self.read(key, None);
         // Where there was none, there is nothing to delete.
         let _ = self.goroutines.remove(&key);
         let _ = self.gc.remove(&key);
@@ -120,17 +147,6 @@ impl Probes {
             |_| Health::default(),
             |cpus| cpus.iter().copied().fold(Health::default(), Health::plus),
         )
-    }
-
-    /// How many entries each map of processes or targets has.
-    pub fn map_entries(&self) -> BTreeMap<&'static str, u64> {
-        BTreeMap::from([
-            (names::PROCESSES, count(self.processes.keys())),
-            (names::GOROUTINES, count(self.goroutines.keys())),
-            (names::GC, count(self.gc.keys())),
-            (names::TARGETS, count(self.targets.keys())),
-            (names::ALIASES, count(self.aliases.keys())),
-        ])
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Gate {
     batch: Batch,
     /// Empty where some P was not idle, or nothing was read.
     marks: Vec<u8>,
+    /// Room for the next.
+    next: Vec<u8>,
     moved: u32,
 }
 
@@ -49,12 +51,11 @@ impl Gate {
             self.forget();
             return false;
         }
-        let marks: Vec<u8> = slots
-            .iter()
-            .flat_map(|slot| self.batch.bytes(*slot))
-            .copied()
-            .collect();
-        let still = self.compare(marks, layout, snapshot);
+        self.next.clear();
+        for slot in slots {
+            self.next.extend_from_slice(self.batch.bytes(slot));
+        }
+        let still = self.compare(layout, snapshot);
         self.moved = if still { 0 } else { self.moved + 1 };
         if self.moved == BUSY {
             // From here on sample is compared with sample, not with these.
@@ -69,22 +70,25 @@ impl Gate {
         if self.moved < BUSY {
             return;
         }
-        let marks: Vec<u8> = snapshot
-            .marks_read(ticks(layout))
-            .flatten()
-            .copied()
-            .collect();
-        if self.compare(marks, layout, snapshot) {
+        self.next.clear();
+        for mark in snapshot.marks_read(ticks(layout)) {
+            self.next.extend_from_slice(mark);
+        }
+        if self.compare(layout, snapshot) {
             self.moved = 0;
         }
     }
 
     /// Whether every P is idle and was so before, without a tick in between.
-    fn compare(&mut self, marks: Vec<u8>, layout: &Layout, snapshot: &Snapshot) -> bool {
+    fn compare(&mut self, layout: &Layout, snapshot: &Snapshot) -> bool {
         // The head of `sched` comes first.
-        let idle = layout.sched.idle_processors.signed(&marks) == snapshot.gomaxprocs() as i64;
-        let still = idle && marks == self.marks;
-        self.marks = if idle { marks } else { Vec::new() };
+        let idle = layout.sched.idle_processors.signed(&self.next) == snapshot.gomaxprocs() as i64;
+        let still = idle && self.next == self.marks;
+        if idle {
+            std::mem::swap(&mut self.marks, &mut self.next);
+        } else {
+            self.marks.clear();
+        }
         still
     }
 

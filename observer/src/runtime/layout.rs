@@ -1,8 +1,10 @@
 //! Where the fields lie that are read, for one Go release.
 
+use std::sync::{Arc, OnceLock};
+
 use serde::Serialize;
 
-use super::table::Table;
+use super::{sizes::Sizes, table::Table};
 use crate::gobinary::{Arch, GoVersion};
 
 /// Where a field lies in its type.
@@ -75,6 +77,7 @@ pub struct Layout {
     pub(super) size_classes: Vec<u64>,
     /// What a waiting goroutine waits for, by its number.
     pub(super) wait_reasons: Vec<&'static str>,
+    sizes: OnceLock<Arc<Sizes>>,
 }
 
 macro_rules! fields {
@@ -318,7 +321,13 @@ impl Layout {
             histogram: Histogram::find(&look)?,
             size_classes,
             wait_reasons,
+            sizes: OnceLock::new(),
         })
+    }
+
+    /// How much is read of each type.
+    pub(super) fn sizes(&self) -> Arc<Sizes> {
+        Arc::clone(self.sizes.get_or_init(|| Arc::new(Sizes::of(self))))
     }
 
     /// A field by its name in Go (`schedt.maxmcount`), for those who look for

@@ -2,6 +2,9 @@
 
 use std::{fs, io};
 
+use super::batch::Piece;
+pub(super) use super::batch::{Batch, Slot};
+
 /// Most places one `process_vm_readv` takes (`IOV_MAX`).
 const MAX_PARTS: usize = 1024;
 /// Most bytes gathered at once; a corrupt length must not become an allocation.
@@ -61,66 +64,6 @@ pub enum MemoryError {
     },
 }
 
-/// A place in a [`Batch`]'s bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    start: usize,
-    len: usize,
-}
-
-/// Places to read together, and afterwards what was there.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    parts: Vec<(u64, usize)>,
-    bytes: Vec<u8>,
-    total: usize,
-}
-
-impl Batch {
-    /// Forgets the places, keeps the buffers.
-    pub(super) fn clear(&mut self) {
-        self.parts.clear();
-        self.total = 0;
-    }
-
-    /// Takes another buffer to read into, and returns the one it had.
-    pub(super) fn replace_buffer(&mut self, buffer: Vec<u8>) -> Vec<u8> {
-        std::mem::replace(&mut self.bytes, buffer)
-    }
-
-    /// Asks for `len` bytes at `address`.
-    pub(super) fn add(&mut self, address: u64, len: usize) -> Slot {
-        let slot = Slot {
-            start: self.total,
-            len,
-        };
-        self.parts.push((address, len));
-        self.total += len;
-        slot
-    }
-
-    /// Asks for many places, which then lie one behind the other.
-    pub(super) fn add_all(&mut self, places: &[(u64, usize)]) -> Slot {
-        let start = self.total;
-        self.parts.extend_from_slice(places);
-        self.total += places.iter().map(|place| place.1).sum::<usize>();
-        Slot {
-            start,
-            len: self.total - start,
-        }
-    }
-
-    /// What was read there.
-    pub(super) fn bytes(&self, slot: Slot) -> &[u8] {
-        &self.bytes[slot.start..slot.start + slot.len]
-    }
-
-    /// Whether nothing is asked for.
-    pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
-    }
-}
-
 /// The memory of one process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
@@ -160,24 +103,29 @@ impl Memory {
 
     /// Reads everything the batch asks for, or nothing.
     pub(super) fn fetch(&self, batch: &mut Batch) -> Result<(), MemoryError> {
+        batch.then();
         let Batch {
-            parts,
+            pieces,
             bytes,
             total,
+            ..
         } = batch;
         let fault = |got| MemoryError::Fault {
             pid: self.pid,
-            address: parts.first().map_or(0, |part| part.0),
+            address: pieces.first().map_or(0, |piece| piece.address),
             wanted: *total,
             got,
         };
         if *total > MAX_BYTES {
             return Err(fault(0));
         }
-        bytes.resize(*total, 0);
+        // What a longer batch left behind it is overwritten or never looked at.
+        if bytes.len() < *total {
+            bytes.resize(*total, 0);
+        }
         let mut done = 0;
-        for chunk in parts.chunks(MAX_PARTS) {
-            let wanted: usize = chunk.iter().map(|part| part.1).sum();
+        for chunk in pieces.chunks(MAX_PARTS) {
+            let wanted: usize = chunk.iter().map(|piece| piece.len).sum();
             let got = self.read(chunk, &mut bytes[done..done + wanted])?;
             if got != wanted {
                 return Err(fault(done + got));
@@ -187,28 +135,22 @@ impl Memory {
         Ok(())
     }
 
-    fn read(&self, parts: &[(u64, usize)], into: &mut [u8]) -> Result<usize, MemoryError> {
-        let remote: Vec<libc::iovec> = parts
-            .iter()
-            .map(|&(address, len)| libc::iovec {
-                iov_base: address as *mut libc::c_void,
-                iov_len: len,
-            })
-            .collect();
+    fn read(&self, pieces: &[Piece], into: &mut [u8]) -> Result<usize, MemoryError> {
         let local = libc::iovec {
             iov_base: into.as_mut_ptr().cast(),
             iov_len: into.len(),
         };
         // SAFETY: `local` is one valid, exclusively borrowed buffer of the
-        // length it says; the remote addresses belong to the other process,
-        // where the kernel checks them.
+        // length it says; a `Piece` has the layout of an `iovec`, and the
+        // addresses in them belong to the other process, where the kernel
+        // checks them.
         let got = unsafe {
             libc::process_vm_readv(
                 self.pid as libc::pid_t,
                 &raw const local,
                 1,
-                remote.as_ptr(),
-                remote.len() as libc::c_ulong,
+                pieces.as_ptr().cast::<libc::iovec>(),
+                pieces.len() as libc::c_ulong,
                 0,
             )
         };
@@ -258,7 +200,7 @@ pub(super) fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
 }
 
 /// Eight bytes each, little-endian.
-pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + Clone {
     bytes.as_chunks().0.iter().copied().map(u64::from_le_bytes)
 }
 
@@ -270,7 +212,7 @@ pub(super) fn word(bytes: &[u8], offset: usize) -> u64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
-    use super::{Batch, Image, Memory, MemoryError, word};
+    use super::{Batch, Image, Memory, MemoryError, word, words};
 
     fn own() -> Memory {
         Memory::open(std::process::id(), Image { entry: 0 })
@@ -290,6 +232,36 @@ mod tests {
         for (value, slot) in values.iter().zip(slots) {
             assert_eq!(word(batch.bytes(slot), 0), *value);
         }
+    }
+
+    #[test]
+    fn neighbours_are_read_in_one_piece_and_in_order() {
+        let values: Vec<u64> = (0..1000).collect();
+        let at = |place: usize| values.as_ptr() as u64 + 8 * place as u64;
+        let mut batch = Batch::default();
+        let places = [
+            (500, 3),
+            (0, 2),
+            (501, 1),
+            (1, 4),
+            (10, 1),
+            (999, 1),
+            (500, 9),
+        ];
+        let slots = places.map(|(place, n)| (place, n, batch.add(at(place), 8 * n)));
+        batch.then();
+        let after = batch.add(at(2), 8);
+        own().fetch(&mut batch).unwrap();
+        for (place, n, slot) in slots {
+            let found: Vec<u64> = words(batch.bytes(slot)).collect();
+            assert_eq!(found, values[place..place + n]);
+        }
+        assert_eq!(word(batch.bytes(after), 0), 2);
+        let pieces: Vec<_> = batch.pieces.iter().map(|p| (p.address, p.len)).collect();
+        assert_eq!(
+            pieces,
+            [(at(0), 88), (at(500), 72), (at(999), 8), (at(2), 8)]
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! proven is left out with a [`StateGap`].
 
 mod allocation;
+mod batch;
 mod confirm;
 mod described;
 mod error;
@@ -20,6 +21,7 @@ mod memory;
 mod optional;
 mod pacer;
 mod reader;
+mod scratch;
 mod sizes;
 mod snapshot;
 mod table;

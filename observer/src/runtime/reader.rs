@@ -1,9 +1,9 @@
 //! The runtime state of one process, sample by sample.
 
-use std::cell::Cell;
+use std::sync::Arc;
 
 use super::{
-    allocation::Caches,
+    allocation::{self, Spans},
     confirm,
     error::StateError,
     figures::{
@@ -16,7 +16,7 @@ use super::{
     layout::{Field, Layout},
     memory::{Image, Memory, auxiliary_vector, word},
     optional::{OfThreads, Trust},
-    pacer,
+    pacer, scratch,
     snapshot::{Addresses, Snapshot},
     threads::Threads,
 };
@@ -28,25 +28,18 @@ const TRIES: usize = 4;
 /// believed either.
 const MOST_FAILURES: u32 = 10;
 
-thread_local! {
-    /// Tens of kilobytes that are of no use after the sample: readers that take
-    /// turns share them, which spares memory and the CPU's caches.
-    static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
 /// Reads one process's runtime state.
 pub struct Reader {
     pub(super) memory: Memory,
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
     pub(super) snapshot: Snapshot,
-    caches: Caches,
     gate: Gate,
     pub(super) threads: Threads,
     pub(super) follow_threads: bool,
     confirmed: bool,
     pub(super) threads_trust: Trust,
     pub(super) cpu_trust: Trust,
-    previous: Option<StateFigures>,
+    previous: Option<Arc<StateFigures>>,
     failures: u32,
     pid: u32,
     auxv: Vec<u8>,
@@ -59,8 +52,9 @@ impl Reader {
         pid: u32,
         image: Image,
         globals: &Globals,
-        layout: Layout,
+        layout: impl Into<Arc<Layout>>,
     ) -> Result<Self, StateError> {
+        let layout = layout.into();
         let auxv = auxiliary_vector(pid)?;
         let memory = Memory::open(pid, image)?;
         let live = |name: &'static str, global: &Option<crate::gobinary::globals::Global>| {
@@ -86,7 +80,6 @@ impl Reader {
         Ok(Self {
             memory,
             snapshot: Snapshot::new(&layout, addresses),
-            caches: Caches::default(),
             gate: Gate::default(),
             threads: Threads::default(),
             follow_threads: known && addresses.allm.is_some(),
@@ -118,23 +111,27 @@ impl Reader {
 
     /// Reads the state once. An error drops this sample; whether the next may
     /// succeed says [`StateError::is_passing`].
-    pub fn sample(&mut self) -> Result<StateFigures, StateError> {
-        self.snapshot.swap_buffer(&BYTES);
-        let result = self.sample_once();
-        self.snapshot.swap_buffer(&BYTES);
-        result
+    pub fn sample(&mut self) -> Result<Arc<StateFigures>, StateError> {
+        scratch::with(|scratch| {
+            self.snapshot.swap_buffer(&mut scratch.snapshot);
+            self.threads.swap_buffer(&mut scratch.threads);
+            let result = self.sample_once(&mut scratch.spans);
+            self.snapshot.swap_buffer(&mut scratch.snapshot);
+            self.threads.swap_buffer(&mut scratch.threads);
+            result
+        })
     }
 
-    fn sample_once(&mut self) -> Result<StateFigures, StateError> {
-        let mut result = self.read(true);
+    fn sample_once(&mut self, spans: &mut Spans) -> Result<Arc<StateFigures>, StateError> {
+        let mut result = self.read(true, spans);
         for again in 1..TRIES {
             match &result {
-                Err(error) if error.is_passing() => result = self.read(again + 1 < TRIES),
+                Err(error) if error.is_passing() => result = self.read(again + 1 < TRIES, spans),
                 _ => break,
             }
         }
         let figures = match result {
-            Ok(figures) => figures,
+            Ok(figures) => Arc::new(figures),
             Err(error) => {
                 self.gate.forget();
                 return Err(self.judge(error));
@@ -142,7 +139,7 @@ impl Reader {
         };
         self.gate.sampled(&self.layout, &self.snapshot);
         self.failures = 0;
-        self.previous = Some(figures.clone());
+        self.previous = Some(Arc::clone(&figures));
         Ok(figures)
     }
 
@@ -162,7 +159,7 @@ impl Reader {
         error
     }
 
-    fn read(&mut self, strict: bool) -> Result<StateFigures, StateError> {
+    fn read(&mut self, strict: bool, spans: &mut Spans) -> Result<StateFigures, StateError> {
         if let Err(error) = self.snapshot.take(&self.memory, self.threads.places()) {
             // The list of Ms may lead to what is no M any more.
             self.threads.forget();
@@ -174,10 +171,13 @@ impl Reader {
         }
         let layout = &self.layout;
         let allocation = match &layout.heap_stats {
-            Some(heap) => Some(
-                self.caches
-                    .read(&self.memory, layout, heap, &self.snapshot)?,
-            ),
+            Some(heap) => Some(allocation::read(
+                &self.memory,
+                layout,
+                heap,
+                &self.snapshot,
+                spans,
+            )?),
             None => None,
         };
         let threads = self.threads()?;
@@ -193,7 +193,7 @@ impl Reader {
             cpu,
         };
         self.hold(&mut figures)?;
-        confirm::values(&figures, self.previous.as_ref())?;
+        confirm::values(&figures, self.previous.as_deref())?;
         Ok(figures)
     }
 
@@ -290,7 +290,7 @@ impl Reader {
         of: impl Fn(&StateFigures) -> Option<&TimeHistogram>,
     ) -> TimeHistogram {
         let bytes = bytes.get(field.offset..field.end()).unwrap_or(&[]);
-        let before = self.previous.as_ref().and_then(of);
+        let before = self.previous.as_deref().and_then(of);
         TimeHistogram::read(&self.layout.histogram, bytes, before)
     }
 

@@ -3,6 +3,7 @@
 use super::layout::{CpuStats, Field, Layout, P};
 
 /// Bytes from the start of each of the runtime's types up to the last field used.
+#[derive(Debug)]
 pub(super) struct Sizes {
     pub(super) sched: usize,
     pub(super) sched_head: usize,

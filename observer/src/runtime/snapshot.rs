@@ -1,7 +1,7 @@
 //! What is read at each sample, and the pointers remembered between samples
 //! so that one vectored read is enough when nothing moved.
 
-use std::{cell::Cell, thread::LocalKey};
+use std::sync::Arc;
 
 use super::{
     error::StateError,
@@ -14,6 +14,8 @@ use super::{
 const ATTEMPTS: usize = 8;
 /// Most Ps believed; GOMAXPROCS is far below on any machine.
 const MAX_PROCESSORS: u64 = 1 << 16;
+/// A place this near to the globals is one of them.
+const AMONG_GLOBALS: u64 = 64 << 10;
 
 /// Where the globals are in this process.
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +68,12 @@ pub(super) struct Processor {
 pub(super) struct Snapshot {
     addresses: Addresses,
     /// Bytes that are read of each type.
-    sizes: Sizes,
+    sizes: Arc<Sizes>,
     batch: Batch,
     fixed: Option<Fixed>,
     allp: Slice,
     processors: Vec<Processor>,
+    more: Vec<Slot>,
 }
 
 /// Where the batch has what is read in any case.
@@ -84,7 +87,6 @@ struct Fixed {
     cpu: Option<Slot>,
     allm: Option<Slot>,
     array: Slot,
-    more: Slot,
     heap_again: Option<Slot>,
     sched_again: Slot,
 }
@@ -93,17 +95,18 @@ impl Snapshot {
     pub(super) fn new(layout: &Layout, addresses: Addresses) -> Self {
         Self {
             addresses,
-            sizes: Sizes::of(layout),
+            sizes: layout.sizes(),
             batch: Batch::default(),
             fixed: None,
             allp: Slice::default(),
             processors: Vec::new(),
+            more: Vec::new(),
         }
     }
 
     /// Exchanges the buffer that is read into. What was read goes with it.
-    pub(super) fn swap_buffer(&mut self, other: &'static LocalKey<Cell<Vec<u8>>>) {
-        other.set(self.batch.replace_buffer(other.take()));
+    pub(super) fn swap_buffer(&mut self, other: &mut Batch) {
+        std::mem::swap(&mut self.batch, other);
     }
 
     /// Reads everything at once, again where pointers had moved.
@@ -125,7 +128,8 @@ impl Snapshot {
 
     /// Counters first, then what is counted up from them in the Ps: a value
     /// that moves from a P to the counters between the two reads is then
-    /// missed for once and never counted twice.
+    /// missed for once and never counted twice. The same holds for Ms, of which
+    /// the one among the globals, `m0`, is never given back.
     fn ask(&mut self, more: &[(u64, usize)]) {
         let Self {
             addresses: at,
@@ -133,9 +137,11 @@ impl Snapshot {
             batch,
             processors,
             allp,
+            more: slots,
             ..
         } = self;
         batch.clear();
+        slots.clear();
         let sched = batch.add(at.sched, sizes.sched);
         let memstats = batch.add(at.memstats, sizes.memstats);
         let controller = batch.add(at.controller, sizes.controller);
@@ -143,6 +149,21 @@ impl Snapshot {
         let allgs = batch.add(at.allgs, 24);
         let cpu = at.cpu_stats.map(|cpu| batch.add(cpu, sizes.cpu));
         let allm = at.allm.map(|allm| batch.add(allm, 8));
+        let global = |place: &(u64, usize)| place.0.abs_diff(at.sched) < AMONG_GLOBALS;
+        let nowhere = allp_slot;
+        slots.extend(more.iter().map(|place| {
+            if global(place) {
+                batch.add(place.0, place.1)
+            } else {
+                nowhere
+            }
+        }));
+        batch.then();
+        for (slot, place) in slots.iter_mut().zip(more) {
+            if !global(place) {
+                *slot = batch.add(place.0, place.1);
+            }
+        }
         let array = batch.add(allp.data, 8 * allp.capacity as usize);
         for p in processors.iter_mut() {
             p.start = batch.add(p.address, sizes.p);
@@ -156,9 +177,8 @@ impl Snapshot {
                 _ => None,
             };
         }
-        let more = batch.add_all(more);
+        batch.then();
         self.fixed = Some(Fixed {
-            more,
             sched,
             memstats,
             controller,
@@ -196,14 +216,9 @@ impl Snapshot {
         }
         let nowhere = fixed.allp;
         let array = words(self.batch.bytes(fixed.array));
-        let addresses: Vec<u64> = array.filter(|p| *p != 0).collect();
-        if !addresses
-            .iter()
-            .copied()
-            .eq(self.processors.iter().map(|p| p.address))
-        {
-            self.processors = addresses
-                .into_iter()
+        let addresses = || array.clone().filter(|p| *p != 0);
+        if !addresses().eq(self.processors.iter().map(|p| p.address)) {
+            self.processors = addresses()
                 .map(|address| Processor {
                     address,
                     cache: 0,
@@ -262,9 +277,9 @@ impl Snapshot {
             .chain(processors.map(move |p| p.get(..ticks).unwrap_or(p)))
     }
 
-    /// What else was asked for, one behind the other.
-    pub(super) fn more(&self) -> &[u8] {
-        self.part(|fixed| Some(fixed.more))
+    /// What else was asked for, place by place.
+    pub(super) fn more(&self) -> impl Iterator<Item = &[u8]> {
+        self.more.iter().map(|slot| self.batch.bytes(*slot))
     }
 
     /// `memstats`.
@@ -338,7 +353,6 @@ impl Snapshot {
                 address: p.cache,
                 start,
                 bytes: p.cache_slot.map_or(&[], |slot| self.batch.bytes(slot)),
-                processor: self.batch.bytes(p.start),
             })
     }
 }
@@ -352,8 +366,6 @@ pub(super) struct Cache<'a> {
     pub(super) start: usize,
     /// What was read; empty where the P has no cache.
     pub(super) bytes: &'a [u8],
-    /// The start of its P.
-    pub(super) processor: &'a [u8],
 }
 
 impl Cache<'_> {

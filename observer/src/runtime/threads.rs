@@ -4,7 +4,7 @@ use super::{
     error::StateError,
     goroutines::state,
     layout::Layout,
-    memory::{Batch, Memory, number, word, words},
+    memory::{Batch, Memory, number, word},
 };
 
 /// Most Ms followed; each is one place to read at every sample.
@@ -126,6 +126,11 @@ impl Threads {
         Ok(slots.iter().filter(is_extra).count() as u64)
     }
 
+    /// Exchanges the buffer that is read into.
+    pub(super) fn swap_buffer(&mut self, other: &mut Batch) {
+        std::mem::swap(&mut self.batch, other);
+    }
+
     /// The list, if there is one, leads nowhere any more.
     pub(super) fn forget(&mut self) {
         self.version = None;
@@ -143,18 +148,22 @@ impl Threads {
     }
 
     /// Takes what was read at all [`Self::places`].
-    pub(super) fn take(&mut self, bytes: &[u8]) {
+    pub(super) fn take<'a>(&mut self, found: impl Iterator<Item = &'a [u8]>) {
         self.words.clear();
-        self.words.extend(words(bytes));
+        self.words.extend(found.map(|bytes| word(bytes, 0)));
     }
 
     /// The same, read now.
     pub(super) fn read(&mut self, memory: &Memory) -> Result<(), StateError> {
         self.batch.clear();
-        let all = self.batch.add_all(&self.places);
+        let places = self.places.iter();
+        let slots: Vec<_> = places
+            .map(|&(address, size)| self.batch.add(address, size))
+            .collect();
         memory.fetch(&mut self.batch)?;
         self.words.clear();
-        self.words.extend(words(self.batch.bytes(all)));
+        let found = slots.into_iter().map(|slot| self.batch.bytes(slot));
+        self.words.extend(found.map(|bytes| word(bytes, 0)));
         Ok(())
     }
 

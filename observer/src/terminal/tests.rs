@@ -134,9 +134,10 @@ fn what_the_state_tells_is_shown_without_probes() {
     };
     let mut later = with_state(observation(10, "/srv/shop"));
     let mut sample = StateSample::clone(later.figures.state.as_ref().unwrap());
-    sample.figures.goroutines.created = Some(2300);
-    sample.figures.goroutines.exited = Some(2190);
-    sample.figures.collections.recent = vec![runtime::Pause {
+    let figures = Arc::make_mut(&mut sample.figures);
+    figures.goroutines.created = Some(2300);
+    figures.goroutines.exited = Some(2190);
+    figures.collections.recent = vec![runtime::Pause {
         duration_ns: 70_000,
         ended_unix_ns: 1,
     }];

@@ -257,10 +257,8 @@ fn a_container_started_again_begins_anew() {
     let text = metrics(&attributed(&mut attributor, &second, &[&old]));
     assert_eq!(created(&text, "checkout-1"), Some(2000.0), "its last word");
     let mut new = process(11, 'b');
-    Arc::make_mut(new.figures.state.as_mut().unwrap())
-        .figures
-        .goroutines
-        .created = Some(3);
+    let sample = Arc::make_mut(new.figures.state.as_mut().unwrap());
+    Arc::make_mut(&mut sample.figures).goroutines.created = Some(3);
     let new = Arc::new(new);
     let text = metrics(&attributed(&mut attributor, &second, &[&old, &new]));
     assert_eq!(created(&text, "checkout-1"), Some(3.0));

@@ -70,7 +70,8 @@ impl Engine {
 }
 
 fn read(probes: Option<&Probes>, tracked: &Tracked) -> Option<Counted> {
-    Some(probes?.read(tracked.key?))
+    let known = tracked.observation.figures.events.gc.as_ref();
+    Some(probes?.read(tracked.key?, known))
 }
 
 /// Takes a sample to count from; whether there is one.
@@ -112,7 +113,7 @@ fn update(
         figures
             .state
             .as_ref()
-            .is_none_or(|sample| sample.figures != **now)
+            .is_none_or(|sample| sample.figures != *now)
     });
     if let Some(now) = &state {
         // By a clock that nobody sets.
@@ -147,7 +148,7 @@ fn update(
     let state = match state {
         Some(state) if moved => Some(Arc::new(StateSample {
             at: SystemTime::now(),
-            figures: *state,
+            figures: state,
         })),
         _ => figures.state.clone().filter(|_| !replaced),
     };

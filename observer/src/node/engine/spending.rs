@@ -32,7 +32,7 @@ impl Engine {
         for tracked in self.processes.iter_mut() {
             let Some(key) = tracked.key else { continue };
             let seen = tracked.observation.figures.events.goroutines;
-            let figures = if read { probes.read(key).0 } else { seen };
+            let figures = if read { probes.goroutines(key) } else { seen };
             let plan = &tracked.observation.binary.plan;
             let cost = cost::goroutines(plan, self.price, &figures);
             if let Some(found) = self.budget.spent(now, Payer::Process(key), cost) {
