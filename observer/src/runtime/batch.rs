@@ -86,15 +86,9 @@ impl Batch {
             if len == 0 {
                 continue;
             }
-            let end = address.saturating_add(len as u64);
             match pieces[first..].last_mut() {
-                // What the last piece is of, and what lies in between.
-                Some(last)
-                    if address.saturating_sub(last.address.saturating_add(last.len as u64))
-                        <= NEAR =>
-                {
+                Some(last) if let Some(longer) = joined(*last, address, len) => {
                     let offset = (address - last.address) as usize;
-                    let longer = last.len.max((end - last.address) as usize);
                     parts[part].start = *total - last.len + offset;
                     *total += longer - last.len;
                     last.len = longer;
@@ -118,5 +112,83 @@ impl Batch {
     /// Whether nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+}
+
+/// How long a piece is that takes in a place behind its beginning as well;
+/// `None` where the place is too far away. A process says what it likes: of a
+/// place beyond the end of memory nothing is made, and the kernel refuses it.
+fn joined(piece: Piece, address: u64, len: usize) -> Option<usize> {
+    let piece_end = piece.address.checked_add(piece.len as u64)?;
+    let end = address.checked_add(len as u64)?;
+    (address.saturating_sub(piece_end) <= NEAR)
+        .then(|| piece.len.max((end - piece.address) as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, NEAR};
+
+    /// What is read of these places where every byte says its address, and how
+    /// many pieces are asked for.
+    fn read(places: &[(u64, usize)]) -> (Vec<Vec<u8>>, usize) {
+        let mut batch = Batch::default();
+        let slots: Vec<_> = places
+            .iter()
+            .map(|(address, len)| batch.add(*address, *len))
+            .collect();
+        batch.then();
+        for piece in &batch.pieces {
+            let at = piece.address;
+            batch
+                .bytes
+                .extend((0..piece.len as u64).map(|offset| at.wrapping_add(offset) as u8));
+        }
+        assert_eq!(batch.bytes.len(), batch.total);
+        let found = slots.iter().map(|slot| batch.bytes(*slot).to_vec());
+        (found.collect(), batch.pieces.len())
+    }
+
+    fn said(places: &[(u64, usize)]) -> Vec<Vec<u8>> {
+        let byte = |address: u64, offset: usize| address.wrapping_add(offset as u64) as u8;
+        places
+            .iter()
+            .map(|(address, len)| (0..*len).map(|offset| byte(*address, offset)).collect())
+            .collect()
+    }
+
+    #[test]
+    fn near_places_are_one_piece_and_far_ones_are_not() {
+        let far = 0x1000 + 8 + NEAR;
+        for (places, pieces) in [
+            (vec![(0x1000, 8), (0x1010, 8), (0x1004, 2), (0x1000, 32)], 1),
+            (vec![(far, 8), (0x1000, 8)], 1),
+            (vec![(far + 1, 8), (0x1000, 8)], 2),
+            (vec![(0x1000, 0), (0x5000, 4)], 1),
+        ] {
+            assert_eq!(read(&places), (said(&places), pieces), "{places:x?}");
+        }
+    }
+
+    #[test]
+    fn places_at_the_end_of_memory_are_left_to_the_kernel() {
+        for places in [
+            vec![(u64::MAX - 12, 8), (u64::MAX - 3, 8)],
+            vec![(u64::MAX - 3, 8), (u64::MAX - 2, 16)],
+        ] {
+            assert_eq!(read(&places), (said(&places), 2), "{places:x?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_then_is_a_piece_of_its_own() {
+        let mut batch = Batch::default();
+        batch.add(0x2000, 8);
+        batch.then();
+        batch.add(0x1000, 8);
+        batch.add(0x2000, 8);
+        batch.then();
+        let addresses: Vec<_> = batch.pieces.iter().map(|piece| piece.address).collect();
+        assert_eq!(addresses, [0x2000, 0x1000, 0x2000]);
     }
 }
