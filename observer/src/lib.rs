@@ -7,6 +7,7 @@ pub mod auth;
 pub mod discover;
 pub mod export;
 pub mod gobinary;
+pub mod history;
 pub mod inspect;
 pub mod kube;
 pub mod node;
