@@ -30,7 +30,7 @@ pub enum Command {
 /// Settings of `observer node`.
 #[derive(Clone, Debug, Args)]
 pub struct NodeSettings {
-    /// Address to serve /metrics, /api/v1/processes, /healthz and /readyz on.
+    /// Address to serve the page, /metrics, /api/v1, /healthz and /readyz on.
     #[arg(
         long,
         value_name = "ADDR",
