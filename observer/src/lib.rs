@@ -16,3 +16,4 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod terminal;
+pub mod top;

@@ -46,6 +46,18 @@ pub enum Why {
     CoverageLost,
 }
 
+impl Why {
+    /// For people, shortly.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::GoroutinesGrow => "goroutines grow",
+            Self::Pauses => "pauses",
+            Self::NearLimit => "near limit",
+            Self::CoverageLost => "coverage lost",
+        }
+    }
+}
+
 pub(super) fn of(
     figures: &Figures,
     points: &Ring<Point>,
