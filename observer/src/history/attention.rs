@@ -138,12 +138,20 @@ fn near_limit(figures: &Figures) -> Option<String> {
     })
 }
 
-/// A newcomer is not lost: its probes and its first samples are under way.
+/// What could be known and is not: not a newcomer, whose probes and first
+/// samples are under way, and not what this file or its release never gives.
 fn coverage(lost: &BTreeMap<Figure, Reason>) -> Option<String> {
     let counts = |reason: &Reason| {
-        !matches!(
+        matches!(
             reason,
-            Reason::NotInRelease | Reason::Attaching | Reason::NotSampled | Reason::StartedBefore
+            Reason::ProbeRefused
+                | Reason::PermissionDenied
+                | Reason::MapFull
+                | Reason::NoEbpf
+                | Reason::OverBudget
+                | Reason::TooManyThreads
+                | Reason::ImplausibleValue
+                | Reason::ReadFailed
         )
     };
     let mut lost = lost.iter().filter(|(_, reason)| counts(reason));

@@ -157,7 +157,7 @@ impl Entry {
             exited: number(exited),
             stopped: number(stopped.map(|ns| (ns / 1e9).min(1.0))),
             heap: self.sum_of(|state| Some(heap(state))),
-            next_gc: self.sum_of(|state| Some(state.heap.next_gc_bytes)),
+            next_gc: self.sum_of(goal),
             latency: number(latency.map(|ns| ns as f64)),
             threads: self.sum_of(|state| Some(state.scheduler.threads)),
         };
@@ -211,7 +211,7 @@ impl Entry {
                 members.all(|member| member.totals.stopped_ns.is_some())
             }),
             heap_bytes: self.sum(|state| Some(heap(state))),
-            next_gc_bytes: self.sum(|state| Some(state.heap.next_gc_bytes)),
+            next_gc_bytes: self.sum(goal),
             memory_limit_bytes: self.sum(limit),
             latency_p99_ns: self.latency,
             covered,
@@ -305,6 +305,11 @@ impl Entry {
 fn heap(state: &StateFigures) -> u64 {
     let allocation = state.allocation.as_ref();
     allocation.map_or(state.heap.live_bytes, |allocation| allocation.heap_bytes)
+}
+
+/// With GOGC off and no memory limit there is none: nothing is that large.
+fn goal(state: &StateFigures) -> Option<u64> {
+    Some(state.heap.next_gc_bytes).filter(|goal| *goal < 1 << 60)
 }
 
 pub(super) fn limit(state: &StateFigures) -> Option<u64> {

@@ -92,7 +92,7 @@ pub struct Figures {
     pub stopped_share: Option<f64>,
     /// `MemStats.HeapAlloc`; the live heap where that is not known.
     pub heap_bytes: Option<u64>,
-    /// The heap's goal: the next collection is to end at it.
+    /// The heap's goal: the next collection is to end at it; none with GOGC off.
     pub next_gc_bytes: Option<u64>,
     /// GOMEMLIMIT; none where it is not set.
     pub memory_limit_bytes: Option<u64>,

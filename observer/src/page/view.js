@@ -149,7 +149,9 @@ export class View {
       this.warned = texts.join('\n');
       this.attention.replaceChildren(...texts.map((text) => el('li', {}, el('span', { 'aria-hidden': 'true' }, '⚠ '), text)));
     }
-    const hasStates = (this.data.waiting ?? []).some((value) => value !== null);
+    // Of a newcomer nothing is known for a second; most releases tell the states.
+    const { at, waiting } = this.data;
+    const hasStates = at.length === 0 || (waiting ?? []).some((value) => value !== null);
     this.states.element.hidden = !hasStates;
     this.live.element.hidden = hasStates;
     for (const chart of this.charts) {
