@@ -1,6 +1,7 @@
 """One observer and one browser for all tests; a page for each."""
 
 import os
+import threading
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -12,6 +13,24 @@ def observer():
     observer = Observer()
     yield observer
     observer.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leak(observer):
+    """A program whose goroutines do not end: from the beginning, since that shows only in time."""
+    program = Workload("1.25.5")
+    over = threading.Event()
+
+    def grow():
+        while not over.wait(0.4):
+            program.run("hold 5")
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    yield program
+    over.set()
+    thread.join()
+    program.stop()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
-from support import until
 
 
 def row_of(page, pid):
@@ -97,20 +96,15 @@ def test_rows_are_filtered_by_words_and_by_columns(open_page, workload):
     expect(page.get_by_text("Nothing matches the filter.")).to_be_visible()
 
 
-def test_a_leak_is_a_reason_and_is_said(open_page, workload):
-    program = workload()
+def test_a_leak_is_a_reason_and_is_said(open_page, workload, leak):
+    calm = workload()
     page = open_page()
     page.get_by_role("checkbox", name="Needs attention").check()
-    expect(row_of(page, program.pid)).to_have_count(0)
-
-    def leaking():
-        program.run("hold 20")
-        return row_of(page, program.pid).count()
-
-    until("the leak is shown", lambda: leaking() or page.wait_for_timeout(400), 40)
-    expect(cell(page, program.pid, "attention")).to_have_text("goroutines grow")
+    expect(row_of(page, leak.pid)).to_have_count(1, timeout=40_000)
+    expect(row_of(page, calm.pid)).to_have_count(0)
+    expect(cell(page, leak.pid, "attention")).to_have_text("goroutines grow")
     expect(page.locator("#summary")).to_contain_text("attention")
-    row_of(page, program.pid).get_by_role("link").click()
+    row_of(page, leak.pid).get_by_role("link").click()
     expect(page.get_by_role("list", name="Needs attention")).to_contain_text("none is created faster")
 
 
