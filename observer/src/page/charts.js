@@ -43,6 +43,7 @@ export class Chart {
     this.paths = series.map(({ tone, dashed }) =>
       svg('path', { class: `${stacked ? 'area' : 'line'} ${tone}${dashed ? ' dashed' : ''}` }));
     this.grid = svg('g', { class: 'grid' });
+    this.texts = svg('g', { class: 'grid' });
     this.cross = svg('line', { class: 'cross', y1: PAD.top, y2: HEIGHT - PAD.bottom });
     this.cross.style.display = 'none';
     this.picture = svg('svg', {
@@ -51,7 +52,7 @@ export class Chart {
       onpointerleave: () => reading.set(null),
       onblur: () => reading.set(null),
       onkeydown: (event) => this.key(event),
-    }, this.grid, ...this.paths, this.cross);
+    }, this.grid, ...this.paths, this.texts, this.cross);
     this.element = el('section', { class: 'panel' },
       el('div', { class: 'panel-head' }, el('h3', {}, title), this.when, tools),
       note ? el('p', { class: 'muted note' }, note) : null,
@@ -113,18 +114,18 @@ export class Chart {
 
   gridlines(top, width, from, to) {
     clear(this.grid);
+    clear(this.texts);
     for (const part of [0, 0.5, 1]) {
       const y = this.y(top * part);
-      this.grid.append(
-        svg('line', { x1: 0, x2: width, y1: y, y2: y }),
-        svg('text', { x: 2, y: y - 4 }, part === 0 || this.blank ? '' : this.format(top * part)));
+      this.grid.append(svg('line', { x1: 0, x2: width, y1: y, y2: y }));
+      if (part > 0 && !this.blank) this.texts.append(svg('text', { x: 2, y: y - 4 }, this.format(top * part)));
     }
     if (this.blank) {
-      this.grid.append(svg('text', { x: width / 2, y: this.y(top / 2) - 8, 'text-anchor': 'middle' }, 'nothing in this time'));
+      this.texts.append(svg('text', { x: width / 2, y: this.y(top / 2) - 8, 'text-anchor': 'middle' }, 'nothing in this time'));
     }
     const texts = [[from, 'start', 2], [to, 'end', width - 2]];
     for (const [time, anchor, x] of texts) {
-      this.grid.append(svg('text', { x, y: HEIGHT - 4, 'text-anchor': anchor }, clock(time)));
+      this.texts.append(svg('text', { x, y: HEIGHT - 4, 'text-anchor': anchor }, clock(time)));
     }
   }
 

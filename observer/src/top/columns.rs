@@ -213,6 +213,7 @@ pub(super) fn rate(value: Option<f64>) -> String {
 pub(super) fn percent(share: Option<f64>) -> String {
     match share.map(|share| share * 100.0) {
         None => UNKNOWN.to_owned(),
+        Some(0.0) => "0%".to_owned(),
         Some(percent) if percent > 0.0 && percent < 0.01 => "<0.01%".to_owned(),
         Some(percent) if percent < 1.0 => format!("{percent:.2}%"),
         Some(percent) => format!("{percent:.1}%"),
