@@ -113,6 +113,37 @@ pub struct StopFigures {
     pub stopping_ns: u64,
 }
 
+/// How many of its latest stops a process's entry keeps: more than come between
+/// two looks at a program that collects all the time.
+pub const STOPS_KEPT: usize = 32;
+
+/// One stop of the world that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct StopRecord {
+    /// When stopping began (CLOCK_MONOTONIC).
+    pub began: u64,
+    /// Nanoseconds until the world ran again.
+    pub pause_ns: u64,
+    /// Why, as [`StwReason`].
+    pub reason: u32,
+    /// Trigger of the cycle that ran, by its place in [`GcFigures::started`].
+    pub trigger: u16,
+    /// Whether it was the last of a cycle.
+    pub ends_cycle: u16,
+}
+
+impl StopRecord {
+    /// None yet.
+    pub const ZERO: Self = Self {
+        began: 0,
+        pause_ns: 0,
+        reason: 0,
+        trigger: 0,
+        ends_cycle: 0,
+    };
+}
+
 /// Kinds of `gcTrigger`, plus one for a cycle whose trigger was not seen:
 /// 0 heap, 1 time, 2 cycle (forced), 3 not seen.
 pub const GC_TRIGGERS: usize = 4;
@@ -162,6 +193,11 @@ pub struct GcFigures {
     pub stopping_other: TimeHistogram,
     /// Probe hits at the sites that write here.
     pub hits: u64,
+    /// Stops recorded in `recent_stops`. Before them, since a copy is made from
+    /// the front: what it counts is written whole in the copy.
+    pub stops_recorded: u64,
+    /// The latest stops, each at its number modulo [`STOPS_KEPT`].
+    pub recent_stops: [StopRecord; STOPS_KEPT],
 
     // What the programs remember between one site and the next.
     /// Goroutines on their way through `gcStart`.
@@ -216,6 +252,8 @@ impl GcFigures {
         stopping_gc: TimeHistogram::ZERO,
         stopping_other: TimeHistogram::ZERO,
         hits: 0,
+        stops_recorded: 0,
+        recent_stops: [StopRecord::ZERO; STOPS_KEPT],
         pending: [PendingTrigger {
             goroutine: 0,
             kind: 0,

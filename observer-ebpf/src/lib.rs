@@ -19,7 +19,7 @@ pub use event::{COMM_LEN, Event, EventKind};
 pub use figures::{
     CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
     GoroutineFigures, Health, PENDING_TRIGGERS, PendingTrigger, ProcessKey, Registration,
-    STW_REASONS, StopFigures, StwReason, Target,
+    STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason, Target,
 };
 pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
 

@@ -4,8 +4,8 @@
 
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_user};
 use observer_ebpf::{
-    Abi, Cookie, GcFigures, ProcessKey, STW_REASONS, SiteKind, StopFigures, StwReason,
-    TIME_HISTOGRAM_BUCKETS, TimeHistogram,
+    Abi, CYCLE_UNSEEN, Cookie, GC_TRIGGERS, GcFigures, ProcessKey, STOPS_KEPT, STW_REASONS,
+    SiteKind, StopFigures, StopRecord, StwReason, TIME_HISTOGRAM_BUCKETS, TimeHistogram,
 };
 
 use crate::{
@@ -92,8 +92,9 @@ fn start(gc: *mut GcFigures, abi: i32, regs: Registers) {
             // The caller took the time itself: mark termination, which ends the cycle.
             (*gc).start_kind = 0;
             let pause = regs.rax.wrapping_sub(began);
-            ended(gc, reason, pause);
-            if reason == MARK_TERMINATION {
+            let last = reason == MARK_TERMINATION;
+            ended(gc, reason, (began, pause), last);
+            if last {
                 mark_terminated(gc, began, Some(pause));
             }
         } else {
@@ -146,7 +147,7 @@ fn start_collector(
         if last {
             let pause = last_gc(target, address).map(|end| end.wrapping_sub(began));
             if let Some(pause) = pause {
-                ended(gc, MARK_TERMINATION, pause);
+                ended(gc, MARK_TERMINATION, (began, pause), true);
             }
             mark_terminated(gc, began, pause);
             return;
@@ -175,20 +176,34 @@ fn started(gc: *mut GcFigures, now: u64) {
         let pause = now.wrapping_sub(began);
         (*gc).start_kind = 0;
         (*gc).stop_began = 0;
-        ended(gc, reason, pause);
+        // First, so that the stop is recorded as the new cycle's.
         if reason == SWEEP_TERMINATION {
             sweep_terminated(gc, began, now);
         } else if reason == MARK_TERMINATION {
             mark_restarted(gc, pause);
         }
+        ended(gc, reason, (began, pause), false);
     }
 }
 
-/// Counts a stop.
+/// Counts a stop, and keeps for a while when it began and how long it took.
 #[inline(always)]
-fn ended(gc: *mut GcFigures, reason: u32, pause: u64) {
+fn ended(gc: *mut GcFigures, reason: u32, (began, pause): (u64, u64), ends_cycle: bool) {
     // SAFETY: a live map value.
     unsafe {
+        let kept = kept(gc, (*gc).stops_recorded);
+        (*kept).began = began;
+        (*kept).pause_ns = pause;
+        (*kept).reason = reason;
+        (*kept).trigger = if (*gc).cycle_seen == CYCLE_UNSEEN {
+            GC_TRIGGERS as u16 - 1
+        } else {
+            (*gc).trigger as u16
+        };
+        (*kept).ends_cycle = ends_cycle as u16;
+        // Whoever reads takes only what is counted.
+        let recorded = &raw mut (*gc).stops_recorded;
+        recorded.write_volatile((*gc).stops_recorded + 1);
         let stops = of_reason(gc, reason);
         (*stops).count += 1;
         (*stops).total_ns += pause;
@@ -200,6 +215,18 @@ fn ended(gc: *mut GcFigures, reason: u32, pause: u64) {
             },
             pause,
         );
+    }
+}
+
+/// Where the stop of a number is kept.
+#[inline(always)]
+fn kept(gc: *mut GcFigures, number: u64) -> *mut StopRecord {
+    let place = opaque(number as usize) % STOPS_KEPT;
+    // SAFETY: a live map value, and the index is in range.
+    unsafe {
+        (&raw mut (*gc).recent_stops)
+            .cast::<StopRecord>()
+            .add(place)
     }
 }
 

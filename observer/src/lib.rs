@@ -14,6 +14,8 @@ pub mod discover;
 pub mod export;
 pub mod gobinary;
 #[cfg(not(fuzzing))]
+pub mod history;
+#[cfg(not(fuzzing))]
 pub mod inspect;
 #[cfg(not(fuzzing))]
 pub mod kube;
@@ -28,3 +30,5 @@ pub mod serve;
 pub mod settings;
 #[cfg(not(fuzzing))]
 pub mod terminal;
+#[cfg(not(fuzzing))]
+pub mod top;

@@ -22,6 +22,7 @@ use observer::{
     serve,
     settings::{Cli, Command, GoroutineProbes, Link, LogFormat, NodeSettings, When},
     terminal::{self, TerminalInfo},
+    top,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Node(settings) => node(&settings),
         Command::Inspect(settings) => inspect::run(&settings),
+        Command::Top(settings) => top::run(&settings),
         Command::CalibrateChild => probe::calibrate_child().map_err(Into::into),
     };
     match result {

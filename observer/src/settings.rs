@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::auth::SecuritySettings;
@@ -22,6 +23,8 @@ pub enum Command {
     Node(NodeSettings),
     /// Tell what a file or a process would give, and why not more.
     Inspect(InspectSettings),
+    /// Show what an observer, here or elsewhere, sees: the table of its page in a terminal.
+    Top(TopSettings),
     /// The child that the cost of probe hits is measured on.
     #[command(hide = true)]
     CalibrateChild,
@@ -30,7 +33,7 @@ pub enum Command {
 /// Settings of `observer node`.
 #[derive(Clone, Debug, Args)]
 pub struct NodeSettings {
-    /// Address to serve /metrics, /api/v1/processes, /healthz and /readyz on.
+    /// Address to serve the page, /metrics, /api/v1, /healthz and /readyz on.
     #[arg(
         long,
         value_name = "ADDR",
@@ -167,6 +170,59 @@ pub struct InspectSettings {
     /// wait for, and who created most of them.
     #[arg(long)]
     pub goroutines: bool,
+}
+
+/// Settings of `observer top`.
+#[derive(Clone, Debug, Args)]
+pub struct TopSettings {
+    /// Where the observer answers, for example https://localhost:9920 behind
+    /// kubectl port-forward.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9920",
+        value_parser = url,
+        env = "OBSERVER_URL"
+    )]
+    pub url: Uri,
+
+    /// File with the bearer token to show; read again at each request.
+    #[arg(long, value_name = "FILE", env = "OBSERVER_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// PEM file with the authority of the observer's certificate.
+    #[arg(long, value_name = "FILE", env = "OBSERVER_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// The name that the observer's certificate has to bear, where it is not
+    /// the URL's, for example observer.go-observer.svc.
+    #[arg(long, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+
+    /// PEM file with the client certificate to show.
+    #[arg(long, value_name = "FILE", requires = "client_key_file")]
+    pub client_cert_file: Option<PathBuf>,
+
+    /// PEM file with the private key of --client-cert-file.
+    #[arg(long, value_name = "FILE", requires = "client_cert_file")]
+    pub client_key_file: Option<PathBuf>,
+
+    /// Take any certificate of the observer's, such as one it signed itself.
+    #[arg(long, conflicts_with = "ca_file")]
+    pub insecure_skip_tls_verify: bool,
+}
+
+fn url(text: &str) -> Result<Uri, String> {
+    let expected = "expected an address such as https://localhost:9920";
+    let url: Uri = text
+        .parse()
+        .map_err(|error| format!("{error}; {expected}"))?;
+    let known = matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some();
+    if known && url.query().is_none() {
+        Ok(url)
+    } else {
+        Err(expected.to_owned())
+    }
 }
 
 /// On, off, or as the surroundings suggest.

@@ -90,3 +90,21 @@ fn place(from: &Path, to: &Path) -> Result<()> {
         .and_then(|_| fs::rename(&part, to))
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
+
+/// Writes the Grafana boards.
+pub(crate) fn dashboards(workspace: &Workspace) -> Result<()> {
+    setup::build(workspace)?;
+    step("boards", |step| {
+        let package = [
+            "run",
+            "--locked",
+            "--package",
+            "observer-tests",
+            "--bin",
+            "dashboards",
+            "--",
+        ];
+        let mut command = workspace.cargo(package);
+        step.run(command.arg(workspace.root.join("deploy/dashboards")))
+    })
+}

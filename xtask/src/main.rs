@@ -87,6 +87,9 @@ enum Task {
         /// Releases to add to those of the table, for example 1.27.5.
         release: Vec<String>,
     },
+    /// Write the Grafana boards to deploy/dashboards, from their description
+    /// beside the table of metrics.
+    Dashboards,
     /// Remove the cache: tools, Go toolchains, everything built.
     CleanCache,
 }
@@ -118,6 +121,7 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         Task::Bench { args } => bench::bench(workspace, &args),
         Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),
         Task::Layouts { release } => layouts::layouts(workspace, &release),
+        Task::Dashboards => build::dashboards(workspace),
         Task::CleanCache => {
             cluster::ensure_down(workspace)?;
             ui::step(

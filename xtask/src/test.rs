@@ -1,6 +1,7 @@
 //! Everything a change must pass.
 
 pub(crate) mod cluster;
+mod page;
 
 use std::{
     ffi::OsString,
@@ -42,6 +43,8 @@ pub(crate) enum Stage {
     Fuzz,
     /// Tests on the real kernel.
     Kernel,
+    /// Tests of the page in a browser.
+    Page,
     /// Tests in a real cluster of two nodes.
     Cluster,
 }
@@ -90,14 +93,14 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
 
 /// The steps to run. A name of a test leaves out what runs no tests.
 fn select(filter: Option<&str>, only: &[Stage]) -> Vec<Stage> {
-    use Stage::{Build, Cluster, Fixtures, Format, Fuzz, Kernel, Lints, Setup, Unit};
+    use Stage::{Build, Cluster, Fixtures, Format, Fuzz, Kernel, Lints, Page, Setup, Unit};
     let all = [
-        Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel, Cluster,
+        Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel, Page, Cluster,
     ];
     all.into_iter()
         .filter(|stage| match (only, filter) {
             ([], None) => true,
-            ([], Some(_)) => !matches!(stage, Format | Lints | Fuzz),
+            ([], Some(_)) => !matches!(stage, Format | Lints | Fuzz | Page),
             (only, _) => only.contains(stage),
         })
         .collect()
@@ -149,6 +152,7 @@ fn run(
             })
         }
         Stage::Kernel => kernel(workspace, &fixtures()?, filter),
+        Stage::Page => page::run(workspace, &fixtures()?, filter),
         Stage::Cluster => cluster::run(workspace, &fixtures()?, filter),
     }
 }

@@ -4,6 +4,7 @@
 //! processes that share a series; [`collector`] encodes both through
 //! prometheus-client; [`text`] makes OpenMetrics and Prometheus text of it.
 
+pub mod boards;
 mod buckets;
 mod cluster_families;
 mod collector;

@@ -104,9 +104,14 @@ impl TimeHistogram {
         Self::new(self.bounds, &sums)
     }
 
+    /// Whether both are one sample's counts, which a later one found unchanged.
+    pub fn is_shared(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.kept, &other.kept) && self.first == other.first
+    }
+
     /// Whether no place has less than in `earlier`.
     pub(super) fn follows(&self, earlier: &Self) -> bool {
-        if Arc::ptr_eq(&self.kept, &earlier.kept) && self.first == earlier.first {
+        if self.is_shared(earlier) {
             return true;
         }
         let Some(skipped) = earlier.first.checked_sub(self.first) else {

@@ -1,11 +1,14 @@
-//! HTTP of the node, plain or over TLS: `/metrics`, `/healthz`, `/readyz`, `/api/v1/processes`,
-//! and the goroutines of one process.
+//! HTTP of the node, plain or over TLS: the page, `/metrics`, `/healthz`, `/readyz`,
+//! `/api/v1/processes`, the goroutines of one process, `/api/v1/containers` and its events.
 
 mod cache;
 mod connection;
 pub(crate) mod connections;
+mod containers;
+mod events;
 mod goroutines;
 pub mod json;
+mod page;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +32,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+};
 
 use self::{
     cache::{Cache, Content},
@@ -38,27 +45,20 @@ use self::{
 use crate::{
     auth::{Peer, Security, SecurityReader},
     export::Format,
+    history::History,
     node::{Snapshot, Snapshots},
 };
 
 /// How long open requests may take to finish once the server stops.
 const GRACE: Duration = Duration::from_millis(500);
 
-const INDEX: &str = "\
-observer: the Go runtime of every process on this node, seen from the kernel
-
-/metrics           Prometheus text, or OpenMetrics by Accept
-/api/v1/processes  every Go process as JSON: its binary, coverage and figures
-/api/v1/processes/PID/goroutines
-                   its goroutines by state, by what they wait for, by creator
-/healthz           whether the observer lives
-/readyz            whether it has observed the node yet, and what it lacks
-";
-
 struct Node {
     snapshots: Snapshots,
     cache: Cache,
     security: SecurityReader,
+    history: Arc<History>,
+    /// Places for those who listen to events.
+    listeners: Arc<Semaphore>,
     /// Whether a walk over a process's goroutines is under way.
     walking: AtomicBool,
 }
@@ -143,13 +143,14 @@ pub async fn serve(
 
 fn router(snapshots: Snapshots, security: &Security) -> Router {
     let node = Arc::new(Node {
+        history: History::follow(snapshots.clone()),
         snapshots,
         cache: Cache::default(),
         security: security.reader(),
+        listeners: Arc::new(Semaphore::new(events::LISTENERS)),
         walking: AtomicBool::new(false),
     });
     let router = Router::new()
-        .route("/", get(async || plain(StatusCode::OK, INDEX)))
         .route("/healthz", get(async || plain(StatusCode::OK, "alive\n")))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -161,8 +162,14 @@ fn router(snapshots: Snapshots, security: &Security) -> Router {
             "/api/v1/processes/{pid}/goroutines",
             get(goroutines::goroutines),
         )
+        .route("/api/v1/containers", get(containers::containers))
+        .route("/api/v1/containers/{id}", get(containers::container))
+        .route("/api/v1/events", get(events::events))
+        // Our own, so that it stays behind the guard when the page joins.
+        .fallback(async || plain(StatusCode::NOT_FOUND, "no such path; / has a page\n"))
         .with_state(node);
-    security.protect(router)
+    // The page holds no figures, and a browser has no token for it.
+    security.protect(router).merge(page::routes())
 }
 
 async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {

@@ -1,5 +1,7 @@
 //! The server as a client sees it, over real sockets.
 
+mod events;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -198,13 +200,12 @@ async fn formats_methods_and_unknown_paths() {
         }
     }
     assert_eq!(server.ask("GET", "/debug", "*/*").await.0, 404);
-    assert!(
-        server
-            .ask("GET", "/", "*/*")
-            .await
-            .2
-            .contains("/api/v1/processes")
-    );
+    let (status, head, body) = server.ask("GET", "/", "*/*").await;
+    assert!(status == 200 && head.contains("content-type: text/html") && body.contains("api/v1/"));
+    assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self';"));
+    assert!(!head.contains("unsafe"));
+    assert_eq!(server.ask("GET", "/page/app.js", "*/*").await.0, 200);
+    assert_eq!(server.ask("GET", "/page/..%2fserve.rs", "*/*").await.0, 404);
 
     // A new snapshot is a new body.
     server.snapshots.send(Some(snapshot(vec![]))).unwrap();

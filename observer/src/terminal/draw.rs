@@ -177,7 +177,8 @@ fn footer(view: &View, listen: &str) -> Line<'static> {
     Line::from(spans)
 }
 
-fn clean_line(text: &str) -> String {
+/// A line of text without control characters.
+pub(crate) fn clean_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()

@@ -17,7 +17,9 @@ use std::{
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+pub(crate) use self::draw::clean_line;
 use self::rows::Rates;
+pub(crate) use self::rows::clean;
 use crate::node::{Snapshot, Snapshots};
 
 /// How long a key or a new snapshot may wait.

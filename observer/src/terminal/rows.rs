@@ -202,7 +202,7 @@ pub(super) fn duration(ns: u64) -> String {
 
 /// Text from a stranger, so that it can neither steer the terminal nor turn
 /// the line around, and is no longer than a column could show.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .take(64)
         .map(|c| match c {

@@ -4,6 +4,7 @@
 mod apt;
 pub(crate) mod go;
 mod llvm;
+mod page;
 mod rust;
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ use crate::{image::Arch, ui::step, workspace::Workspace};
 
 pub(crate) use apt::{Privilege, is_root};
 pub(crate) use llvm::{CLANG, LLVM_AR};
+pub(crate) use page::{page, sources as page_sources};
 
 use apt::Need;
 
@@ -74,6 +76,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     apt::install(workspace, "Debian packages to test", TEST)?;
     rust::cargo_fuzz(workspace)?;
     go::toolchains(workspace, go::VERSIONS)?;
+    page(workspace)?;
     step("set-up is complete", |step| {
         step.note(format!("cache {}", workspace.cache.root().display()));
         Ok(())

@@ -1,0 +1,118 @@
+//! Grafana boards, described beside the table of families: a test holds every
+//! query against it, so that a renamed family cannot leave a dead panel.
+//! `cargo xtask dashboards` writes them to `deploy/dashboards`.
+
+mod list;
+
+use serde_json::{Value, json};
+
+pub use list::BOARDS;
+
+/// A board.
+#[derive(Debug)]
+pub struct Board {
+    /// Its name in addresses, and of its file.
+    pub uid: &'static str,
+    title: &'static str,
+    /// Labels to choose by, each with the query of its values.
+    variables: &'static [(&'static str, &'static str)],
+    panels: &'static [Panel],
+}
+
+/// A panel: a title, a unit of Grafana's, and queries with their legends.
+#[derive(Debug)]
+struct Panel {
+    title: &'static str,
+    unit: &'static str,
+    queries: &'static [(&'static str, &'static str)],
+}
+
+const fn panel(
+    title: &'static str,
+    unit: &'static str,
+    queries: &'static [(&'static str, &'static str)],
+) -> Panel {
+    Panel {
+        title,
+        unit,
+        queries,
+    }
+}
+
+const SOURCE: &str = "${datasource}";
+
+impl Board {
+    /// Every query of its panels and variables.
+    pub fn queries(&self) -> impl Iterator<Item = &'static str> {
+        let panels = self.panels.iter().flat_map(|panel| panel.queries);
+        let variables = self.variables.iter().map(|(_, query)| *query);
+        panels.map(|(query, _)| *query).chain(variables)
+    }
+
+    /// As Grafana imports it.
+    pub fn json(&self) -> Value {
+        json!({
+            "uid": self.uid,
+            "title": self.title,
+            "tags": ["go-observer"],
+            "schemaVersion": 39,
+            "version": 1,
+            "editable": true,
+            "refresh": "30s",
+            "time": {"from": "now-1h", "to": "now"},
+            "graphTooltip": 1,
+            "templating": {"list": self.choices()},
+            "annotations": {"list": []},
+            "panels": self.panels.iter().enumerate().map(|(at, panel)| panel.json(at)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn choices(&self) -> Vec<Value> {
+        let source = json!({
+            "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
+        });
+        let variable = |(name, query): &(&str, &str)| {
+            json!({
+                "name": name,
+                "type": "query",
+                "datasource": {"type": "prometheus", "uid": SOURCE},
+                "definition": query,
+                "query": {"query": query, "refId": name},
+                "refresh": 2,
+                "sort": 1,
+                "includeAll": *name == "node",
+                "allValue": ".*",
+            })
+        };
+        [source]
+            .into_iter()
+            .chain(self.variables.iter().map(variable))
+            .collect()
+    }
+}
+
+impl Panel {
+    fn json(&self, at: usize) -> Value {
+        let target = |(number, (query, legend)): (usize, &(&str, &str))| {
+            json!({
+                "refId": char::from(b'A' + number as u8).to_string(),
+                "datasource": {"type": "prometheus", "uid": SOURCE},
+                "expr": query,
+                "legendFormat": legend,
+            })
+        };
+        json!({
+            "id": at + 1,
+            "type": "timeseries",
+            "title": self.title,
+            "datasource": {"type": "prometheus", "uid": SOURCE},
+            "gridPos": {"x": 12 * (at % 2), "y": 9 * (at / 2), "w": 12, "h": 9},
+            "fieldConfig": {
+                "defaults": {"unit": self.unit, "min": 0, "custom": {"fillOpacity": 8, "lineWidth": 1}},
+                "overrides": [],
+            },
+            "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}},
+            "targets": self.queries.iter().enumerate().map(target).collect::<Vec<_>>(),
+        })
+    }
+}
