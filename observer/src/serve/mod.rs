@@ -6,6 +6,7 @@ mod connection;
 pub(crate) mod connections;
 mod goroutines;
 pub mod json;
+mod pods;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use self::{
     cache::{Cache, Content},
     connections::{Bounded, Encryption},
+    pods::Pods,
 };
 use crate::{
     auth::{Peer, Security, SecurityReader},
@@ -51,6 +53,7 @@ observer: the Go runtime of every process on this node, seen from the kernel
 /api/v1/processes  every Go process as JSON: its binary, coverage and figures
 /api/v1/processes/PID/goroutines
                    its goroutines by state, by what they wait for, by creator
+/api/v1/pods       figures of the pods' containers for autoscaling, as JSON
 /healthz           whether the observer lives
 /readyz            whether it has observed the node yet, and what it lacks
 ";
@@ -61,6 +64,7 @@ struct Node {
     security: SecurityReader,
     /// Whether a walk over a process's goroutines is under way.
     walking: AtomicBool,
+    pods: Arc<Pods>,
 }
 
 impl Node {
@@ -143,6 +147,7 @@ pub async fn serve(
 
 fn router(snapshots: Snapshots, security: &Security) -> Router {
     let node = Arc::new(Node {
+        pods: Pods::record(snapshots.clone()),
         snapshots,
         cache: Cache::default(),
         security: security.reader(),
@@ -161,6 +166,7 @@ fn router(snapshots: Snapshots, security: &Security) -> Router {
             "/api/v1/processes/{pid}/goroutines",
             get(goroutines::goroutines),
         )
+        .route("/api/v1/pods", get(pods::pods))
         .with_state(node);
     security.protect(router)
 }
