@@ -4,6 +4,7 @@
 //! [`probe`] and [`runtime`] → [`node`] → [`kube`] → [`export`] → [`serve`] / [`terminal`]; and from many
 //! nodes over [`scaling`] to the [`adapter`].
 
+pub mod adapter;
 pub mod auth;
 pub mod discover;
 pub mod export;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::auth::SecuritySettings;
+use crate::{adapter::settings::AdapterSettings, auth::SecuritySettings};
 
 /// Observes the Go runtime of every process on this node, from the kernel.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ pub struct Cli {
 pub enum Command {
     /// Observe every Go process on this node and serve its figures.
     Node(NodeSettings),
+    /// Serve the observers' figures to autoscalers as custom.metrics.k8s.io.
+    Adapter(AdapterSettings),
     /// Tell what a file or a process would give, and why not more.
     Inspect(InspectSettings),
     /// The child that the cost of probe hits is measured on.

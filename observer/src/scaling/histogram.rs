@@ -82,7 +82,7 @@ const fn upper_bound(lower: u64) -> u64 {
 
 /// How wide the bucket is, as a power of two. Below 256 ns each is 64 ns wide.
 const fn shift(ns: u64) -> u32 {
-    let power = 63 - ns.leading_zeros();
+    let power = ns.ilog2();
     let width = power.saturating_sub(PARTS);
     if width < 6 { 6 } else { width }
 }

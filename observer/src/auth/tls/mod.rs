@@ -123,6 +123,14 @@ impl ServerTls {
         pair.key.cert.first().cloned()
     }
 
+    /// What gives another certificate at any time.
+    pub fn replacer(&self) -> Replacer {
+        Replacer {
+            current: Arc::clone(&self.current),
+            counters: Arc::clone(&self.counters),
+        }
+    }
+
     /// Makes TLS of accepted connections, always by the newest certificate.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
@@ -150,7 +158,7 @@ impl ServerTls {
     fn check(&mut self, now: SystemTime) {
         match self.renewed(now) {
             Ok(None) => {}
-            Ok(Some(pair)) => self.take(pair),
+            Ok(Some(pair)) => take(&self.current, &self.counters, pair),
             Err(error) => {
                 add(&self.counters.certificate_reloads_failed);
                 tracing::error!(%error, "the new serving certificate is not taken; the one before stays");
@@ -198,19 +206,35 @@ impl ServerTls {
             _ => Ok(None),
         }
     }
+}
 
-    fn take(&self, pair: Pair) {
-        let expiry = seconds(pair.not_after);
-        self.counters
-            .certificate_expiry
-            .store(expiry, Ordering::Relaxed);
-        tracing::info!(expires = %humantime::format_rfc3339_seconds(pair.not_after), "new serving certificate");
-        *self
-            .current
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = pair;
+/// Gives a server another certificate while it serves.
+#[derive(Clone, Debug)]
+pub struct Replacer {
+    current: Arc<Current>,
+    counters: Arc<Counters>,
+}
+
+impl Replacer {
+    /// Shows this PEM pair to the next client; a bad one changes nothing.
+    pub fn replace(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
+        let given = PairFiles {
+            certificate: "the certificate given".into(),
+            key: "the key given".into(),
+        };
+        let pair = Pair::from_pem(&given, certificate.as_bytes(), key.as_bytes())?;
+        take(&self.current, &self.counters, pair);
+        Ok(())
     }
+}
+
+/// Shows `pair` to the next client.
+fn take(current: &Current, counters: &Counters, pair: Pair) {
+    counters
+        .certificate_expiry
+        .store(seconds(pair.not_after), Ordering::Relaxed);
+    tracing::info!(expires = %humantime::format_rfc3339_seconds(pair.not_after), "new serving certificate");
+    *current.0.write().unwrap_or_else(PoisonError::into_inner) = pair;
 }
 
 impl Current {

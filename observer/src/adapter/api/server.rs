@@ -1,0 +1,223 @@
+//! Every request: who asks, what for, whether it may, and the answer.
+
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request, State},
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use percent_encoding::percent_decode_str;
+
+use super::{
+    body, discovery,
+    path::{self, Asked, Target},
+    selector::Selector,
+    status::ApiError,
+};
+use crate::{
+    adapter::{
+        data::{
+            fan_out::FanOut,
+            values::{Selectors, Values},
+        },
+        front::Front,
+        telemetry::Telemetry,
+    },
+    auth::{Peer, SecurityReader},
+};
+
+const METRICS_PATH: &str = "/metrics";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What answers are made of.
+pub struct Server {
+    /// Where values come from.
+    pub values: Values,
+    /// The nodes behind them.
+    pub nodes: Arc<FanOut>,
+    /// Who asks, and whether it may.
+    pub front: Arc<Front>,
+    /// The adapter's own figures.
+    pub telemetry: Arc<Telemetry>,
+    /// Those of TLS and of decisions.
+    pub security: SecurityReader,
+    /// Whether the adapter is about to end.
+    pub draining: AtomicBool,
+}
+
+/// Answers everything.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new().fallback(handle).with_state(server)
+}
+
+async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let begun = Instant::now();
+    let peer = request.extensions().get::<ConnectInfo<Peer>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.clone());
+    let (parts, _) = request.into_parts();
+    let asking = Asking {
+        server: &server,
+        peer,
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+    };
+    let (route, answer) = asking.answer().await;
+    let response = answer.unwrap_or_else(IntoResponse::into_response);
+    server
+        .telemetry
+        .answered(route, response.status().as_u16(), begun);
+    response
+}
+
+/// A request under way.
+struct Asking<'a> {
+    server: &'a Server,
+    peer: Option<Peer>,
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+}
+
+type Answer = Result<Response, ApiError>;
+
+impl Asking<'_> {
+    /// The answer, and the kind of route for the adapter's own figures.
+    async fn answer(&self) -> (&'static str, Answer) {
+        match self.path.as_str() {
+            "/healthz" | "/livez" => return ("health", Ok(text(StatusCode::OK, "ok"))),
+            "/readyz" => return ("health", Ok(self.ready())),
+            // Said to everybody: there is none, and whoever merges the
+            // documents of servers must learn that and no refusal.
+            path if path == "/openapi" || path.starts_with("/openapi/") => {
+                return ("openapi", Err(ApiError::NoPath));
+            }
+            _ => {}
+        }
+        let verb = match self.method {
+            Method::HEAD => "get".to_owned(),
+            _ => self.method.as_str().to_ascii_lowercase(),
+        };
+        let Some(request) = path::Request::of(&verb, &self.path) else {
+            let error = ApiError::BadRequest("the path is malformed".to_owned());
+            return ("other", Err(error));
+        };
+        let route = match request.asked {
+            Asked::Values(_) => "values",
+            Asked::Groups | Asked::Group | Asked::Resources(_) => "discovery",
+            Asked::Other if self.path == METRICS_PATH => "metrics",
+            Asked::Other => "other",
+        };
+        (route, self.allowed(request).await)
+    }
+
+    async fn allowed(&self, request: path::Request) -> Answer {
+        let front = &self.server.front;
+        let checked = async {
+            let user = front
+                .authenticate(self.peer.as_ref(), &self.headers)
+                .await?;
+            front.authorize(&user, &request.access).await
+        };
+        checked.await.map_err(ApiError::Refused)?;
+        let known = request.asked != Asked::Other || self.path == METRICS_PATH;
+        if known && !matches!(self.method, Method::GET | Method::HEAD) {
+            return Err(ApiError::Method(self.method.to_string()));
+        }
+        match request.asked {
+            Asked::Groups => Ok(discovery::groups(&self.headers)),
+            Asked::Group => Ok(discovery::one_group(&self.headers)),
+            Asked::Resources(version) => Ok(discovery::resources(version, &self.headers)),
+            Asked::Values(target) => self.values(target).await,
+            Asked::Other if self.path == METRICS_PATH => self.metrics(),
+            Asked::Other => Err(ApiError::NoPath),
+        }
+    }
+
+    async fn values(&self, target: Target) -> Answer {
+        let mut selectors = Selectors::default();
+        for (name, value) in parameters(&self.query)? {
+            match name.as_str() {
+                "labelSelector" => selectors.objects = Selector::parse(&value)?,
+                "metricLabelSelector" => selectors.containers = Selector::parse(&value)?,
+                _ => {}
+            }
+        }
+        let items = self.server.values.get(&target, &selectors).await?;
+        let selector = selectors.containers.to_object();
+        let body = body::list(target.version, &target.metric, selector.as_ref(), items)
+            .map_err(|error| ApiError::BadRequest(error.to_string()))?;
+        let headers = [
+            (CONTENT_TYPE, "application/json"),
+            (CACHE_CONTROL, "no-cache, private"),
+        ];
+        Ok((headers, body).into_response())
+    }
+
+    fn metrics(&self) -> Answer {
+        let server = self.server;
+        let unreachable = server.nodes.unreachable();
+        let found = server.telemetry.text(unreachable, &server.security.read());
+        let body = found.map_err(|error| ApiError::BadRequest(error.to_string()))?;
+        Ok(([(CONTENT_TYPE, OPEN_METRICS)], body).into_response())
+    }
+
+    fn ready(&self) -> Response {
+        let mut lacks: Vec<&str> = self.server.values.missing();
+        if !self.server.front.is_ready() {
+            lacks.push("the authorities of front proxies");
+        }
+        if !self.server.nodes.client().is_ready() {
+            lacks.push("the authority of the observers");
+        }
+        if self.server.draining.load(Ordering::Relaxed) {
+            lacks.push("time: it is ending");
+        }
+        if lacks.is_empty() {
+            return text(StatusCode::OK, "ok");
+        }
+        let lacks = format!("not ready, there is no: {}", lacks.join(", "));
+        text(StatusCode::SERVICE_UNAVAILABLE, &lacks)
+    }
+}
+
+/// The parameters of a query, decoded.
+fn parameters(query: &str) -> Result<Vec<(String, String)>, ApiError> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        let decoded = percent_decode_str(&text).decode_utf8();
+        decoded
+            .map(Cow::into_owned)
+            .map_err(|_| ApiError::BadRequest("the query is not text in UTF-8".to_owned()))
+    };
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
+fn text(status: StatusCode, text: &str) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, text.to_owned()).into_response()
+}

@@ -1,0 +1,196 @@
+//! Joins the parts, and serves.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+
+use super::{
+    api::{Server, router},
+    data::{
+        fan_out::{FanOut, Limits},
+        node_client::NodeClient,
+        values::Values,
+        watches,
+    },
+    front::{Front, follow_trust},
+    keeper::Keeper,
+    settings::AdapterSettings,
+    telemetry::Telemetry,
+};
+use crate::{
+    auth::{
+        Counters, Guard, Peer, SecurityError, SecurityReader, review,
+        tls::{CertificateSource, PairFiles, ServerTls, TlsError, host_names},
+    },
+    kube::ClientError,
+    serve::connections::{Bounded, Bounds, Encryption},
+};
+
+/// Connections at a time: the aggregator keeps some, probes come and go.
+const CONNECTIONS: usize = 1024;
+/// How long after the signal to end requests are still taken, until everybody
+/// knows that the pod ends.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long requests under way may go on after that.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the adapter cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no cluster.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The address.
+    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    Listen {
+        /// As asked.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// What asks the API server.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// The server.
+    #[error("the server failed: {0}")]
+    Server(io::Error),
+}
+
+/// Serves until `shutdown` completes.
+pub async fn run(
+    settings: &AdapterSettings,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let listener =
+        TcpListener::bind(settings.listen)
+            .await
+            .map_err(|error| ServeError::Listen {
+                address: settings.listen,
+                error,
+            })?;
+    let client = crate::kube::connect().await?;
+    let counters = Arc::new(Counters::default());
+    let names = names(settings);
+    let tls = ServerTls::new(source(settings, &names), true, Arc::clone(&counters))?;
+    let telemetry = Arc::new(Telemetry::default());
+    let nodes = fan_out(settings, Arc::clone(&telemetry));
+    let limits = review::Limits::default();
+    let guard = Guard::by_reviews(client.clone(), None, limits, Arc::clone(&counters))?;
+    let front = Arc::new(Front::new(guard));
+
+    let (objects, mut tasks) = watches::watch(&client, &settings.namespace);
+    tasks.spawn(follow_trust(client.clone(), Arc::clone(&front)));
+    let keeper = Keeper {
+        client,
+        namespace: settings.namespace.clone(),
+        names,
+        serving: settings.tls_cert_file.is_none().then(|| tls.replacer()),
+        node_ca_file: settings.node_ca_file.clone(),
+        nodes: Arc::clone(&nodes),
+    };
+    tasks.spawn(keeper.run());
+    let values = Values::new(
+        objects,
+        Arc::clone(&nodes),
+        settings.namespace.clone(),
+        Arc::clone(&telemetry),
+    );
+    let server = Arc::new(Server {
+        values,
+        nodes,
+        front,
+        telemetry,
+        security: SecurityReader::new(Arc::clone(&counters), true),
+        draining: AtomicBool::new(false),
+    });
+    tracing::info!(address = %settings.listen, "serving custom.metrics.k8s.io");
+    let draining = Arc::clone(&server);
+    let drained = async move {
+        shutdown.await;
+        tracing::info!("ending");
+        draining.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(DRAIN).await;
+    };
+    serve(listener, server, tls, counters, drained)
+        .await
+        .map_err(ServeError::Server)
+}
+
+/// Answers on `listener` until `shutdown` completes, and somewhat longer for
+/// requests under way.
+pub async fn serve(
+    listener: TcpListener,
+    server: Arc<Server>,
+    tls: ServerTls,
+    counters: Arc<Counters>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let encryption = Encryption {
+        acceptor: tls.acceptor(),
+        counters,
+    };
+    let mut renewal = JoinSet::new();
+    renewal.spawn(tls.renew());
+    let bounds = Bounds {
+        connections: CONNECTIONS,
+        ..Bounds::default()
+    };
+    let listener = Bounded::with_bounds(listener, Some(encryption), bounds);
+    let router = router(server).into_make_service_with_connect_info::<Peer>();
+    let stopping = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stopping);
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        shutdown.await;
+        stopping.notify_one();
+    });
+    tokio::select! {
+        result = server => result,
+        () = async { stopped.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
+}
+
+/// The names that the adapter is asked by.
+fn names(settings: &AdapterSettings) -> Vec<String> {
+    let service = format!("{}.{}", settings.service, settings.namespace);
+    let names = [
+        format!("{service}.svc"),
+        format!("{service}.svc.cluster.local"),
+        service,
+    ];
+    host_names(names)
+}
+
+fn source(settings: &AdapterSettings, names: &[String]) -> CertificateSource {
+    let files = |certificate: &PathBuf, key: &PathBuf| PairFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+    };
+    match (&settings.tls_cert_file, &settings.tls_key_file) {
+        (Some(certificate), Some(key)) => CertificateSource::Files(files(certificate, key)),
+        // Until the one of our authority is there.
+        _ => CertificateSource::SelfSigned(names.to_vec()),
+    }
+}
+
+fn fan_out(settings: &AdapterSettings, telemetry: Arc<Telemetry>) -> Arc<FanOut> {
+    let client = NodeClient::new(settings.node_port, settings.token_file.clone());
+    let limits = Limits {
+        fresh: settings.ttl,
+        stale: settings.stale_limit,
+        patience: settings.node_timeout,
+    };
+    FanOut::new(client, limits, telemetry)
+}
