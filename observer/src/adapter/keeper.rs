@@ -329,3 +329,6 @@ fn value(name: &'static str, secret: &Secret, key: &'static str) -> Result<Strin
         .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
         .ok_or(KeepError::Secret { secret: name, key })
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,8 @@ pub struct AdapterSettings {
     #[arg(long, value_name = "PORT", default_value = "9920", value_parser = clap::value_parser!(u16).range(1..), env = "OBSERVER_NODE_PORT")]
     pub node_port: u16,
 
-    /// How long a node's figures are taken without asking it again (0s to 1m).
+    /// How old a node's figures may be that are taken without asking it again
+    /// (0s to 1m); it is asked four times within this at most.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = ttl, env = "OBSERVER_TTL")]
     pub ttl: Duration,
 

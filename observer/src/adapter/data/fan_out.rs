@@ -34,7 +34,7 @@ const LONGEST_WAIT: u64 = 300;
 /// How long figures hold and nodes may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long figures are taken without asking again.
+    /// How old figures may be that are taken without asking again.
     pub fresh: Duration,
     /// How old figures may be at all.
     pub stale: Duration,
@@ -69,6 +69,13 @@ impl NodeFigures {
             observed,
             pods: by_pod,
         }
+    }
+
+    /// Whether the node need not be asked again: while the figures themselves
+    /// are younger than the limit, not only the answer. A node that observes
+    /// less often than that is asked four times within it all the same.
+    fn is_fresh(&self, limit: Duration) -> bool {
+        self.age() < limit || self.fetched.elapsed() < limit / 4
     }
 
     /// How old they are.
@@ -156,7 +163,7 @@ impl FanOut {
                 node.retry = None;
                 node.waiting = None;
             }
-            let fresh = |figures: &Arc<NodeFigures>| figures.fetched.elapsed() < self.limits.fresh;
+            let fresh = |figures: &Arc<NodeFigures>| figures.is_fresh(self.limits.fresh);
             if node.last.as_ref().is_some_and(fresh) {
                 self.telemetry.cache_hit();
                 return node.usable(self.limits.stale);
