@@ -34,6 +34,8 @@ const LONGEST: usize = 16 << 20;
 /// Longer than the time between two syncs of an autoscaler, shorter than an
 /// observer keeps a connection that is not used.
 const IDLE: Duration = Duration::from_secs(60);
+/// Of each connection: one that grows as answers do would be kept for every node.
+const BUFFER: usize = 16 << 10;
 const CONNECT: Duration = Duration::from_secs(2);
 /// The kubelet renews a token when a fifth of its time is left.
 const TOKEN_READ: Duration = Duration::from_secs(30);
@@ -198,5 +200,6 @@ fn client(pem: &[u8]) -> Result<Https, NodeError> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(1)
+        .http1_read_buf_exact_size(BUFFER)
         .build(connector))
 }

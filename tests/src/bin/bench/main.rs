@@ -4,6 +4,7 @@
 //! `bench [--only NAME]...`, each NAME one of [`TABLES`].
 
 mod crowd;
+mod fan_out;
 mod goroutines;
 mod sample;
 mod tracer;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 type Table = (&'static str, fn() -> String);
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
@@ -21,6 +22,9 @@ const TABLES: [Table; 4] = [
     }),
     ("idle", || crowd(&crowd::IDLE)),
     ("busy", || crowd(&crowd::BUSY)),
+    ("fan_out", || {
+        format!("## The adapter's requests to nodes\n\n{}", fan_out::table())
+    }),
 ];
 
 fn crowd(kind: &crowd::Kind) -> String {
@@ -34,6 +38,10 @@ fn crowd(kind: &crowd::Kind) -> String {
 }
 
 fn main() -> ExitCode {
+    if let Ok(pods) = std::env::var(fan_out::NODES) {
+        fan_out::nodes(&pods);
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let known = |name: &str| TABLES.iter().any(|(table, _)| *table == name);
     let mut only = Vec::new();
