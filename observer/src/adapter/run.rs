@@ -48,8 +48,13 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// There is no cluster.
+    #[error(
+        "no cluster to serve: expected a pod's environment with a service account, or a kubeconfig named by KUBECONFIG"
+    )]
+    NoCluster,
+    /// The client of the API server.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(ClientError),
     /// The address.
     #[error("cannot listen on {address}: {error}; choose another address with --listen")]
     Listen {
@@ -81,7 +86,10 @@ pub async fn run(
                 address: settings.listen,
                 error,
             })?;
-    let client = crate::kube::connect().await?;
+    let client = crate::kube::connect().await.map_err(|error| match error {
+        ClientError::NoConfiguration => ServeError::NoCluster,
+        error => ServeError::Client(error),
+    })?;
     let counters = Arc::new(Counters::default());
     let names = names(settings);
     let tls = ServerTls::new(source(settings, &names), true, Arc::clone(&counters))?;
