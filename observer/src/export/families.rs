@@ -5,8 +5,7 @@
 
 use super::{
     buckets::Reduced,
-    cluster_families,
-    goroutine_families,
+    cluster_families, goroutine_families,
     group::Group,
     node_families, security_families,
     sink::{Sink, Value, seconds},

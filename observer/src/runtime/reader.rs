@@ -163,7 +163,9 @@ impl Reader {
     }
 
     fn read(&mut self, strict: bool) -> Result<StateFigures, StateError> {
-        if let Err(error) = self.snapshot.take(&self.memory, self.threads.places()) {
+        let known = self.previous.as_ref().map(|f| f.collections.cycles);
+        let more = self.threads.places();
+        if let Err(error) = self.snapshot.take(&self.memory, known, more) {
             // The list of Ms may lead to what is no M any more.
             self.threads.forget();
             return Err(error);
