@@ -79,7 +79,12 @@ fn node(settings: &NodeSettings) -> Result<()> {
         .build()
         .context("cannot start the async runtime")?;
     let cluster = runtime.block_on(cluster(settings))?;
-    let security = security(settings, cluster.as_ref().map(|(client, _)| client.clone()))?;
+    let security = security(
+        settings,
+        cluster
+            .as_ref()
+            .map(|(connection, _)| connection.client.clone()),
+    )?;
 
     raise_file_limit();
     let (mut probes, missing) = load(settings.link);
@@ -98,9 +103,9 @@ fn node(settings: &NodeSettings) -> Result<()> {
     tracing::info!(%address, served, interval = ?settings.interval, "observing");
 
     let snapshots = match cluster {
-        Some((client, node)) => {
+        Some((connection, node)) => {
             let _within = runtime.enter();
-            let pods = kube::watch_pods(client, &node);
+            let pods = kube::watch_pods(connection, &node);
             kube::attribute(snapshots, pods, node, settings.host_processes)
         }
         None => snapshots,
@@ -141,8 +146,8 @@ fn adapter(settings: &AdapterSettings) -> Result<()> {
     served.context("the adapter cannot serve")
 }
 
-/// The API server's client and this node's name, where Kubernetes is asked.
-async fn cluster(settings: &NodeSettings) -> Result<Option<(::kube::Client, String)>> {
+/// The API server and this node's name, where Kubernetes is asked.
+async fn cluster(settings: &NodeSettings) -> Result<Option<(kube::Connection, String)>> {
     let on = match settings.kube {
         When::On => true,
         When::Off => false,
@@ -152,9 +157,9 @@ async fn cluster(settings: &NodeSettings) -> Result<Option<(::kube::Client, Stri
         return Ok(None);
     }
     let node = settings.node_name()?.to_owned();
-    let client = kube::connect().await?;
+    let connection = kube::connect().await?;
     tracing::info!(%node, "asking the API server for the pods of this node");
-    Ok(Some((client, node)))
+    Ok(Some((connection, node)))
 }
 
 /// What is served with: on a cluster TLS, to callers whom the API server allows.

@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod api;
+pub mod cluster;
 pub mod containers;
 pub mod metrics;
 pub mod observer;

@@ -4,11 +4,19 @@ use anyhow::Result;
 
 use crate::{build, fixtures, setup, test, ui::step, workspace::Workspace};
 
+/// The table that wants a cluster.
+const IN_CLUSTER: &str = "cluster";
+
 /// `cargo xtask bench`.
 pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::everything(workspace)?;
     build::observer(workspace)?;
     let fixtures = fixtures::build(workspace)?;
+    if args.iter().any(|arg| arg == IN_CLUSTER) {
+        let mut all = vec!["--release", "--bin", "bench", "--"];
+        all.extend(args.iter().map(String::as_str));
+        return test::cluster::within(workspace, &fixtures, &["run"], &all);
+    }
     let mut command = test::as_root(workspace, &fixtures, &["run"])?;
     command
         .args(["--release", "--locked", "--package", "observer-tests"])

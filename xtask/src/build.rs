@@ -42,7 +42,9 @@ pub(crate) fn static_observer(workspace: &Workspace, target: &str) -> Result<Pat
         command
             .args(["--bin", "observer", "--target", target])
             // Names of functions are no use in an image without a debugger.
-            .args(["--", "-C", "strip=symbols"]);
+            .args(["--", "-C", "strip=symbols"])
+            // Relocations of a position-independent program in a tenth of the space.
+            .args(["-C", "link-arg=--pack-dyn-relocs=relr"]);
         let name = target.replace('-', "_");
         command
             .env(format!("CC_{name}"), setup::CLANG)

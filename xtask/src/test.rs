@@ -1,5 +1,7 @@
 //! Everything a change must pass.
 
+pub(crate) mod cluster;
+
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -39,6 +41,8 @@ pub(crate) enum Stage {
     Fuzz,
     /// Tests on the real kernel.
     Kernel,
+    /// Tests in a real cluster of two nodes.
+    Cluster,
 }
 
 impl Stage {
@@ -55,9 +59,17 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
     let mut report = Vec::new();
     let mut fixtures = None;
     let started = Instant::now();
+    let mut ahead = None;
     for stage in &stages {
         let start = Instant::now();
         eprintln!("── {}", stage.name());
+        match stage {
+            Stage::Kernel if stages.contains(&Stage::Cluster) => {
+                ahead = cluster::build_ahead(workspace);
+            }
+            Stage::Cluster => cluster::wait(ahead.take()),
+            _ => {}
+        }
         let result = run(workspace, *stage, filter, &mut fixtures);
         report.push((*stage, start.elapsed(), result.is_ok()));
         if let Err(error) = result {
@@ -77,8 +89,10 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
 
 /// The steps to run. A name of a test leaves out what runs no tests.
 fn select(filter: Option<&str>, only: &[Stage]) -> Vec<Stage> {
-    use Stage::{Build, Fixtures, Format, Fuzz, Kernel, Lints, Setup, Unit};
-    let all = [Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel];
+    use Stage::{Build, Cluster, Fixtures, Format, Fuzz, Kernel, Lints, Setup, Unit};
+    let all = [
+        Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel, Cluster,
+    ];
     all.into_iter()
         .filter(|stage| match (only, filter) {
             ([], None) => true,
@@ -134,6 +148,7 @@ fn run(
             })
         }
         Stage::Kernel => kernel(workspace, &fixtures()?, filter),
+        Stage::Cluster => cluster::run(workspace, &fixtures()?, filter),
     }
 }
 
@@ -174,6 +189,8 @@ fn lints(workspace: &Workspace) -> Result<()> {
     let host = "--package observer --package observer-tests --package xtask --all-targets";
     let host: Vec<_> = host.split(' ').collect();
     clippy("clippy: observer, tests, xtask", &host, |_| ())?;
+    let cluster = ["--package", "observer-tests", "--test", "cluster"];
+    clippy("clippy: tests in a cluster", &cluster, |_| ())?;
     let shared = "--package observer-ebpf --lib --features user";
     let shared: Vec<_> = shared.split(' ').collect();
     clippy("clippy: shared types", &shared, |_| ())?;
@@ -216,9 +233,13 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
     if !workspace.observer().exists() {
         build::observer(workspace)?;
     }
-    let mut command = as_root(workspace, fixtures, &["test"])?;
+    // Of the manifests' release, not whichever the machine has.
+    crate::cluster::prepare(workspace)?;
+    let kubectl = crate::cluster::kubectl_binary(workspace);
+    let more = [("OBSERVER_KUBECTL", kubectl.into_os_string())];
+    let mut command = as_root_with(workspace, fixtures, &["test"], &more)?;
     command
-        .args(["--locked", "--package", "observer-tests"])
+        .args(["--locked", "--package", "observer-tests", "--no-fail-fast"])
         .args(filter)
         .args(["--", "--test-threads=1"]);
     step("tests on the kernel", |step| step.stream(&mut command))
@@ -227,11 +248,22 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
 /// A cargo command that builds as this user and runs what it built as root,
 /// with the paths that the tests crate reads.
 pub(crate) fn as_root(workspace: &Workspace, fixtures: &Path, cargo: &[&str]) -> Result<Command> {
-    let variables = [
+    as_root_with(workspace, fixtures, cargo, &[])
+}
+
+/// As [`as_root`], with more variables.
+fn as_root_with(
+    workspace: &Workspace,
+    fixtures: &Path,
+    cargo: &[&str],
+    more: &[(&str, OsString)],
+) -> Result<Command> {
+    let paths = [
         ("OBSERVER_BIN", workspace.observer().into_os_string()),
         ("OBSERVER_FIXTURES", fixtures.as_os_str().to_owned()),
         ("OBSERVER_GO", workspace.cache.go().into_os_string()),
     ];
+    let variables: Vec<_> = paths.into_iter().chain(more.iter().cloned()).collect();
     let mut command = workspace.cargo(cargo);
     if is_root() {
         command.envs(variables);

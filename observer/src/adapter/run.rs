@@ -86,10 +86,11 @@ pub async fn run(
                 address: settings.listen,
                 error,
             })?;
-    let client = crate::kube::connect().await.map_err(|error| match error {
+    let connection = crate::kube::connect().await.map_err(|error| match error {
         ClientError::NoConfiguration => ServeError::NoCluster,
         error => ServeError::Client(error),
     })?;
+    let client = connection.client;
     let counters = Arc::new(Counters::default());
     let names = names(settings);
     let tls = ServerTls::new(source(settings, &names), true, Arc::clone(&counters))?;

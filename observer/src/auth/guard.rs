@@ -24,6 +24,11 @@ use super::{
 /// What anybody may ask: kubelet has no token.
 pub const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Every cluster lets each account get `/api/*` (ClusterRole `system:discovery`),
+/// which is meant of the API server's own paths. The right to ours of that name
+/// is asked for, and granted, below this.
+const OWN_API: &str = "/go-observer";
+
 /// A longer token is none: the longest that service accounts have are about 2 KB.
 const LONGEST_TOKEN: usize = 16 << 10;
 
@@ -167,10 +172,12 @@ fn path_access(method: &Method, path: &str) -> Access {
         Method::HEAD => "get".to_owned(),
         _ => method.as_str().to_ascii_lowercase(),
     };
-    Access::Path {
-        verb,
-        path: path.to_owned(),
-    }
+    let path = match path {
+        "/api" => format!("{OWN_API}{path}"),
+        path if path.starts_with("/api/") => format!("{OWN_API}{path}"),
+        path => path.to_owned(),
+    };
+    Access::Path { verb, path }
 }
 
 /// Puts `guard` before every path of `router`, unknown ones too, but
@@ -232,6 +239,22 @@ mod tests {
             &[&long],
         ] {
             assert!(bearer(&headers(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_right_to_the_api_servers_paths_is_none_to_ours() {
+        for (asked, needed) in [
+            ("/metrics", "/metrics"),
+            ("/api", "/go-observer/api"),
+            ("/api/v1/processes", "/go-observer/api/v1/processes"),
+            ("/apis", "/apis"),
+        ] {
+            let expected = Access::Path {
+                verb: "get".to_owned(),
+                path: needed.to_owned(),
+            };
+            assert_eq!(path_access(&Method::GET, asked), expected);
         }
     }
 

@@ -1,11 +1,14 @@
 //! The connection to the API server.
 
-use std::{env, ffi::OsString, path::Path, time::Duration};
+use std::{env, ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{InClusterError, KubeConfigOptions, KubeconfigError},
 };
+use tokio::sync::Notify;
+use tower::util::MapResponseLayer;
 
 /// Where a pod finds its service account's token.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -42,19 +45,44 @@ pub enum ClientError {
     Client(#[source] kube::Error),
 }
 
+/// The connection to the API server.
+#[derive(Clone)]
+pub struct Connection {
+    /// Asks it.
+    pub client: Client,
+    /// Wakes those who wait for the server to come back, at every answer to
+    /// anybody.
+    pub answered: Arc<Notify>,
+}
+
+impl Connection {
+    /// By a configuration.
+    pub fn new(config: Config) -> Result<Self, ClientError> {
+        let answered = Arc::new(Notify::new());
+        let notify = Arc::clone(&answered);
+        let note = MapResponseLayer::new(move |response| {
+            notify.notify_waiters();
+            response
+        });
+        let builder = ClientBuilder::try_from(config).map_err(ClientError::Client)?;
+        let client = builder.with_layer(&note).build();
+        Ok(Self { client, answered })
+    }
+}
+
 /// Whether this process runs in a pod that may speak to the API server.
 pub fn is_in_cluster() -> bool {
     env::var_os(HOST).is_some_and(|host| !host.is_empty()) && Path::new(TOKEN).exists()
 }
 
-/// A client of the API server, by the kubeconfig that `KUBECONFIG` names, else
+/// A connection to the API server, by the kubeconfig that `KUBECONFIG` names, else
 /// by the pod's environment. Nothing is sent yet, so an API server that is away
 /// is no error; a token file and its certificate authority are read again as
 /// they rotate. To be called within a tokio runtime.
-pub async fn connect() -> Result<Client, ClientError> {
+pub async fn connect() -> Result<Connection, ClientError> {
     let mut config = configuration().await?;
     config.connect_timeout = Some(CONNECT);
-    Client::try_from(config).map_err(ClientError::Client)
+    Connection::new(config)
 }
 
 async fn configuration() -> Result<Config, ClientError> {

@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1 as api;
-
-use super::pod::Record;
+use super::{object::Pod, pod::Record};
 use crate::{
     discover,
     node::{PodContainer, PodWatch},
@@ -41,7 +39,7 @@ impl Pods {
     }
 
     /// A pod is there, or has changed.
-    pub(super) fn apply(&mut self, pod: api::Pod) {
+    pub(super) fn apply(&mut self, pod: Pod) {
         let Some(record) = Record::of(pod) else {
             return;
         };
@@ -54,7 +52,7 @@ impl Pods {
     }
 
     /// A pod is gone. Its last state may tell of containers that no event before did.
-    pub(super) fn delete(&mut self, pod: api::Pod) {
+    pub(super) fn delete(&mut self, pod: Pod) {
         let Some(record) = Record::of(pod) else {
             return;
         };

@@ -7,6 +7,7 @@
 mod attribute;
 mod client;
 mod index;
+mod object;
 mod past;
 mod pod;
 mod watch;
@@ -15,6 +16,6 @@ mod watch;
 mod tests;
 
 pub use attribute::attribute;
-pub use client::{ClientError, connect, is_in_cluster};
+pub use client::{ClientError, Connection, connect, is_in_cluster};
 pub use index::PodIndex;
 pub use watch::{PodIndexes, watch_pods};

@@ -2,11 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::{
-    api::core::v1::{self as api, ContainerStatus},
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+use super::object::{self, ContainerStatus};
 use crate::node::{Pod, PodContainer, Workload};
 
 /// The UID that the kubelet gave a static pod, at its mirror pod. The mirror
@@ -34,7 +32,7 @@ pub(super) struct Container {
 impl Record {
     /// What is kept of this pod; `None` of one without a UID, which the API
     /// server never gives.
-    pub(super) fn of(pod: api::Pod) -> Option<Self> {
+    pub(super) fn of(pod: object::Pod) -> Option<Self> {
         let metadata = pod.metadata;
         let uid = metadata.uid?;
         let labels = metadata.labels.unwrap_or_default();
@@ -47,7 +45,7 @@ impl Record {
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
             uid,
-            node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
+            node: pod.spec.node_name.unwrap_or_default(),
             workload: workload(&owners, &labels),
         });
         let status = pod.status.unwrap_or_default();

@@ -6,10 +6,12 @@ mod tasks;
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use super::index::{PodIndex, Pods};
+use super::{
+    index::{PodIndex, Pods},
+    object::Pod,
+};
 use crate::node::PodWatch;
 
 /// A pod of a Deployment as kubectl shows it, with one container that runs.

@@ -4,20 +4,30 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client,
+    Api,
     runtime::watcher::{self, Config, Event},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
 
-use super::index::{PodIndex, Pods};
+use super::{
+    client::Connection,
+    index::{PodIndex, Pods},
+    object::{self, Pod},
+};
 use crate::node::PodWatch;
 
 /// The waits between tries: a second, doubled each time, and up to as much
 /// again by chance, so that nodes do not come back as one. At most 300 s.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(150);
+/// Once the server has answered another question, such as who a caller is, it
+/// is back, and the wait ends. No earlier than this: it may refuse the watch
+/// and answer all else.
+const SHORTENED_WAIT: Duration = Duration::from_secs(2);
 /// Pods decoded at once, which bounds the memory that a list takes.
 const PAGE: u32 = 50;
 /// How long the server keeps one watch, and with it, how long a connection
@@ -31,17 +41,24 @@ pub type PodIndexes = watch::Receiver<Arc<PodIndex>>;
 
 /// Watches the pods of `node` until the runtime ends. The API server may be
 /// away at any time: what was known stays.
-pub fn watch_pods(client: Client, node: &str) -> PodIndexes {
+pub fn watch_pods(connection: Connection, node: &str) -> PodIndexes {
     let (sender, receiver) = watch::channel(Arc::default());
     let config = Config::default()
         .fields(&format!("spec.nodeName={node}"))
         .page_size(PAGE)
         .timeout(ONE_WATCH);
-    tokio::spawn(run(Api::all(client), config, sender));
+    let Connection { client, answered } = connection;
+    let api = Api::all_with(client, &object::resource());
+    tokio::spawn(run(api, config, answered, sender));
     receiver
 }
 
-async fn run(api: Api<Pod>, config: Config, sender: watch::Sender<Arc<PodIndex>>) {
+async fn run(
+    api: Api<Pod>,
+    config: Config,
+    answered: Arc<Notify>,
+    sender: watch::Sender<Arc<PodIndex>>,
+) {
     let mut watcher = Watcher {
         pods: Pods::default(),
         health: PodWatch::default(),
@@ -73,10 +90,23 @@ async fn run(api: Api<Pod>, config: Config, sender: watch::Sender<Arc<PodIndex>>
             Some(Err(error)) => {
                 let pause = wait.next().unwrap_or(LONGEST_WAIT);
                 watcher.failed(&error, pause);
-                tokio::time::sleep_until(Instant::now() + pause).await;
+                if rest(pause, &answered).await {
+                    // It may refuse a few more until it has started.
+                    wait = waits.build();
+                }
             }
             None => return,
         }
+    }
+}
+
+/// Waits for so long, or until the server has answered somebody; whether it has.
+async fn rest(pause: Duration, answered: &Notify) -> bool {
+    let begin = Instant::now();
+    sleep_until(begin + pause.min(SHORTENED_WAIT)).await;
+    tokio::select! {
+        () = sleep_until(begin + pause) => false,
+        () = answered.notified() => true,
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Tracked {
     pub(super) key: Option<ProcessKey>,
     /// Its state.
     pub(super) watch: Watch,
+    /// When its state was last read.
+    pub(super) sampled: Option<Instant>,
     /// How fast it created goroutines at the last sample of its state.
     pub(super) created_per_second: Option<f64>,
     /// Goroutine ids by batches and by the runtime.
@@ -148,6 +150,7 @@ impl Processes {
                 target,
                 key,
                 watch: Watch::new(),
+                sampled: None,
                 created_per_second: None,
                 ids: if seen.batches {
                     Ids::FROM_START

@@ -123,7 +123,7 @@ impl Reader {
         symbols: &dyn Symbolize,
         limits: WalkLimits,
     ) -> Result<GoroutineReport, StateError> {
-        self.snapshot.take(&self.memory, None, &[])?;
+        self.snapshot.take(&self.memory, &[])?;
         let started = Instant::now();
         let now = monotonic_ns();
         let allgs = self.snapshot.allgs();

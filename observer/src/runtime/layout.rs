@@ -89,18 +89,13 @@ macro_rules! fields {
         }
 
         impl $name {
-            /// Its fields.
-            #[allow(dead_code, reason = "some are read field by field")]
-            pub(super) fn all(&self) -> impl Iterator<Item = Field> {
-                let need = [$(Some(self.$need)),*];
-                let may = [$($(self.$may),*)?];
-                need.into_iter().chain::<Vec<Option<Field>>>(may.into()).flatten()
-            }
-
             /// One past the last byte of its fields.
             #[allow(dead_code, reason = "some are read field by field")]
             pub(super) fn end(&self) -> usize {
-                self.all().map(|field| field.end()).max().unwrap_or(0)
+                let need = [$(Some(self.$need)),*];
+                let may: &[Option<Field>] = &[$($(self.$may),*)?];
+                let fields = need.iter().chain(may).flatten();
+                fields.map(|field| field.end()).max().unwrap_or(0)
             }
 
             fn find(look: &Look<'_>) -> Result<Self, LayoutError> {

@@ -71,18 +71,9 @@ pub(super) struct Slot {
 /// Places to read together, and afterwards what was there.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    parts: Vec<Part>,
+    parts: Vec<(u64, usize)>,
     bytes: Vec<u8>,
     total: usize,
-}
-
-/// What is read in one piece.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    address: u64,
-    len: usize,
-    /// Where in the batch's bytes it goes.
-    to: usize,
 }
 
 impl Batch {
@@ -103,40 +94,16 @@ impl Batch {
             start: self.total,
             len,
         };
-        self.parts.push(Part {
-            address,
-            len,
-            to: self.total,
-        });
+        self.parts.push((address, len));
         self.total += len;
         slot
-    }
-
-    /// Asks for pieces of the `len` bytes at `address`. What the slot has
-    /// between them means nothing.
-    pub(super) fn add_pieces(
-        &mut self,
-        address: u64,
-        len: usize,
-        pieces: impl IntoIterator<Item = (usize, usize)>,
-    ) -> Slot {
-        let start = self.total;
-        self.parts
-            .extend(pieces.into_iter().map(|(offset, len)| Part {
-                address: address + offset as u64,
-                len,
-                to: start + offset,
-            }));
-        self.total += len;
-        Slot { start, len }
     }
 
     /// Asks for many places, which then lie one behind the other.
     pub(super) fn add_all(&mut self, places: &[(u64, usize)]) -> Slot {
         let start = self.total;
-        for &(address, len) in places {
-            self.add(address, len);
-        }
+        self.parts.extend_from_slice(places);
+        self.total += places.iter().map(|place| place.1).sum::<usize>();
         Slot {
             start,
             len: self.total - start,
@@ -198,11 +165,10 @@ impl Memory {
             bytes,
             total,
         } = batch;
-        let wanted = |parts: &[Part]| parts.iter().map(|part| part.len).sum::<usize>();
         let fault = |got| MemoryError::Fault {
             pid: self.pid,
-            address: parts.first().map_or(0, |part| part.address),
-            wanted: wanted(parts),
+            address: parts.first().map_or(0, |part| part.0),
+            wanted: *total,
             got,
         };
         if *total > MAX_BYTES {
@@ -211,48 +177,36 @@ impl Memory {
         bytes.resize(*total, 0);
         let mut done = 0;
         for chunk in parts.chunks(MAX_PARTS) {
-            let got = self.read(chunk, bytes)?;
-            if got != wanted(chunk) {
+            let wanted: usize = chunk.iter().map(|part| part.1).sum();
+            let got = self.read(chunk, &mut bytes[done..done + wanted])?;
+            if got != wanted {
                 return Err(fault(done + got));
             }
-            done += got;
+            done += wanted;
         }
         Ok(())
     }
 
-    fn read(&self, parts: &[Part], into: &mut [u8]) -> Result<usize, MemoryError> {
+    fn read(&self, parts: &[(u64, usize)], into: &mut [u8]) -> Result<usize, MemoryError> {
         let remote: Vec<libc::iovec> = parts
             .iter()
-            .map(|part| libc::iovec {
-                iov_base: part.address as *mut libc::c_void,
-                iov_len: part.len,
+            .map(|&(address, len)| libc::iovec {
+                iov_base: address as *mut libc::c_void,
+                iov_len: len,
             })
             .collect();
-        if parts.iter().any(|part| part.to + part.len > into.len()) {
-            return Ok(0);
-        }
-        // Those that lie one behind the other here are one for the kernel.
-        let base = into.as_mut_ptr();
-        let mut local: Vec<libc::iovec> = Vec::with_capacity(8);
-        let mut end = None;
-        for part in parts {
-            match local.last_mut() {
-                Some(last) if end == Some(part.to) => last.iov_len += part.len,
-                _ => local.push(libc::iovec {
-                    iov_base: base.wrapping_add(part.to).cast(),
-                    iov_len: part.len,
-                }),
-            }
-            end = Some(part.to + part.len);
-        }
-        // SAFETY: `local` are parts of one valid, exclusively borrowed buffer
-        // that do not reach beyond it, as was just seen; the remote addresses
-        // belong to the other process, where the kernel checks them.
+        let local = libc::iovec {
+            iov_base: into.as_mut_ptr().cast(),
+            iov_len: into.len(),
+        };
+        // SAFETY: `local` is one valid, exclusively borrowed buffer of the
+        // length it says; the remote addresses belong to the other process,
+        // where the kernel checks them.
         let got = unsafe {
             libc::process_vm_readv(
                 self.pid as libc::pid_t,
-                local.as_ptr(),
-                local.len() as libc::c_ulong,
+                &raw const local,
+                1,
                 remote.as_ptr(),
                 remote.len() as libc::c_ulong,
                 0,
@@ -336,24 +290,6 @@ mod tests {
         for (value, slot) in values.iter().zip(slots) {
             assert_eq!(word(batch.bytes(slot), 0), *value);
         }
-    }
-
-    #[test]
-    fn pieces_lie_where_the_whole_has_them() {
-        let values: Vec<u64> = (0..100).collect();
-        let mut batch = Batch::default();
-        let before = batch.add(values.as_ptr() as u64, 8);
-        let pieces = [(8, 16), (80, 8), (792, 8)];
-        let slot = batch.add_pieces(values.as_ptr() as u64, 800, pieces);
-        let after = batch.add(values.as_ptr() as u64 + 40, 8);
-        own().fetch(&mut batch).unwrap();
-        let whole = batch.bytes(slot);
-        assert_eq!(whole.len(), 800);
-        for value in [1, 2, 10, 99] {
-            assert_eq!(word(whole, 8 * value as usize), value);
-        }
-        assert_eq!(word(batch.bytes(before), 0), 0);
-        assert_eq!(word(batch.bytes(after), 0), 5);
     }
 
     #[test]

@@ -163,9 +163,7 @@ impl Reader {
     }
 
     fn read(&mut self, strict: bool) -> Result<StateFigures, StateError> {
-        let known = self.previous.as_ref().map(|f| f.collections.cycles);
-        let more = self.threads.places();
-        if let Err(error) = self.snapshot.take(&self.memory, known, more) {
+        if let Err(error) = self.snapshot.take(&self.memory, self.threads.places()) {
             // The list of Ms may lead to what is no M any more.
             self.threads.forget();
             return Err(error);

@@ -7,7 +7,7 @@ use super::{
     error::StateError,
     layout::{Field, Layout},
     memory::{Batch, Memory, Slot, word, words},
-    sizes::{Extent, Sizes, WINDOW, window},
+    sizes::Sizes,
 };
 
 /// Reads until the pointers stand still; the first sample needs four.
@@ -71,8 +71,6 @@ pub(super) struct Snapshot {
     fixed: Option<Fixed>,
     allp: Slice,
     processors: Vec<Processor>,
-    /// Collections whose pauses are known.
-    cycles: Option<u64>,
 }
 
 /// Where the batch has what is read in any case.
@@ -100,7 +98,6 @@ impl Snapshot {
             fixed: None,
             allp: Slice::default(),
             processors: Vec::new(),
-            cycles: None,
         }
     }
 
@@ -109,16 +106,13 @@ impl Snapshot {
         other.set(self.batch.replace_buffer(other.take()));
     }
 
-    /// Reads everything at once, again where pointers had moved: of the rings
-    /// of pauses what came after the `known` collections, or all of them.
+    /// Reads everything at once, again where pointers had moved.
     /// `more` is read with it, for [`Self::more`].
     pub(super) fn take(
         &mut self,
         memory: &Memory,
-        known: Option<u64>,
         more: &[(u64, usize)],
     ) -> Result<(), StateError> {
-        self.cycles = known;
         for _ in 0..ATTEMPTS {
             self.ask(more);
             memory.fetch(&mut self.batch)?;
@@ -139,25 +133,19 @@ impl Snapshot {
             batch,
             processors,
             allp,
-            cycles,
             ..
         } = self;
         batch.clear();
-        let whole = |batch: &mut Batch, address, extent: &Extent| {
-            batch.add_pieces(address, extent.len, extent.pieces.iter().copied())
-        };
-        let sched = whole(batch, at.sched, &sizes.sched);
-        let rings = sizes.rings.iter().flat_map(|ring| window(*ring, *cycles));
-        let memstats = sizes.memstats.pieces.iter().copied().chain(rings);
-        let memstats = batch.add_pieces(at.memstats, sizes.memstats.len, memstats);
-        let controller = whole(batch, at.controller, &sizes.controller);
+        let sched = batch.add(at.sched, sizes.sched);
+        let memstats = batch.add(at.memstats, sizes.memstats);
+        let controller = batch.add(at.controller, sizes.controller);
         let allp_slot = batch.add(at.allp, 24);
         let allgs = batch.add(at.allgs, 24);
         let cpu = at.cpu_stats.map(|cpu| batch.add(cpu, sizes.cpu));
         let allm = at.allm.map(|allm| batch.add(allm, 8));
         let array = batch.add(allp.data, 8 * allp.capacity as usize);
         for p in processors.iter_mut() {
-            p.start = whole(batch, p.address, &sizes.p);
+            p.start = batch.add(p.address, sizes.p);
             p.created = sizes
                 .p_created
                 .map(|field| batch.add(p.address + field.offset as u64, field.size));
@@ -231,12 +219,6 @@ impl Snapshot {
             let cache = self.sizes.p_cache.of(self.batch.bytes(p.start));
             changed |= cache != p.cache;
             p.cache = cache;
-        }
-        let cycles = self.sizes.cycles.of(self.batch.bytes(fixed.memstats));
-        if (self.cycles).is_some_and(|known| cycles.wrapping_sub(known) >= WINDOW) {
-            // Not all of their pauses were read.
-            self.cycles = None;
-            changed = true;
         }
         Ok(changed)
     }

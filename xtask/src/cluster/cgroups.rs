@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -17,6 +17,8 @@ use super::{
 
 /// How often to look again for processes that were started meanwhile.
 const ROUNDS: usize = 50;
+/// How long the kernel may take to let go of a cgroup whose processes end.
+const RELEASE: Duration = Duration::from_secs(30);
 
 /// Makes both roots in every hierarchy; the kubelet wants them to be there.
 pub(super) fn create() -> Result<()> {
@@ -105,9 +107,12 @@ pub(super) fn remove() -> Result<()> {
     Ok(())
 }
 
-/// A cgroup stays busy for a moment after its last process.
+/// A cgroup stays busy after its last process was listed: one that ends is
+/// listed no more, and an observer that was killed ends only once the kernel
+/// has taken its probes off.
 fn remove_one(cgroup: &Path) -> Result<()> {
-    for _ in 0..ROUNDS {
+    let start = Instant::now();
+    while start.elapsed() < RELEASE {
         if fs::remove_dir(cgroup).is_ok() || !cgroup.exists() {
             return Ok(());
         }

@@ -24,7 +24,10 @@ mod status;
 mod sweep;
 mod up;
 
-use std::{ffi::OsString, os::unix::process::CommandExt as _, path::PathBuf, time::Instant};
+use std::{
+    ffi::OsString, os::unix::process::CommandExt as _, path::PathBuf, process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
@@ -155,6 +158,21 @@ fn kubectl(cluster: &Cluster<'_>, args: &[OsString]) -> Result<()> {
     command.args(args).current_dir(std::env::current_dir()?);
     let error = command.exec();
     Err(error).context("cannot start kubectl")
+}
+
+/// Installs and builds what a cluster needs, and starts nothing.
+pub(crate) fn prepare(workspace: &Workspace) -> Result<()> {
+    up::prepare(&Cluster::open(workspace, None)?)
+}
+
+/// Where kubectl is, once all is built.
+pub(crate) fn kubectl_binary(workspace: &Workspace) -> PathBuf {
+    build::directory(workspace).join("kubectl")
+}
+
+/// kubectl as the administrator of the cluster in the cache.
+pub(crate) fn administer(workspace: &Workspace) -> Result<Command> {
+    Ok(Cluster::open(workspace, None)?.kubectl())
 }
 
 /// An error if a cluster runs in the cache.

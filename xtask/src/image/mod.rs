@@ -77,6 +77,11 @@ pub(crate) fn images(workspace: &Workspace, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// The demo workload's images, one for each version of Go.
+pub(crate) fn workloads(workspace: &Workspace, output: &Path) -> Result<Vec<PathBuf>> {
+    demo::images(workspace, &[], &[Arch::Amd64], output)
+}
+
 /// Where archives go unless told otherwise.
 pub(crate) fn directory(workspace: &Workspace) -> PathBuf {
     workspace.root.join("target/image")

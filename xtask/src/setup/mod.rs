@@ -30,6 +30,7 @@ const TEST: &[Need] = &[
     Need::command("capsh", "libcap2-bin"),
     Need::command("unshare", "util-linux"),
     Need::command("promtool", "prometheus"),
+    Need::command("faketime", "faketime"),
 ];
 
 /// What `cluster` needs besides Kubernetes itself.

@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Client, Config};
+use kube::{
+    Config,
+    api::{Api, ListParams},
+};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use super::{UID, id, index, pod};
 use crate::{
     export::fixtures::{in_container, observation, snapshot, with_state},
-    kube::{attribute, watch_pods},
+    kube::{Connection, attribute, watch_pods},
     node::Place,
 };
 
@@ -21,7 +24,7 @@ async fn an_api_server_that_is_away_is_said_and_waited_for() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let config = Config::new(format!("http://{address}").parse().unwrap());
-    let mut pods = watch_pods(Client::try_from(config).unwrap(), "node-a");
+    let mut pods = watch_pods(Connection::new(config).unwrap(), "node-a");
     let failed = |watch: &crate::node::PodWatch| watch.errors > 0;
     let index = timeout(SOON, pods.wait_for(|index| failed(&index.watch)));
     let watch = index.await.unwrap().unwrap().watch.clone();
@@ -31,6 +34,31 @@ async fn an_api_server_that_is_away_is_said_and_waited_for() {
     // The second try waits for a second at least.
     let again = pods.wait_for(|index| index.watch.errors > 1);
     assert!(timeout(Duration::from_millis(900), again).await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_to_another_question_ends_the_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let config = Config::new(format!("http://{address}").parse().unwrap());
+    let connection = Connection::new(config).unwrap();
+    let client = connection.client.clone();
+    let mut pods = watch_pods(connection, "node-a");
+    // The third wait is for four seconds at least.
+    let failed = pods.wait_for(|index| index.watch.errors > 2);
+    timeout(SOON, failed).await.unwrap().unwrap();
+    let back = TcpListener::bind(address).await.unwrap();
+    let router = axum::Router::new().fallback(async || (axum::http::StatusCode::NOT_FOUND, "{}"));
+    tokio::spawn(async move { axum::serve(back, router).await });
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let other = Api::<k8s_openapi::api::core::v1::Node>::all(client);
+    other.list(&ListParams::default()).await.unwrap_err();
+    // Tried again at once, and refused, since this server knows no pods.
+    let again = pods.wait_for(|index| index.watch.errors > 3);
+    let again = timeout(Duration::from_secs(1), again).await;
+    let error = again.unwrap().unwrap().watch.error.clone().unwrap();
+    assert!(!error.contains("refused"), "{error}");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! What happens at each interval: every process's counters and state are read.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use super::{Engine, intake::Ended};
 use crate::{
@@ -26,6 +29,7 @@ impl Engine {
             // Where nothing ran, no probe was hit either.
             if tracked.watch.stands_still() {
                 self.state_samples += 1;
+                tracked.sampled = Some(Instant::now());
                 tracked.created_per_second = Some(0.0);
                 tracked.counted = tracked.observation.probes.exact;
                 continue;
@@ -111,7 +115,9 @@ fn update(
             .is_none_or(|sample| sample.figures != **now)
     });
     if let Some(now) = &state {
-        tracked.created_per_second = created_per_second(figures.state.as_deref(), now);
+        // By a clock that nobody sets.
+        let since = tracked.sampled.replace(Instant::now());
+        tracked.created_per_second = created_per_second(figures.state.as_deref().zip(since), now);
         tracked.counted = tracked.observation.probes.exact;
     }
     let covered = tracked.watch.has_changed();
@@ -170,13 +176,13 @@ fn update(
     });
 }
 
-/// How fast goroutines were created between two samples.
-fn created_per_second(before: Option<&StateSample>, now: &StateFigures) -> Option<f64> {
-    let before = before?;
+/// How fast goroutines were created since the sample before, taken then.
+fn created_per_second(before: Option<(&StateSample, Instant)>, now: &StateFigures) -> Option<f64> {
+    let (before, at) = before?;
     let created = now
         .goroutines
         .created?
         .checked_sub(before.figures.goroutines.created?)?;
-    let elapsed = before.at.elapsed().ok()?.as_secs_f64();
+    let elapsed = at.elapsed().as_secs_f64();
     (elapsed > 0.0).then(|| created as f64 / elapsed)
 }

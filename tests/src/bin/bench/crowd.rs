@@ -92,7 +92,7 @@ impl Drop for Crowd {
 }
 
 /// A line of `/proc/PID/status`, in MB.
-fn megabytes(pid: u32, name: &str) -> f64 {
+pub(crate) fn megabytes(pid: u32, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the observer's status");
     let line = status
         .lines()
@@ -102,7 +102,7 @@ fn megabytes(pid: u32, name: &str) -> f64 {
 }
 
 /// Seconds on a CPU so far, of all threads.
-fn cpu_seconds(pid: u32) -> f64 {
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the observer's threads");
     let ns = |task: fs::DirEntry| {
         let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;

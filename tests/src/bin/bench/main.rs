@@ -3,6 +3,7 @@
 //!
 //! `bench [--only NAME]...`, each NAME one of [`TABLES`].
 
+mod cluster;
 mod crowd;
 mod fan_out;
 mod goroutines;
@@ -13,7 +14,10 @@ use std::process::ExitCode;
 
 type Table = (&'static str, fn() -> String);
 
-const TABLES: [Table; 5] = [
+/// Where this is set, a cluster runs.
+const IN_CLUSTER: &str = "OBSERVER_XTASK";
+
+const TABLES: [Table; 6] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
@@ -24,6 +28,9 @@ const TABLES: [Table; 5] = [
     ("busy", || crowd(&crowd::BUSY)),
     ("fan_out", || {
         format!("## The adapter's requests to nodes\n\n{}", fan_out::table())
+    }),
+    ("cluster", || {
+        format!("## In a cluster\n\n{}", cluster::table())
     }),
 ];
 
@@ -56,7 +63,8 @@ fn main() -> ExitCode {
         }
     }
     for (name, table) in TABLES {
-        if only.is_empty() || only.iter().any(|wanted| *wanted == name) {
+        let possible = name != "cluster" || std::env::var_os(IN_CLUSTER).is_some();
+        if (only.is_empty() && possible) || only.iter().any(|wanted| *wanted == name) {
             println!("{}", table());
         }
     }

@@ -1,0 +1,195 @@
+//! The tests in a real cluster: one cluster, one installation for all of them.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    cache, cluster,
+    image::{self, Arch},
+    ui::step,
+    workspace::Workspace,
+};
+
+/// What users are told to do so that their Prometheus may scrape.
+const BINDING: [&str; 5] = [
+    "create",
+    "clusterrolebinding",
+    "prometheus-go-observer",
+    "--clusterrole=go-observer-metrics-reader",
+    "--serviceaccount=monitoring:prometheus",
+];
+const NAMESPACE: &str = "--namespace=go-observer";
+
+/// Runs the tests in a cluster with the observer installed, and leaves nothing.
+pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
+    let mut args = vec!["--test", "cluster"];
+    args.extend(filter);
+    args.extend(["--", "--test-threads=1"]);
+    within(workspace, fixtures, &["test"], &args)
+}
+
+/// Runs a target of the tests crate by cargo within a cluster in which the
+/// observer is installed, and leaves nothing.
+pub(crate) fn within(
+    workspace: &Workspace,
+    fixtures: &Path,
+    cargo: &[&str],
+    args: &[&str],
+) -> Result<()> {
+    cluster::ensure_down(workspace)?;
+    let images = image::directory(workspace);
+    let mut archives = vec![image::observer(workspace, Arch::Amd64, &images)?];
+    archives.extend(image::workloads(workspace, &images)?);
+    let tests = Tests {
+        workspace,
+        fixtures,
+        cargo,
+        args,
+    };
+    // What a killed run may have left.
+    tests.cluster(&["down"])?;
+    let result = tests
+        .cluster(&["up"])
+        .and_then(|()| tests.install(&archives))
+        .and_then(|()| tests.run());
+    if result.is_err() {
+        // The first error is the one to tell.
+        tests
+            .collect()
+            .unwrap_or_else(|error| eprintln!("{error:#}"));
+    }
+    let down = tests.cluster(&["down"]);
+    result.and(down)
+}
+
+/// Begins to build the image while the tests on the kernel mostly wait, and
+/// gives way to them. Whether it succeeds shows when the image is needed.
+pub(super) fn build_ahead(workspace: &Workspace) -> Option<Child> {
+    let mut command = workspace.command("nice");
+    command
+        .args(["-n", "19"])
+        .arg(this_program().ok()?)
+        .arg("image")
+        .env("CARGO_MANIFEST_DIR", workspace.root.join("xtask"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().ok()
+}
+
+/// Until the image that was begun is there.
+pub(super) fn wait(ahead: Option<Child>) {
+    if let Some(mut child) = ahead {
+        let _ = child.wait();
+    }
+}
+
+struct Tests<'a> {
+    workspace: &'a Workspace,
+    fixtures: &'a Path,
+    cargo: &'a [&'a str],
+    args: &'a [&'a str],
+}
+
+impl Tests<'_> {
+    /// `cargo xtask cluster …`, which becomes root by itself.
+    fn cluster(&self, args: &[&str]) -> Result<()> {
+        let status = self
+            .xtask()?
+            .arg("cluster")
+            .args(args)
+            .status()
+            .context("cannot start xtask again")?;
+        ensure!(status.success(), "`cluster {}` failed", args.join(" "));
+        Ok(())
+    }
+
+    fn xtask(&self) -> Result<Command> {
+        let mut command = self.workspace.command(this_program()?);
+        command.env("CARGO_MANIFEST_DIR", self.workspace.root.join("xtask"));
+        Ok(command)
+    }
+
+    /// As a user would, but for the images, which nothing can be pulled from.
+    fn install(&self, archives: &[PathBuf]) -> Result<()> {
+        let archives: Vec<_> = archives
+            .iter()
+            .map(|archive| archive.to_string_lossy())
+            .collect();
+        let mut load = vec!["load-image"];
+        load.extend(archives.iter().map(AsRef::as_ref));
+        self.cluster(&load)?;
+        step("kubectl apply -k deploy/observer", |step| {
+            let deploy = self.workspace.root.join("deploy/observer");
+            let mut command = cluster::administer(self.workspace)?;
+            step.run(command.args(["apply", "-k"]).arg(deploy))?;
+            step.run(cluster::administer(self.workspace)?.args(BINDING))?;
+            step.note("waiting for both pods");
+            let wait = ["rollout", "status", "daemonset/observer", NAMESPACE];
+            let mut command = cluster::administer(self.workspace)?;
+            step.run(command.args(wait).arg("--timeout=60s"))
+        })
+    }
+
+    fn run(&self) -> Result<()> {
+        let program = this_program()?;
+        let more = [
+            ("OBSERVER_XTASK", program.into_os_string()),
+            (cache::VARIABLE, self.workspace.cache.root().into()),
+        ];
+        let mut command = super::as_root_with(self.workspace, self.fixtures, self.cargo, &more)?;
+        command
+            .args(["--locked", "--package", "observer-tests"])
+            .args(self.args);
+        step("in the cluster", |step| step.stream(&mut command))
+    }
+
+    /// What is gone once the cluster is down; the components' logs stay.
+    fn collect(&self) -> Result<()> {
+        let directory = self.workspace.root.join("target/cluster-logs");
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        let questions: [(&str, &[&str]); 5] = [
+            (
+                "pods",
+                &["get", "pods", "--all-namespaces", "--output=wide"],
+            ),
+            ("describe", &["describe", "pods", "--all-namespaces"]),
+            ("events", &["get", "events", "--all-namespaces"]),
+            (
+                "observers",
+                &["logs", "daemonset/observer", "--all-pods", NAMESPACE],
+            ),
+            (
+                "observers-before",
+                &[
+                    "logs",
+                    "daemonset/observer",
+                    "--all-pods",
+                    "--previous",
+                    NAMESPACE,
+                ],
+            ),
+        ];
+        for (name, args) in questions {
+            let output = cluster::administer(self.workspace)?
+                .args(args)
+                .output()
+                .context("cannot run kubectl")?;
+            let text = [output.stdout, output.stderr].concat();
+            fs::write(directory.join(name).with_extension("txt"), text)?;
+        }
+        eprintln!("what the cluster said is in {}", directory.display());
+        Ok(())
+    }
+}
+
+/// Where the tests find this program.
+pub(super) fn this_program() -> Result<PathBuf> {
+    env::current_exe().context("cannot find this program's file")
+}
