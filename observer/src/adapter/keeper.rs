@@ -15,7 +15,7 @@ use k8s_openapi::{
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{
-    Api, Client,
+    Api,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
@@ -28,7 +28,10 @@ use super::{
     },
     pki::{Authority, Pair, PkiError},
 };
-use crate::auth::tls::{Replacer, TlsError};
+use crate::{
+    auth::tls::{Replacer, TlsError},
+    kube::{Connection, rest},
+};
 
 /// The Secret with the authority.
 const AUTHORITY: &str = "go-observer-adapter-ca";
@@ -83,7 +86,7 @@ pub enum KeepError {
 /// What is kept, and for whom.
 pub struct Keeper {
     /// The API server.
-    pub client: Client,
+    pub connection: Connection,
     /// Where the adapter and the observers are.
     pub namespace: String,
     /// The names of the adapter's certificate.
@@ -125,7 +128,11 @@ impl Keeper {
                 tracing::warn!(error, "certificates cannot be kept in order");
             }
             last = error;
-            tokio::time::sleep(pause).await;
+            if last.is_empty() {
+                tokio::time::sleep(pause).await;
+            } else {
+                rest(pause, &self.connection.answered).await;
+            }
         }
     }
 
@@ -150,7 +157,7 @@ impl Keeper {
     }
 
     fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.connection.client.clone(), &self.namespace)
     }
 
     /// The authority that all replicas share: whoever comes first makes it.
@@ -174,7 +181,7 @@ impl Keeper {
 
     /// Lets the aggregator verify this adapter.
     async fn bundle(&self, authority: &str) -> Result<(), KeepError> {
-        let services = Api::<APIService>::all(self.client.clone());
+        let services = Api::<APIService>::all(self.connection.client.clone());
         let failed = |what| move |error| KeepError::Api { what, error };
         for version in Version::ALL {
             let name = format!("{}.{GROUP}", version.name());

@@ -90,20 +90,24 @@ pub async fn run(
         ClientError::NoConfiguration => ServeError::NoCluster,
         error => ServeError::Client(error),
     })?;
-    let client = connection.client;
     let counters = Arc::new(Counters::default());
     let names = names(settings);
     let tls = ServerTls::new(source(settings, &names), true, Arc::clone(&counters))?;
     let telemetry = Arc::new(Telemetry::default());
     let nodes = fan_out(settings, Arc::clone(&telemetry));
     let limits = review::Limits::default();
-    let guard = Guard::by_reviews(client.clone(), None, limits, Arc::clone(&counters))?;
+    let guard = Guard::by_reviews(
+        connection.client.clone(),
+        None,
+        limits,
+        Arc::clone(&counters),
+    )?;
     let front = Arc::new(Front::new(guard));
 
-    let (objects, mut tasks) = watches::watch(&client, &settings.namespace);
-    tasks.spawn(follow_trust(client.clone(), Arc::clone(&front)));
+    let (objects, mut tasks) = watches::watch(&connection, &settings.namespace);
+    tasks.spawn(follow_trust(connection.clone(), Arc::clone(&front)));
     let keeper = Keeper {
-        client,
+        connection,
         namespace: settings.namespace.clone(),
         names,
         serving: settings.tls_cert_file.is_none().then(|| tls.replacer()),
