@@ -15,7 +15,7 @@ use std::{
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use super::{
-    api::{Server, router},
+    api::{Discovery, Server, router},
     data::{
         fan_out::{FanOut, Limits},
         node_client::NodeClient,
@@ -110,6 +110,7 @@ pub async fn run(
         connection,
         namespace: settings.namespace.clone(),
         names,
+        api_services: settings.group.api_services(),
         serving: settings.tls_cert_file.is_none().then(|| tls.replacer()),
         node_ca_file: settings.node_ca_file.clone(),
         nodes: Arc::clone(&nodes),
@@ -122,6 +123,8 @@ pub async fn run(
         Arc::clone(&telemetry),
     );
     let server = Arc::new(Server {
+        groups: settings.group,
+        discovery: Discovery::new(settings.group),
         values,
         nodes,
         front,
@@ -129,7 +132,8 @@ pub async fn run(
         security: SecurityReader::new(Arc::clone(&counters), true),
         draining: AtomicBool::new(false),
     });
-    tracing::info!(address = %settings.listen, "serving custom.metrics.k8s.io");
+    let groups: Vec<_> = settings.group.all().iter().map(|it| it.name()).collect();
+    tracing::info!(address = %settings.listen, groups = groups.join(", "), "serving");
     let draining = Arc::clone(&server);
     let drained = async move {
         shutdown.await;

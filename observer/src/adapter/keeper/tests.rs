@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use super::{Keeper, OBSERVERS};
 use crate::{
     adapter::{
+        api::group::Groups,
         fixtures::{NAMESPACE, World, limits},
         pki::Authority,
     },
@@ -135,6 +136,7 @@ impl Replica {
             connection,
             namespace: NAMESPACE.to_owned(),
             names: vec!["observer-adapter.go-observer.svc".to_owned()],
+            api_services: Groups::Both.api_services(),
             serving: Some(tls.replacer()),
             node_ca_file: None,
             nodes: Arc::clone(&world.nodes),
@@ -239,4 +241,21 @@ fn secret_of(pair: &crate::adapter::pki::Pair, ca: &str) -> Value {
         "metadata": {"name": OBSERVERS},
         "data": {"tls.crt": bytes(&pair.certificate), "tls.key": bytes(&pair.key), "ca.crt": bytes(ca)},
     })
+}
+
+#[tokio::test]
+async fn where_files_hold_everything_nothing_is_asked_of_the_cluster() {
+    let store = Store::default();
+    let world = World::new(limits());
+    let mut replica = Replica::new(store.connection().await, &world);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "no certificate").unwrap();
+    replica.keeper.serving = None;
+    replica.keeper.node_ca_file = Some(file.path().to_owned());
+    let error = replica.keeper.keep(&mut None).await.unwrap_err();
+    assert!(error.to_string().contains("not usable"), "{error}");
+    let pem = Authority::new().unwrap().pair().certificate.clone();
+    std::fs::write(file.path(), pem).unwrap();
+    replica.keep().await;
+    assert!(store.0.lock().unwrap().is_empty());
 }
