@@ -91,10 +91,15 @@ impl Trust {
 }
 
 impl Proxy {
+    /// Whether it is the proxy.
+    fn speaks(&self, peer: &Peer) -> bool {
+        let subject = self.authority.subject(&peer.certificates);
+        subject.is_ok_and(|(name, _)| self.names.is_empty() || self.names.contains(&name))
+    }
+
     /// The user that the proxy names, if it is the proxy who speaks.
     fn user(&self, peer: &Peer, headers: &HeaderMap) -> Option<User> {
-        let (name, _) = self.authority.subject(&peer.certificates).ok()?;
-        if !self.names.is_empty() && !self.names.contains(&name) {
+        if !self.speaks(peer) {
             return None;
         }
         let first = |names: &[String]| {
@@ -162,6 +167,15 @@ impl Front {
         let trust = Trust::of(data)?;
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(trust));
         Ok(())
+    }
+
+    /// Whether it is a front proxy at the other end.
+    pub fn is_proxy(&self, peer: &Peer) -> bool {
+        let trust = self.trust().filter(|_| !peer.certificates.is_empty());
+        trust.is_some_and(|trust| {
+            let proxy = trust.proxy.as_ref();
+            proxy.is_some_and(|proxy| proxy.speaks(peer))
+        })
     }
 
     /// Who asks.

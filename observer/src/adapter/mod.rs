@@ -11,10 +11,11 @@ pub mod data;
 mod fixtures;
 pub mod front;
 pub mod keeper;
+pub mod listen;
 pub mod metrics;
 pub mod pki;
 mod run;
 pub mod settings;
 pub mod telemetry;
 
-pub use run::{ServeError, run, serve};
+pub use run::{ServeError, run};

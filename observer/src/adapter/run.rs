@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore};
 
 use super::{
-    api::{Discovery, Server, router},
+    api::{Discovery, Server, VALUES_AT_ONCE},
     data::{
         fan_out::{FanOut, Limits},
         node_client::NodeClient,
@@ -24,25 +24,23 @@ use super::{
     },
     front::{Front, follow_trust},
     keeper::Keeper,
+    listen::{Bounds, serve},
     settings::AdapterSettings,
     telemetry::Telemetry,
 };
 use crate::{
     auth::{
-        Counters, Guard, Peer, SecurityError, SecurityReader, review,
+        Counters, Guard, SecurityError, SecurityReader, review,
         tls::{CertificateSource, PairFiles, ServerTls, TlsError, host_names},
     },
     kube::ClientError,
-    serve::connections::{Bounded, Bounds, Encryption},
 };
 
-/// Connections at a time: the aggregator keeps some, probes come and go.
-const CONNECTIONS: usize = 1024;
+/// What a request may wait for who asks and whether it may, and for its turn.
+const REVIEWS: Duration = Duration::from_secs(10);
 /// How long after the signal to end requests are still taken, until everybody
 /// knows that the pod ends.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long requests under way may go on after that.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Why the adapter cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +129,8 @@ pub async fn run(
         telemetry,
         security: SecurityReader::new(Arc::clone(&counters), true),
         draining: AtomicBool::new(false),
+        patience: settings.node_timeout + REVIEWS,
+        places: Semaphore::new(VALUES_AT_ONCE),
     });
     let groups: Vec<_> = settings.group.all().iter().map(|it| it.name()).collect();
     tracing::info!(address = %settings.listen, groups = groups.join(", "), "serving");
@@ -141,42 +141,10 @@ pub async fn run(
         draining.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(DRAIN).await;
     };
-    serve(listener, server, tls, counters, drained)
+    let bounds = Bounds::default();
+    serve(listener, server, tls, counters, bounds, drained)
         .await
         .map_err(ServeError::Server)
-}
-
-/// Answers on `listener` until `shutdown` completes, and somewhat longer for
-/// requests under way.
-pub async fn serve(
-    listener: TcpListener,
-    server: Arc<Server>,
-    tls: ServerTls,
-    counters: Arc<Counters>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let encryption = Encryption {
-        acceptor: tls.acceptor(),
-        counters,
-    };
-    let mut renewal = JoinSet::new();
-    renewal.spawn(tls.renew());
-    let bounds = Bounds {
-        connections: CONNECTIONS,
-        ..Bounds::default()
-    };
-    let listener = Bounded::with_bounds(listener, Some(encryption), bounds);
-    let router = router(server).into_make_service_with_connect_info::<Peer>();
-    let stopping = Arc::new(Notify::new());
-    let stopped = Arc::clone(&stopping);
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        shutdown.await;
-        stopping.notify_one();
-    });
-    tokio::select! {
-        result = server => result,
-        () = async { stopped.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
-    }
 }
 
 /// The names that the adapter is asked by.

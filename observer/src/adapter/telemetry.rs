@@ -37,6 +37,8 @@ pub struct Telemetry {
     nodes_asked: Family<Outcome, Counter>,
     node_seconds: Histogram,
     unreachable: Gauge,
+    connections: Gauge,
+    crowded_out: Counter,
     authentications: Family<Outcome, Counter>,
     authorizations: Family<Outcome, Counter>,
     certificate_expiry: Number,
@@ -55,6 +57,8 @@ impl Default for Telemetry {
             nodes_asked: Family::default(),
             node_seconds: latency(),
             unreachable: Gauge::default(),
+            connections: Gauge::default(),
+            crowded_out: Counter::default(),
             authentications: Family::default(),
             authorizations: Family::default(),
             certificate_expiry: Number::default(),
@@ -114,6 +118,14 @@ impl Telemetry {
             "Nodes whose observer failed when asked last",
             unreachable,
         );
+        let connections = self.connections.clone();
+        registry.register("connections", "Connections that are open", connections);
+        let crowded_out = self.crowded_out.clone();
+        registry.register(
+            "connections_crowded_out",
+            "Connections closed to let others in: strangers that had asked nothing for longest",
+            crowded_out,
+        );
         let found = self.authentications.clone();
         registry.register(
             "token_authentications",
@@ -142,6 +154,21 @@ impl Telemetry {
     /// A value was found whose figures are of this age.
     pub fn served(&self, age: Duration) {
         self.ages.observe(age.as_secs_f64());
+    }
+
+    /// A connection was opened.
+    pub fn connected(&self) {
+        self.connections.inc();
+    }
+
+    /// A connection ended.
+    pub fn disconnected(&self) {
+        self.connections.dec();
+    }
+
+    /// A connection was closed to let another in.
+    pub fn crowded_out(&self) {
+        self.crowded_out.inc();
     }
 
     /// A node need not be asked.

@@ -2,7 +2,7 @@
 //! and the goroutines of one process.
 
 mod cache;
-mod connection;
+pub(crate) mod connection;
 pub(crate) mod connections;
 mod goroutines;
 pub mod json;

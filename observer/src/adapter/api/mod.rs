@@ -13,7 +13,7 @@ pub mod status;
 
 pub use discovery::Discovery;
 pub use quantity::quantity;
-pub use server::{Server, router};
+pub use server::{Server, VALUES_AT_ONCE, router};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -19,6 +19,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use percent_encoding::percent_decode_str;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{
     body,
@@ -40,6 +44,8 @@ use crate::{
     auth::{Peer, SecurityReader},
 };
 
+/// How long a request for values waits for its turn.
+const QUEUED: Duration = Duration::from_secs(2);
 const METRICS_PATH: &str = "/metrics";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -61,7 +67,15 @@ pub struct Server {
     pub security: SecurityReader,
     /// Whether the adapter is about to end.
     pub draining: AtomicBool,
+    /// How long a request may take, whatever it waits for.
+    pub patience: Duration,
+    /// Requests for values at a time, which bounds the memory of answers.
+    pub places: Semaphore,
 }
+
+/// Requests for values that are answered at a time; a million values then take
+/// some hundred megabytes.
+pub const VALUES_AT_ONCE: usize = 32;
 
 /// Answers everything.
 pub fn router(server: Arc<Server>) -> Router {
@@ -81,7 +95,7 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
     };
-    let (route, answer) = asking.answer().await;
+    let (route, answer) = asking.in_time().await;
     let response = answer.unwrap_or_else(IntoResponse::into_response);
     server
         .telemetry
@@ -102,6 +116,13 @@ struct Asking<'a> {
 type Answer = Result<Response, ApiError>;
 
 impl Asking<'_> {
+    /// The answer, or that it took too long.
+    async fn in_time(&self) -> (&'static str, Answer) {
+        let patience = self.server.patience;
+        let late = |_| ("late", Err(ApiError::Late(patience)));
+        timeout(patience, self.answer()).await.unwrap_or_else(late)
+    }
+
     /// The answer, and the kind of route for the adapter's own figures.
     async fn answer(&self) -> (&'static str, Answer) {
         match self.path.as_str() {
@@ -157,11 +178,24 @@ impl Asking<'_> {
             Asked::Schema(group, version) => discovery
                 .schema((group, version), headers)
                 .ok_or(ApiError::NoPath),
-            Asked::Values(target) => self.values(target).await,
-            Asked::External(external) => self.external(external).await,
+            Asked::Values(target) => {
+                let _place = self.place().await?;
+                self.values(target).await
+            }
+            Asked::External(external) => {
+                let _place = self.place().await?;
+                self.external(external).await
+            }
             Asked::Other if self.path == METRICS_PATH => self.metrics(),
             Asked::Other => Err(ApiError::NoPath),
         }
+    }
+
+    /// The right to be answered now.
+    async fn place(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        let waited = timeout(QUEUED, self.server.places.acquire()).await;
+        // The semaphore is never closed.
+        waited.ok().and_then(Result::ok).ok_or(ApiError::Busy)
     }
 
     fn selectors(&self) -> Result<Selectors, ApiError> {

@@ -1,5 +1,7 @@
 //! Errors as Kubernetes writes them.
 
+use std::time::Duration;
+
 use axum::{
     http::{
         HeaderValue, StatusCode,
@@ -46,6 +48,12 @@ pub enum ApiError {
     /// Who asks is not known or may not.
     #[error("{0}")]
     Refused(Refusal),
+    /// Too many ask at once.
+    #[error("too many requests for values at once, please try again later")]
+    Busy,
+    /// It took too long.
+    #[error("no answer could be given within {0:?}")]
+    Late(Duration),
     /// Nothing is known yet.
     #[error("{0}")]
     NotReady(&'static str),
@@ -57,6 +65,8 @@ impl ApiError {
             Self::NoPath | Self::NoMetric { .. } | Self::NoExternal(_) => {
                 (StatusCode::NOT_FOUND, "NotFound")
             }
+            Self::Busy => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::Late(_) => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
             Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::Selector(_) | Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
@@ -88,7 +98,11 @@ impl IntoResponse for ApiError {
         if code == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if code == StatusCode::SERVICE_UNAVAILABLE {
+        let later = [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        if later.contains(&code) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -31,6 +31,9 @@ use super::{
 /// How often files are looked at, and whether our own certificate grows old.
 const POLL: Duration = Duration::from_secs(5);
 
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
 /// Where the serving certificate comes from.
 #[derive(Clone, Debug)]
 pub enum CertificateSource {
@@ -106,6 +109,14 @@ impl ServerTls {
         // It was read a moment ago; should that fail now, the first check says so.
         drop(watch.read());
         self.authority = Some(FileAuthority { authority, watch });
+    }
+
+    /// Speaks HTTP/2 too, with who does.
+    #[must_use]
+    pub fn with_http2(mut self) -> Self {
+        let config = Arc::make_mut(&mut self.config);
+        config.alpn_protocols = [HTTP2, HTTP1].map(<[u8]>::to_vec).to_vec();
+        self
     }
 
     /// Looks for changes this often instead of every five seconds.
@@ -272,7 +283,7 @@ fn config(
         .map_err(TlsError::Configuration)?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP1.to_vec()];
     Ok(config)
 }
 
