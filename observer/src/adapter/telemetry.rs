@@ -41,6 +41,7 @@ pub struct Telemetry {
     crowded_out: Counter,
     authentications: Family<Outcome, Counter>,
     authorizations: Family<Outcome, Counter>,
+    handshakes_failed: Counter,
     certificate_expiry: Number,
 }
 
@@ -61,6 +62,7 @@ impl Default for Telemetry {
             crowded_out: Counter::default(),
             authentications: Family::default(),
             authorizations: Family::default(),
+            handshakes_failed: Counter::default(),
             certificate_expiry: Number::default(),
         };
         telemetry.register();
@@ -134,6 +136,12 @@ impl Telemetry {
         );
         let found = self.authorizations.clone();
         registry.register("authorizations", "Decisions on what callers may", found);
+        let failed = self.handshakes_failed.clone();
+        registry.register(
+            "tls_handshakes_failed",
+            "Connections that ended before their handshake was through",
+            failed,
+        );
         let (expiry, unit) = (self.certificate_expiry.clone(), Unit::Seconds);
         registry.register_with_unit(
             "certificate_expiry_timestamp",
@@ -211,8 +219,10 @@ impl Telemetry {
                 }
             }
         }
-        if let Some((expiry, _)) = security.tls {
+        if let Some((expiry, failures)) = security.tls {
             self.certificate_expiry.set(expiry as f64);
+            let failed = self.handshakes_failed.inner();
+            failed.store(failures.handshakes, Ordering::Relaxed);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

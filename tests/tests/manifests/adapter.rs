@@ -109,9 +109,11 @@ fn a_cluster_whose_group_is_taken_is_served_another() {
         ["adapter", "--group=external"]
     );
     // What it keeps the caBundle of, and what autoscalers may read.
-    let roles = objects.iter().filter(|it| it["kind"] == "ClusterRole");
-    let rules = roles.flat_map(|role| typed::<ClusterRole>(role).rules.unwrap_or_default());
-    let rules: Vec<_> = rules.collect();
+    let rules: Vec<_> = objects
+        .iter()
+        .filter(|it| it["kind"] == "ClusterRole")
+        .flat_map(|role| typed::<ClusterRole>(role).rules.unwrap_or_default())
+        .collect();
     let names = |rule: &k8s_openapi::api::rbac::v1::PolicyRule| {
         let names = rule.resource_names.clone().unwrap_or_default();
         names.contains(&"v1beta1.external.metrics.k8s.io".to_owned())

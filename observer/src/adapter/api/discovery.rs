@@ -179,8 +179,9 @@ fn aggregated(headers: &HeaderMap) -> Option<usize> {
             && parts.contains(&"as=APIGroupDiscoveryList")
             && parts.contains(&format!("v={version}").as_str())
     };
-    let asked = |version: &&str| ranges(headers).any(|range| wanted(range, version));
-    AGGREGATED.iter().position(|version| asked(version))
+    AGGREGATED
+        .iter()
+        .position(|version| ranges(headers).any(|range| wanted(range, version)))
 }
 
 /// All versions in one, in the form into which the aggregator itself turns the

@@ -199,7 +199,7 @@ async fn follow<K>(
     let config = Config::default().page_size(PAGE).timeout(ONE_WATCH);
     let events = watcher::watcher(api, config);
     follow_events(what, &answered, events, |event| {
-        take(&mut shared.write(), event)
+        take(&mut shared.write(), event);
     })
     .await;
 }
