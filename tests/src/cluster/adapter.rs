@@ -164,5 +164,11 @@ pub fn deploy(path: &str) -> String {
 }
 
 fn rollout(what: &str) -> [&str; 5] {
-    ["rollout", "status", what, "--namespace=go-observer", "--timeout=120s"]
+    [
+        "rollout",
+        "status",
+        what,
+        "--namespace=go-observer",
+        "--timeout=120s",
+    ]
 }

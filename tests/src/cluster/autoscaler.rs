@@ -100,15 +100,19 @@ impl Scaled {
 
     /// Waits until as many pods are ready as are wanted, and at least so many.
     pub fn await_ready(&self, least: usize) -> Vec<String> {
-        wait::until(&format!("{least} pods in {}", self.namespace.name), SOON, || {
-            let pods = self.pods();
-            let wanted = self.replicas()? as usize;
-            let ready = pods.iter().filter(|pod| is_ready(pod));
-            let addresses: Vec<_> = ready
-                .filter_map(|pod| Some(pod["status"]["podIP"].as_str()?.to_owned()))
-                .collect();
-            (addresses.len() == wanted && wanted >= least).then_some(addresses)
-        })
+        wait::until(
+            &format!("{least} pods in {}", self.namespace.name),
+            SOON,
+            || {
+                let pods = self.pods();
+                let wanted = self.replicas()? as usize;
+                let ready = pods.iter().filter(|pod| is_ready(pod));
+                let addresses: Vec<_> = ready
+                    .filter_map(|pod| Some(pod["status"]["podIP"].as_str()?.to_owned()))
+                    .collect();
+                (addresses.len() == wanted && wanted >= least).then_some(addresses)
+            },
+        )
     }
 
     /// Its pods as they are now.
@@ -208,7 +212,10 @@ impl Replicas {
 
     /// The numbers alone.
     pub fn numbers(&self) -> Vec<u64> {
-        self.all().into_iter().map(|(_, replicas)| replicas).collect()
+        self.all()
+            .into_iter()
+            .map(|(_, replicas)| replicas)
+            .collect()
     }
 
     /// When there were first at least so many.
@@ -226,7 +233,10 @@ impl Replicas {
             self.all().pop().filter(|(_, replicas)| is_it(*replicas))
         });
         let (at, _) = found.unwrap_or_else(|| {
-            panic!("{what} replicas: not within {within:?}: {:?}", self.numbers())
+            panic!(
+                "{what} replicas: not within {within:?}: {:?}",
+                self.numbers()
+            )
         });
         at
     }

@@ -4,3 +4,6 @@
 //! Started by `cargo xtask test --step cluster`.
 
 mod api;
+mod faults;
+mod scaling;
+mod security;
