@@ -15,7 +15,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     if args.iter().any(|arg| arg == IN_CLUSTER) {
         let mut all = vec!["--release", "--bin", "bench", "--"];
         all.extend(args.iter().map(String::as_str));
-        return test::cluster::within(workspace, &fixtures, &["run"], &all);
+        return test::cluster::within(workspace, &fixtures, &["run"], &[all]);
     }
     let mut command = test::as_root(workspace, &fixtures, &["run"])?;
     command

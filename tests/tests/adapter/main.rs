@@ -4,6 +4,8 @@
 //! Started by `cargo xtask test --step cluster`.
 
 mod api;
+mod client;
 mod faults;
+mod reference;
 mod scaling;
 mod security;
