@@ -21,9 +21,14 @@ pub const VARIANTS: [&str; 6] = [
 /// The Go version of tests that need just one.
 pub const GO: &str = "1.26.8";
 
-/// The observer's release binary.
+/// The observer's release binary: static in the tests, as it is in the image.
 pub fn observer() -> PathBuf {
     from_env("OBSERVER_BIN")
+}
+
+/// An observer that takes the libraries of `LD_PRELOAD`.
+pub fn dynamic_observer() -> PathBuf {
+    from_env("OBSERVER_DYNAMIC")
 }
 
 /// A Go program built for the tests.

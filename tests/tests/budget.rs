@@ -1,15 +1,13 @@
 //! What observing may cost: a process above the budget loses the probes that
 //! cost it, and nothing else.
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use observer_tests::{
     Observer, metrics,
     observer::{Site, changed, sites},
     paths::{GO, fixture, observer},
+    short::Family,
     spin::Spin,
     wait,
 };
@@ -157,24 +155,12 @@ fn programs_that_end_at_once_are_charged_together() {
     let mut command = Command::new(observer());
     command.env("OBSERVER_PROBE_BUDGET", "0.01");
     let observer = Observer::start_as(command);
-    let child = fixture("short", GO, "default");
-    let mut known = Command::new(&child)
-        .args(["1", "1h"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("short");
-    observer.attached(known.id());
-    let mut parent = Command::new(fixture("parent", GO, "default"))
-        .args(["400", "4"])
-        .arg(&child)
-        .args(["100", "1ms"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("parent");
+    let known = Family::standing();
+    observer.attached(known.pid());
+    let _parent = Family::of(400, 4, ["100", "1ms"]);
     let off = wait::comes_true(Duration::from_secs(6), || {
-        let probes = observer.process(known.id()).map(|p| p.probes);
+        let probes = observer.process(known.pid()).map(|p| p.probes);
         probes.is_some_and(|probes| !probes.exact)
     });
-    let _ = (parent.kill(), parent.wait(), known.kill(), known.wait());
     assert!(off, "{}", observer.log());
 }

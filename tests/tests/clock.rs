@@ -22,7 +22,7 @@ fn with_clock(ahead: &Path) -> Observer {
         .into_iter()
         .find(|path| path.exists())
         .expect("libfaketime; `cargo xtask test` installs the package faketime");
-    let mut command = Command::new(paths::observer());
+    let mut command = Command::new(paths::dynamic_observer());
     command
         .env("LD_PRELOAD", library)
         .env("FAKETIME_TIMESTAMP_FILE", ahead)

@@ -6,7 +6,7 @@ use std::{
     io,
     os::fd::AsRawFd,
     path::Path,
-    process::{self, Command, Stdio},
+    process::{self, Command},
     thread,
     time::{Duration, Instant},
 };
@@ -15,18 +15,9 @@ use observer_tests::{
     Observer, Process, Workload,
     observer::{ATTACH, SETTLED},
     paths::{GO, fixture},
+    short::Family,
     wait,
 };
-use serde::Deserialize;
-
-/// What `short` says of itself, and `parent` of its children.
-#[derive(Deserialize)]
-struct Truth {
-    #[serde(default)]
-    children: u64,
-    created: u64,
-    exited: u64,
-}
 
 /// A program that is attached counts exactly from there on.
 fn counts_from_now_on(observer: &Observer, pid: u32, w: &mut Workload) {
@@ -175,21 +166,10 @@ fn a_program_its_own_user_may_not_read() {
 #[test]
 fn a_thousand_children_of_fifty_milliseconds() {
     let observer = Observer::start();
-    let child = fixture("short", GO, "default");
-    let mut known = Command::new(&child)
-        .args(["1", "1h"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("short");
-    observer.attached(known.id());
+    let known = Family::standing();
+    observer.attached(known.pid());
 
-    let mut parent = Command::new(fixture("parent", GO, "default"))
-        .args(["1000", "8"])
-        .arg(&child)
-        .args(["20", "50ms"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("parent");
+    let mut parent = Family::of(1000, 8, ["20", "50ms"]);
     let end = Instant::now() + Duration::from_secs(120);
     // Ended processes stay listed for a while: what is read last of each counts.
     let mut seen: BTreeMap<u32, Process> = BTreeMap::new();
@@ -197,23 +177,19 @@ fn a_thousand_children_of_fifty_milliseconds() {
         let name = "short-1.26.8-default";
         let all = observer.processes().into_iter();
         seen.extend(
-            all.filter(|p| p.process == name && p.pid != known.id())
+            all.filter(|p| p.process == name && p.pid != known.pid())
                 .map(|p| (p.pid, p)),
         );
     };
-    while parent.try_wait().expect("parent's status").is_none() {
+    while !parent.has_ended() {
         assert!(Instant::now() < end, "the children take too long");
         collect();
         thread::sleep(Duration::from_secs(1));
     }
     thread::sleep(SETTLED);
     collect();
-    let output = parent.wait_with_output().expect("parent's output");
-    let truth: Truth = serde_json::from_slice(&output.stdout).expect("parent's truth");
-    known
-        .kill()
-        .and_then(|()| known.wait())
-        .expect("the end of the known one");
+    let truth = parent.truth();
+    drop(known);
 
     assert_eq!(truth.children, 1000);
     assert_eq!(seen.len(), 1000, "children seen");

@@ -21,8 +21,13 @@ use k8s_openapi::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+#[path = "manifests/adapter.rs"]
+mod adapter;
+
 const BASE: &str = "observer";
 const ADAPTER: &str = "adapter";
+const EXTERNAL: &str = "adapter-overlays/external-metrics";
+const CERT_MANAGER: &str = "adapter-overlays/cert-manager";
 const FOUR: [&str; 4] = ["BPF", "DAC_READ_SEARCH", "PERFMON", "SYS_PTRACE"];
 
 fn deploy() -> PathBuf {
@@ -91,6 +96,7 @@ fn check(object: &Value) {
         "Secret" => drop(typed::<Secret>(object)),
         "Service" => drop(typed::<Service>(object)),
         "ServiceAccount" => drop(typed::<ServiceAccount>(object)),
+        "Certificate" | "Issuer" => assert_eq!(object["apiVersion"], "cert-manager.io/v1"),
         // Of the Prometheus Operator; the API has no type for it.
         "PodMonitor" => assert_eq!(object["apiVersion"], "monitoring.coreos.com/v1"),
         kind => panic!("no check for a {kind}"),
@@ -116,12 +122,13 @@ fn capabilities(container: &Container) -> BTreeSet<String> {
 
 #[test]
 fn every_field_of_every_kustomization_exists() {
-    for kustomization in
-        overlays()
-            .iter()
-            .map(String::as_str)
-            .chain([BASE, ADAPTER, "examples/burst"])
-    {
+    for kustomization in overlays().iter().map(String::as_str).chain([
+        BASE,
+        ADAPTER,
+        EXTERNAL,
+        CERT_MANAGER,
+        "examples/burst",
+    ]) {
         for object in objects(kustomization) {
             check(&object);
         }
@@ -290,68 +297,4 @@ fn the_image_is_the_one_that_xtask_makes() {
         container(pod(&daemon_set)).image.as_deref(),
         Some(concat!("go-observer/observer:", env!("CARGO_PKG_VERSION")))
     );
-}
-
-#[test]
-fn the_adapter_is_registered_for_both_versions_and_reached_by_its_name() {
-    let objects = objects(ADAPTER);
-    let of = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);
-    let mut registered: Vec<_> = of("APIService")
-        .map(|object| {
-            let spec = typed::<APIService>(object).spec.unwrap();
-            assert_eq!(spec.insecure_skip_tls_verify, None);
-            assert!(
-                spec.ca_bundle.is_none(),
-                "applying again would take it away"
-            );
-            let service = spec.service.unwrap();
-            assert_eq!(service.namespace.as_deref(), Some("go-observer"));
-            assert_eq!(service.name.as_deref(), Some("observer-adapter"));
-            (spec.version.unwrap(), spec.version_priority)
-        })
-        .collect();
-    registered.sort();
-    let expected = [("v1beta1".to_owned(), 100), ("v1beta2".to_owned(), 200)];
-    assert_eq!(registered, expected);
-
-    let deployment: Deployment = one(&objects, "Deployment");
-    assert_eq!(
-        deployment.metadata.namespace.as_deref(),
-        Some("go-observer")
-    );
-    let spec = deployment.spec.unwrap();
-    assert_eq!(spec.replicas, Some(2));
-    let labels = spec.template.metadata.unwrap().labels.unwrap();
-    let service = of("Service")
-        .map(typed::<Service>)
-        .find(|service| service.metadata.name.as_deref() == Some("observer-adapter"));
-    let selector = service.unwrap().spec.unwrap().selector.unwrap();
-    let budget: PodDisruptionBudget = one(&objects, "PodDisruptionBudget");
-    let protected = budget.spec.unwrap().selector.unwrap().match_labels.unwrap();
-    for (name, value) in selector.iter().chain(&protected) {
-        assert_eq!(labels.get(name), Some(value));
-    }
-    let pod = spec.template.spec.unwrap();
-    assert!(capabilities(container(&pod)).is_empty());
-    assert_eq!(pod.security_context.unwrap().run_as_non_root, Some(true));
-
-    // Every role that is bound exists, here or in every cluster.
-    let known: BTreeSet<String> = of("ClusterRole")
-        .chain(of("Role"))
-        .map(|role| role["metadata"]["name"].as_str().unwrap().to_owned())
-        .chain(
-            [
-                "system:auth-delegator",
-                "extension-apiserver-authentication-reader",
-            ]
-            .map(str::to_owned),
-        )
-        .collect();
-    for binding in of("ClusterRoleBinding").chain(of("RoleBinding")) {
-        let role = binding["roleRef"]["name"].as_str().unwrap();
-        assert!(known.contains(role), "{role}");
-    }
-    let reader = of("RoleBinding")
-        .find(|object| object["roleRef"]["name"] == "extension-apiserver-authentication-reader");
-    assert_eq!(reader.unwrap()["metadata"]["namespace"], "kube-system");
 }

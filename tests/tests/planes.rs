@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    process::{Child, Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -12,9 +12,9 @@ use observer_tests::{
     Observer, Process, Workload, metrics,
     observer::{SETTLED, Site, changed, sites},
     paths::{self, GO, VERSIONS, fixture},
+    short::Family,
     wait,
 };
-use serde::Deserialize;
 
 /// An observer that decides itself which probes it needs.
 fn auto() -> Observer {
@@ -189,57 +189,25 @@ fn they_are_gone_from_the_text_and_come_back_for_a_newcomer() {
     assert!(stayed > Duration::from_secs(50), "only {stayed:?}");
 }
 
-/// What `parent` says of its children.
-#[derive(Deserialize)]
-struct Truth {
-    children: u64,
-    created: u64,
-    exited: u64,
-}
-
-/// A program ended when dropped.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn what_lives_shortly_is_exact_beside_what_lives_long() {
     let observer = auto();
-    let child = fixture("short", GO, "default");
-    let known = Ended(
-        Command::new(&child)
-            .args(["1", "1h"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("short"),
-    );
-    without_exact(&observer, known.0.id());
-    let mut parent = Command::new(fixture("parent", GO, "default"))
-        .args(["200", "4"])
-        .arg(&child)
-        .args(["20", "50ms"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("parent");
+    let known = Family::standing();
+    without_exact(&observer, known.pid());
+    let mut parent = Family::of(200, 4, ["20", "50ms"]);
     let mut seen = BTreeMap::new();
     let mut collect = || {
         let all = observer.processes().into_iter();
-        let children = all.filter(|p| p.process.starts_with("short-") && p.pid != known.0.id());
+        let children = all.filter(|p| p.process.starts_with("short-") && p.pid != known.pid());
         seen.extend(children.map(|p| (p.pid, p)));
     };
-    while parent.try_wait().expect("parent's status").is_none() {
+    while !parent.has_ended() {
         collect();
         thread::sleep(Duration::from_millis(500));
     }
     thread::sleep(SETTLED);
     collect();
-    let output = parent.wait_with_output().expect("parent's output");
-    let truth: Truth = serde_json::from_slice(&output.stdout).expect("parent's truth");
+    let truth = parent.truth();
     let ever = seen.values().filter_map(|p| p.figures.ever);
     let sum = ever.fold((0, 0), |sum, ever| (sum.0 + ever.0, sum.1 + ever.1));
     assert_eq!(
@@ -247,6 +215,6 @@ fn what_lives_shortly_is_exact_beside_what_lives_long() {
         (truth.children, (truth.created, truth.exited)),
         "children, created and exited"
     );
-    let known = observer.process(known.0.id()).expect("it is listed");
+    let known = observer.process(known.pid()).expect("it is listed");
     assert!(known.probes.exact, "more will follow");
 }

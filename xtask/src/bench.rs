@@ -17,7 +17,8 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
         all.extend(args.iter().map(String::as_str));
         return test::cluster::within(workspace, &fixtures, &["run"], &[all]);
     }
-    let mut command = test::as_root(workspace, &fixtures, &["run"])?;
+    let more = [("OBSERVER_BIN", workspace.observer().into_os_string())];
+    let mut command = test::as_root(workspace, &fixtures, &["run"], &more)?;
     command
         .args(["--release", "--locked", "--package", "observer-tests"])
         .args(["--bin", "bench", "--"])

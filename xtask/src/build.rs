@@ -32,6 +32,16 @@ pub(crate) fn observer(workspace: &Workspace) -> Result<()> {
     })
 }
 
+/// Builds an `observer` that loads shared libraries, quickly and without
+/// optimization, and returns its path in the cache.
+pub(crate) fn dynamic_observer(workspace: &Workspace) -> Result<PathBuf> {
+    step("build observer without optimization", |step| {
+        let mut command = workspace.cargo(["build", "--locked", "--package", "observer"]);
+        step.run(command.args(["--bin", "observer"]))?;
+        Ok(workspace.cache.target().join("debug/observer"))
+    })
+}
+
 /// Builds a static `observer` for a musl target and returns its path in the
 /// cache. Rust brings musl and a linker for it; the one C library in it
 /// (`ring`) is compiled by clang, which needs no headers of the target.

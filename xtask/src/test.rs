@@ -14,6 +14,7 @@ use clap::ValueEnum;
 
 use crate::{
     build, fixtures, fuzz,
+    image::{self, Arch},
     setup::{self, Privilege, is_root},
     ui::{self, step},
     workspace::Workspace,
@@ -33,7 +34,7 @@ pub(crate) enum Stage {
     Lints,
     /// Unit tests.
     Unit,
-    /// Release build of the product.
+    /// Release build of the product, as it is in the image.
     Build,
     /// The Go programs.
     Fixtures,
@@ -139,7 +140,7 @@ fn run(
         Stage::Format => format(workspace),
         Stage::Lints => lints(workspace),
         Stage::Unit => unit(workspace, filter),
-        Stage::Build => build::observer(workspace),
+        Stage::Build => image::program(workspace, Arch::Amd64).map(drop),
         Stage::Fixtures => fixtures().map(drop),
         Stage::Fuzz => {
             let fixtures = fixtures()?;
@@ -230,14 +231,18 @@ fn passed(output: &str) -> u64 {
 }
 
 fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
-    if !workspace.observer().exists() {
-        build::observer(workspace)?;
-    }
+    let observer = image::program(workspace, Arch::Amd64)?;
+    // For the one test that gives the observer another C library.
+    let dynamic = build::dynamic_observer(workspace)?;
     // Of the manifests' release, not whichever the machine has.
     crate::cluster::prepare(workspace)?;
     let kubectl = crate::cluster::kubectl_binary(workspace);
-    let more = [("OBSERVER_KUBECTL", kubectl.into_os_string())];
-    let mut command = as_root_with(workspace, fixtures, &["test"], &more)?;
+    let more = [
+        ("OBSERVER_BIN", observer.into_os_string()),
+        ("OBSERVER_DYNAMIC", dynamic.into_os_string()),
+        ("OBSERVER_KUBECTL", kubectl.into_os_string()),
+    ];
+    let mut command = as_root(workspace, fixtures, &["test"], &more)?;
     command
         .args(["--locked", "--package", "observer-tests", "--no-fail-fast"])
         .args(filter)
@@ -246,20 +251,14 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
 }
 
 /// A cargo command that builds as this user and runs what it built as root,
-/// with the paths that the tests crate reads.
-pub(crate) fn as_root(workspace: &Workspace, fixtures: &Path, cargo: &[&str]) -> Result<Command> {
-    as_root_with(workspace, fixtures, cargo, &[])
-}
-
-/// As [`as_root`], with more variables.
-fn as_root_with(
+/// with the paths that the tests crate reads, and with more variables.
+pub(crate) fn as_root(
     workspace: &Workspace,
     fixtures: &Path,
     cargo: &[&str],
     more: &[(&str, OsString)],
 ) -> Result<Command> {
     let paths = [
-        ("OBSERVER_BIN", workspace.observer().into_os_string()),
         ("OBSERVER_FIXTURES", fixtures.as_os_str().to_owned()),
         ("OBSERVER_GO", workspace.cache.go().into_os_string()),
     ];

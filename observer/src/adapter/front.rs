@@ -9,13 +9,16 @@ use std::{
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    Api, Client,
+    Api,
     runtime::watcher::{self, Config, Event},
 };
 use percent_encoding::percent_decode_str;
 
 use super::data::watches::follow_events;
-use crate::auth::{AuthorityError, ClientAuthority, Guard, Peer, Refusal, User, review::Access};
+use crate::{
+    auth::{AuthorityError, ClientAuthority, Guard, Peer, Refusal, User, review::Access},
+    kube::Connection,
+};
 
 const NAMESPACE: &str = "kube-system";
 const CONFIG_MAP: &str = "extension-apiserver-authentication";
@@ -204,13 +207,14 @@ fn anonymous() -> User {
 }
 
 /// Keeps `front` as the `ConfigMap` is, for ever.
-pub async fn follow_trust(client: Client, front: Arc<Front>) {
+pub async fn follow_trust(connection: Connection, front: Arc<Front>) {
+    let Connection { client, answered } = connection;
     let api = Api::<ConfigMap>::namespaced(client, NAMESPACE);
     let config = Config::default()
         .fields(&format!("metadata.name={CONFIG_MAP}"))
         .timeout(120);
     let events = watcher::watcher(api, config);
-    follow_events(CONFIG_MAP, events, |event| match event {
+    follow_events(CONFIG_MAP, &answered, events, |event| match event {
         Event::Apply(map) | Event::InitApply(map) => {
             let data = map.data.unwrap_or_default();
             match front.replace(&data) {

@@ -1,10 +1,10 @@
 //! Keeps what the cluster must hold for TLS: the authority in a Secret that all
-//! replicas share, the `caBundle` of both APIServices, and a certificate for the
+//! replicas share, the `caBundle` of its APIServices, and a certificate for the
 //! observers where nobody else has given one.
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -15,20 +15,22 @@ use k8s_openapi::{
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{
-    Api, Client,
+    Api,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
 use super::{
-    api::{body::GROUP, path::Version},
     data::{
         fan_out::FanOut,
         node_client::{NodeError, OBSERVER_NAME},
     },
     pki::{Authority, Pair, PkiError},
 };
-use crate::auth::tls::{Replacer, TlsError};
+use crate::{
+    auth::tls::{Replacer, TlsError},
+    kube::{Connection, rest},
+};
 
 /// The Secret with the authority.
 const AUTHORITY: &str = "go-observer-adapter-ca";
@@ -83,11 +85,13 @@ pub enum KeepError {
 /// What is kept, and for whom.
 pub struct Keeper {
     /// The API server.
-    pub client: Client,
+    pub connection: Connection,
     /// Where the adapter and the observers are.
     pub namespace: String,
     /// The names of the adapter's certificate.
     pub names: Vec<String>,
+    /// The names of the adapter's APIServices.
+    pub api_services: Vec<String>,
     /// Takes the adapter's certificate; `None` where files hold one, and
     /// someone else keeps the `caBundle` right.
     pub serving: Option<Replacer>,
@@ -125,11 +129,19 @@ impl Keeper {
                 tracing::warn!(error, "certificates cannot be kept in order");
             }
             last = error;
-            tokio::time::sleep(pause).await;
+            if last.is_empty() {
+                tokio::time::sleep(pause).await;
+            } else {
+                rest(pause, &self.connection.answered).await;
+            }
         }
     }
 
     async fn keep(&self, serving: &mut Option<String>) -> Result<(), KeepError> {
+        if let (None, Some(path)) = (&self.serving, &self.node_ca_file) {
+            // Somebody else keeps it all, and no right to Secrets is needed.
+            return Ok(self.nodes.client().trust(&read(path).await?)?);
+        }
         let authority = self.authority().await?;
         if let Some(replacer) = &self.serving {
             let now = SystemTime::now();
@@ -150,7 +162,7 @@ impl Keeper {
     }
 
     fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.connection.client.clone(), &self.namespace)
     }
 
     /// The authority that all replicas share: whoever comes first makes it.
@@ -174,11 +186,10 @@ impl Keeper {
 
     /// Lets the aggregator verify this adapter.
     async fn bundle(&self, authority: &str) -> Result<(), KeepError> {
-        let services = Api::<APIService>::all(self.client.clone());
+        let services = Api::<APIService>::all(self.connection.client.clone());
         let failed = |what| move |error| KeepError::Api { what, error };
-        for version in Version::ALL {
-            let name = format!("{}.{GROUP}", version.name());
-            let found = services.get_opt(&name).await;
+        for name in &self.api_services {
+            let found = services.get_opt(name).await;
             let Some(service) = found.map_err(failed("reading an APIService"))? else {
                 continue;
             };
@@ -200,7 +211,7 @@ impl Keeper {
             let bundle = ByteString(authority.as_bytes().to_vec());
             let patch = json!({"spec": {"caBundle": bundle}});
             services
-                .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+                .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
                 .await
                 .map_err(failed("writing the caBundle of an APIService"))?;
             tracing::info!(api_service = name, "wrote its caBundle");
@@ -211,12 +222,7 @@ impl Keeper {
     /// The authority of the observers, after their Secret is in order.
     async fn observers(&self, authority: &Authority) -> Result<Vec<u8>, KeepError> {
         if let Some(path) = &self.node_ca_file {
-            return tokio::fs::read(path)
-                .await
-                .map_err(|error| KeepError::File {
-                    path: path.clone(),
-                    error,
-                });
+            return read(path).await;
         }
         let secrets = self.secrets();
         let failed = |error| KeepError::Api {
@@ -274,6 +280,14 @@ impl Keeper {
         tracing::info!(secret = OBSERVERS, "renewed the observers' certificate");
         Ok(both.into_bytes())
     }
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, KeepError> {
+    let found = tokio::fs::read(path).await;
+    found.map_err(|error| KeepError::File {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 fn data(pair: &Pair, ca: Option<&str>) -> BTreeMap<String, ByteString> {

@@ -15,7 +15,7 @@ use std::{
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use super::{
-    api::{Server, router},
+    api::{Discovery, Server, router},
     data::{
         fan_out::{FanOut, Limits},
         node_client::NodeClient,
@@ -90,22 +90,27 @@ pub async fn run(
         ClientError::NoConfiguration => ServeError::NoCluster,
         error => ServeError::Client(error),
     })?;
-    let client = connection.client;
     let counters = Arc::new(Counters::default());
     let names = names(settings);
     let tls = ServerTls::new(source(settings, &names), true, Arc::clone(&counters))?;
     let telemetry = Arc::new(Telemetry::default());
     let nodes = fan_out(settings, Arc::clone(&telemetry));
     let limits = review::Limits::default();
-    let guard = Guard::by_reviews(client.clone(), None, limits, Arc::clone(&counters))?;
+    let guard = Guard::by_reviews(
+        connection.client.clone(),
+        None,
+        limits,
+        Arc::clone(&counters),
+    )?;
     let front = Arc::new(Front::new(guard));
 
-    let (objects, mut tasks) = watches::watch(&client, &settings.namespace);
-    tasks.spawn(follow_trust(client.clone(), Arc::clone(&front)));
+    let (objects, mut tasks) = watches::watch(&connection, &settings.namespace);
+    tasks.spawn(follow_trust(connection.clone(), Arc::clone(&front)));
     let keeper = Keeper {
-        client,
+        connection,
         namespace: settings.namespace.clone(),
         names,
+        api_services: settings.group.api_services(),
         serving: settings.tls_cert_file.is_none().then(|| tls.replacer()),
         node_ca_file: settings.node_ca_file.clone(),
         nodes: Arc::clone(&nodes),
@@ -118,6 +123,8 @@ pub async fn run(
         Arc::clone(&telemetry),
     );
     let server = Arc::new(Server {
+        groups: settings.group,
+        discovery: Discovery::new(settings.group),
         values,
         nodes,
         front,
@@ -125,7 +132,8 @@ pub async fn run(
         security: SecurityReader::new(Arc::clone(&counters), true),
         draining: AtomicBool::new(false),
     });
-    tracing::info!(address = %settings.listen, "serving custom.metrics.k8s.io");
+    let groups: Vec<_> = settings.group.all().iter().map(|it| it.name()).collect();
+    tracing::info!(address = %settings.listen, groups = groups.join(", "), "serving");
     let draining = Arc::clone(&server);
     let drained = async move {
         shutdown.await;

@@ -4,12 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use super::api::group::Groups;
 use crate::settings::LogFormat;
 
 /// Settings of `observer adapter`.
 #[derive(Clone, Debug, Args)]
 pub struct AdapterSettings {
-    /// Address to serve custom.metrics.k8s.io on, over TLS.
+    /// Address to serve metrics on, over TLS.
     #[arg(
         long,
         value_name = "ADDR",
@@ -17,6 +18,15 @@ pub struct AdapterSettings {
         env = "OBSERVER_ADAPTER_LISTEN"
     )]
     pub listen: SocketAddr,
+
+    /// Which group of metrics to serve.
+    #[arg(
+        long,
+        value_name = "GROUP",
+        default_value = "custom",
+        env = "OBSERVER_GROUP"
+    )]
+    pub group: Groups,
 
     /// Port that observers of nodes serve on.
     #[arg(long, value_name = "PORT", default_value = "9920", value_parser = clap::value_parser!(u16).range(1..), env = "OBSERVER_NODE_PORT")]
@@ -164,6 +174,7 @@ mod tests {
             (&["--service=-a"], "lower-case letters"),
             (&["--tls-cert-file", "a"], "--tls-key-file"),
             (&["--listen", "here"], "--listen"),
+            (&["--group", "resource"], "custom, external, both"),
         ] {
             let error = adapter(args).unwrap_err();
             assert!(error.contains(expected), "{args:?}: {error}");

@@ -126,9 +126,12 @@ impl Cluster {
             .unwrap_or_else(|| panic!("kubectl get {args:?}: there is none"))
     }
 
-    /// The items of a list.
+    /// The items of a list; kubectl prints nothing at all of an empty one.
     pub fn list(&self, args: &[&str]) -> Vec<Value> {
-        match self.get_object(args)["items"].take() {
+        let Some(mut list) = self.find(args) else {
+            return Vec::new();
+        };
+        match list["items"].take() {
             Value::Array(items) => items,
             other => panic!("kubectl get {args:?}: no list: {other}"),
         }

@@ -87,10 +87,15 @@ pub(crate) fn directory(workspace: &Workspace) -> PathBuf {
     workspace.root.join("target/image")
 }
 
+/// Builds the program that the image holds.
+pub(crate) fn program(workspace: &Workspace, arch: Arch) -> Result<PathBuf> {
+    setup::image(workspace, arch)?;
+    build::static_observer(workspace, arch.rust_target())
+}
+
 /// Builds the observer and its image.
 pub(crate) fn observer(workspace: &Workspace, arch: Arch, output: &Path) -> Result<PathBuf> {
-    setup::image(workspace, arch)?;
-    let program = build::static_observer(workspace, arch.rust_target())?;
+    let program = program(workspace, arch)?;
     step(&format!("image of observer for {}", arch.name()), |step| {
         let contents = read(&program)?;
         within_bounds(contents.len() as u64)?;

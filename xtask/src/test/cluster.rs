@@ -150,7 +150,7 @@ impl Tests<'_> {
             ("OBSERVER_REFERENCE_ADAPTER", self.reference.into()),
             (cache::VARIABLE, self.workspace.cache.root().into()),
         ];
-        let mut command = super::as_root_with(self.workspace, self.fixtures, self.cargo, &more)?;
+        let mut command = super::as_root(self.workspace, self.fixtures, self.cargo, &more)?;
         command
             .args(["--locked", "--package", "observer-tests"])
             .args(args);

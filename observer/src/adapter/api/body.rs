@@ -1,14 +1,17 @@
 //! Answers with values, in both versions' words.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Serialize;
 
-use super::{path::Version, quantity::quantity};
-
-/// The API's group.
-pub const GROUP: &str = "custom.metrics.k8s.io";
+use super::{
+    group::{Group, Version},
+    quantity::quantity,
+};
 
 /// Which object a value describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,13 +118,59 @@ fn write<I: Serialize>(
 ) -> serde_json::Result<Vec<u8>> {
     let items = items.into_iter().filter_map(|item| {
         let value = quantity(item.value)?;
-        let at = item.at.max(UNIX_EPOCH);
-        let timestamp = humantime::format_rfc3339_seconds(at).to_string();
+        let timestamp = timestamp(item.at);
         Some(of(item, value, timestamp))
     });
     serde_json::to_vec(&List {
         kind: "MetricValueList",
-        api_version: format!("{GROUP}/{}", version.name()),
+        api_version: Group::Custom.api_version(version),
+        metadata: Empty {},
+        items: items.collect(),
+    })
+}
+
+fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at.max(UNIX_EPOCH)).to_string()
+}
+
+/// A value of what labels select.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExternalItem {
+    /// The labels that were asked for by one value each.
+    pub labels: BTreeMap<String, String>,
+    /// The number.
+    pub value: f64,
+    /// When the figures it is of were observed, the oldest of them.
+    pub at: SystemTime,
+    /// What a rate was taken over, in whole seconds.
+    pub window_seconds: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExternalWritten<'a> {
+    metric_name: &'a str,
+    metric_labels: BTreeMap<String, String>,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<u64>,
+    value: String,
+}
+
+/// The list of external values as JSON. What is no number is left out.
+pub fn external_list(metric: &str, item: Option<ExternalItem>) -> serde_json::Result<Vec<u8>> {
+    let items = item.into_iter().filter_map(|item| {
+        Some(ExternalWritten {
+            metric_name: metric,
+            value: quantity(item.value)?,
+            timestamp: timestamp(item.at),
+            metric_labels: item.labels,
+            window: item.window_seconds,
+        })
+    });
+    serde_json::to_vec(&List {
+        kind: "ExternalMetricValueList",
+        api_version: Group::External.api_version(Version::V1Beta1),
         metadata: Empty {},
         items: items.collect(),
     })
@@ -135,7 +184,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Described, Item, list};
-    use crate::adapter::api::path::Version;
+    use crate::adapter::api::group::Version;
 
     fn item(value: f64) -> Item {
         Item {

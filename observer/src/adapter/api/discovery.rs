@@ -1,135 +1,171 @@
 //! What is served, as clients discover it: old lists per version, and the
-//! group with both versions in one.
-
-use std::{fmt::Write, sync::LazyLock};
+//! groups with all their versions in one.
 
 use axum::{
-    http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
-    },
-    response::{IntoResponse, Response},
+    http::{HeaderMap, header::ACCEPT},
+    response::Response,
 };
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::{
-    body::GROUP,
-    path::{Kind, Version},
+    document::Document,
+    group::{Group, Groups, Version},
+    openapi,
+    path::Kind,
 };
 use crate::adapter::metrics::METRICS;
 
+const JSON: &str = "application/json";
 /// How aggregated discovery is asked for and answered, newest first.
 const AGGREGATED: [&str; 2] = ["v2", "v2beta1"];
 
-struct Document {
-    body: String,
-    etag: String,
+/// Documents that tell what is served.
+pub struct Discovery {
+    groups: Document,
+    together: [Document; 2],
+    each: Vec<(Group, Document)>,
+    resources: Vec<Versioned>,
+    openapi: Document,
+    schemas: Vec<Versioned>,
 }
 
-impl Document {
-    fn new(value: &Value) -> Self {
-        let body = value.to_string();
-        let mut etag = String::from("\"");
-        for byte in &digest(&SHA256, body.as_bytes()).as_ref()[..16] {
-            // Writing to a String does not fail.
-            let _ = write!(etag, "{byte:02X}");
+type Versioned = ((Group, Version), Document);
+
+impl Discovery {
+    /// Of these groups.
+    pub fn new(groups: Groups) -> Self {
+        let all = groups.all();
+        let list: Vec<Value> = all.iter().copied().map(entry).collect();
+        let list = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list});
+        let each = all.iter().map(|group| {
+            let mut value = entry(*group);
+            value["kind"] = "APIGroup".into();
+            value["apiVersion"] = "v1".into();
+            (*group, Document::new(&value))
+        });
+        let schemas = versioned(groups, openapi::schema);
+        let paths = schemas.iter().map(|((group, version), document)| {
+            let path = format!("apis/{}", group.api_version(*version));
+            (path, document.digest())
+        });
+        Self {
+            groups: Document::new(&list),
+            together: AGGREGATED.map(|discovery| Document::new(&together(groups, discovery))),
+            each: each.collect(),
+            resources: versioned(groups, resources),
+            openapi: Document::new(&openapi::list(paths)),
+            schemas,
         }
-        etag.push('"');
-        Self { body, etag }
     }
 
-    fn answer(&self, media_type: &str, headers: &HeaderMap) -> Response {
-        let same = headers
-            .get_all(IF_NONE_MATCH)
-            .iter()
-            .any(|etag| etag.as_bytes() == self.etag.as_bytes());
-        let mut response = if same {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            self.body.clone().into_response()
+    /// `/apis`.
+    pub(super) fn groups(&self, headers: &HeaderMap) -> Response {
+        let Some(index) = aggregated(headers) else {
+            return self.groups.answer(JSON, headers);
         };
-        let answer = response.headers_mut();
-        for (name, value) in [
-            (CONTENT_TYPE, media_type),
-            (ETAG, &self.etag),
-            (CACHE_CONTROL, "public"),
-            (VARY, "Accept"),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                answer.insert(name, value);
-            }
-        }
-        response
+        let version = AGGREGATED[index];
+        let media = format!("{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        self.together[index].answer(&media, headers)
+    }
+
+    /// As `/apis/custom.metrics.k8s.io`.
+    pub(super) fn group(&self, of: Group, headers: &HeaderMap) -> Option<Response> {
+        let mut all = self.each.iter();
+        let (_, document) = all.find(|(group, _)| *group == of)?;
+        Some(document.answer(JSON, headers))
+    }
+
+    /// The resources of a version.
+    pub(super) fn resources(&self, of: (Group, Version), headers: &HeaderMap) -> Option<Response> {
+        Some(find(&self.resources, of)?.answer(JSON, headers))
+    }
+
+    /// `/openapi/v3`.
+    pub(super) fn openapi(&self, headers: &HeaderMap) -> Response {
+        self.openapi.answer(JSON, headers)
+    }
+
+    /// The schema of a version; `None` where JSON is not accepted.
+    pub(super) fn schema(&self, of: (Group, Version), headers: &HeaderMap) -> Option<Response> {
+        Some(find(&self.schemas, of)?.answer(JSON, headers))
     }
 }
 
-/// The versions that a group's entry names.
-fn group() -> Value {
-    let versions = Version::ALL.map(|version| {
-        json!({"groupVersion": format!("{GROUP}/{}", version.name()), "version": version.name()})
+fn versioned(groups: Groups, of: impl Fn(Group, Version) -> Value) -> Vec<Versioned> {
+    let each = groups.all().iter().flat_map(|group| {
+        let versions = group.versions().iter();
+        versions.map(|version| (*group, *version))
     });
-    json!({"name": GROUP, "versions": versions, "preferredVersion": versions[0]})
+    each.map(|(group, version)| ((group, version), Document::new(&of(group, version))))
+        .collect()
 }
 
-/// `/apis` for clients of old.
-pub(super) fn groups(headers: &HeaderMap) -> Response {
-    static GROUPS: LazyLock<Document> = LazyLock::new(|| {
-        Document::new(&json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group()]}))
-    });
-    static TOGETHER: LazyLock<[Document; 2]> =
-        LazyLock::new(|| AGGREGATED.map(|version| Document::new(&together(version))));
-    match aggregated(headers) {
-        Some(index) => {
-            let version = AGGREGATED[index];
-            let media = format!(
-                "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-            );
-            TOGETHER[index].answer(&media, headers)
-        }
-        None => GROUPS.answer("application/json", headers),
-    }
+fn find(all: &[Versioned], of: (Group, Version)) -> Option<&Document> {
+    let mut all = all.iter();
+    all.find(|(key, _)| *key == of)
+        .map(|(_, document)| document)
 }
 
-/// `/apis/custom.metrics.k8s.io`.
-pub(super) fn one_group(headers: &HeaderMap) -> Response {
-    static ONE: LazyLock<Document> = LazyLock::new(|| {
-        let mut value = group();
-        value["kind"] = "APIGroup".into();
-        value["apiVersion"] = "v1".into();
-        Document::new(&value)
-    });
-    ONE.answer("application/json", headers)
-}
-
-/// The resources of a version.
-pub(super) fn resources(version: Version, headers: &HeaderMap) -> Response {
-    static LISTS: LazyLock<[Document; 2]> = LazyLock::new(|| {
-        Version::ALL.map(|version| {
-            let resources: Vec<Value> = Kind::ALL
-                .iter()
-                .flat_map(|kind| {
-                    METRICS.iter().map(move |metric| {
-                        json!({
-                            "name": format!("{}/{}", kind.resource(), metric.name),
-                            "singularName": "",
-                            "namespaced": kind.is_namespaced(),
-                            "kind": "MetricValueList",
-                            "verbs": ["get"],
-                        })
-                    })
-                })
-                .collect();
-            Document::new(&json!({
-                "kind": "APIResourceList",
-                "apiVersion": "v1",
-                "groupVersion": format!("{GROUP}/{}", version.name()),
-                "resources": resources,
-            }))
+/// A group with its versions.
+fn entry(group: Group) -> Value {
+    let versions = group.versions().iter();
+    let versions: Vec<_> = versions
+        .map(|version| {
+            json!({"groupVersion": group.api_version(*version), "version": version.name()})
         })
-    });
-    let index = Version::ALL.iter().position(|it| *it == version);
-    LISTS[index.unwrap_or(0)].answer("application/json", headers)
+        .collect();
+    json!({"name": group.name(), "versions": versions, "preferredVersion": versions[0]})
+}
+
+fn resources(group: Group, version: Version) -> Value {
+    let resource = |name: String, namespaced: bool, kind: &str| {
+        json!({
+            "name": name,
+            "singularName": "",
+            "namespaced": namespaced,
+            "kind": kind,
+            "verbs": ["get"],
+        })
+    };
+    let resources: Vec<Value> = match group {
+        Group::Custom => Kind::ALL
+            .iter()
+            .flat_map(|kind| METRICS.iter().map(move |metric| (kind, metric.name)))
+            .map(|(kind, metric)| {
+                let name = format!("{}/{metric}", kind.resource());
+                resource(name, kind.is_namespaced(), "MetricValueList")
+            })
+            .collect(),
+        Group::External => METRICS
+            .iter()
+            .map(|metric| resource(metric.name.to_owned(), true, "ExternalMetricValueList"))
+            .collect(),
+    };
+    json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": group.api_version(version),
+        "resources": resources,
+    })
+}
+
+/// Whether JSON is among what a client accepts.
+pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
+    let mut ranges = ranges(headers).peekable();
+    let any = ["*/*", "application/*", JSON];
+    ranges.peek().is_none()
+        || ranges.any(|range| {
+            let media = range.split(';').next().unwrap_or_default().trim();
+            any.contains(&media)
+        })
+}
+
+fn ranges(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let accept = headers.get_all(ACCEPT).iter();
+    accept
+        .filter_map(|it| it.to_str().ok())
+        .flat_map(|accept| accept.split(','))
+        .map(str::trim)
 }
 
 /// Which form of aggregated discovery a client asks for, if any.
@@ -138,49 +174,80 @@ fn aggregated(headers: &HeaderMap) -> Option<usize> {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next();
         let parts: Vec<_> = parts.collect();
-        media == Some("application/json")
+        media == Some(JSON)
             && parts.contains(&"g=apidiscovery.k8s.io")
             && parts.contains(&"as=APIGroupDiscoveryList")
             && parts.contains(&format!("v={version}").as_str())
     };
-    let accept = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|it| it.to_str().ok());
-    let ranges: Vec<&str> = accept.flat_map(|accept| accept.split(',')).collect();
-    AGGREGATED
-        .iter()
-        .position(|version| ranges.iter().any(|range| wanted(range.trim(), version)))
+    let asked = |version: &&str| ranges(headers).any(|range| wanted(range, version));
+    AGGREGATED.iter().position(|version| asked(version))
 }
 
-/// Both versions in one, each resource with its metrics as subresources: the
-/// form into which the aggregator itself turns the old lists.
-fn together(discovery: &str) -> Value {
-    let versions = Version::ALL.map(|version| {
-        let kind = json!({"group": GROUP, "version": version.name(), "kind": "MetricValueList"});
-        let resources = Kind::ALL.map(|of| {
-            let metrics: Vec<Value> = METRICS
+/// All versions in one, in the form into which the aggregator itself turns the
+/// old lists.
+fn together(groups: Groups, discovery: &str) -> Value {
+    let items: Vec<_> = groups
+        .all()
+        .iter()
+        .map(|group| {
+            let versions: Vec<_> = group
+                .versions()
                 .iter()
-                .map(|metric| {
-                    json!({"subresource": metric.name, "responseKind": kind, "verbs": ["get"]})
+                .map(|version| {
+                    let resources = discovered(*group, *version);
+                    json!({"version": version.name(), "freshness": "Current", "resources": resources})
                 })
                 .collect();
             json!({
-                "resource": of.resource(),
-                // There is no such object here; old clients must find something.
-                "responseKind": {"group": "", "version": "", "kind": ""},
-                "scope": if of.is_namespaced() { "Namespaced" } else { "Cluster" },
-                "singularResource": "",
-                "verbs": [],
-                "subresources": metrics,
+                "metadata": {"name": group.name(), "creationTimestamp": null},
+                "versions": versions,
             })
-        });
-        json!({"version": version.name(), "freshness": "Current", "resources": resources})
-    });
+        })
+        .collect();
     json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": format!("apidiscovery.k8s.io/{discovery}"),
         "metadata": {},
-        "items": [{"metadata": {"name": GROUP, "creationTimestamp": null}, "versions": versions}],
+        "items": items,
     })
+}
+
+/// Objects with their metrics as subresources; or metrics.
+fn discovered(group: Group, version: Version) -> Vec<Value> {
+    let of = |kind: &str| json!({"group": group.name(), "version": version.name(), "kind": kind});
+    match group {
+        Group::Custom => Kind::ALL
+            .iter()
+            .map(|kind| {
+                let metrics: Vec<Value> = METRICS
+                    .iter()
+                    .map(|metric| {
+                        let response = of("MetricValueList");
+                        json!({"subresource": metric.name, "responseKind": response, "verbs": ["get"]})
+                    })
+                    .collect();
+                json!({
+                    "resource": kind.resource(),
+                    // There is no such object here; old clients must find something.
+                    "responseKind": {"group": "", "version": "", "kind": ""},
+                    "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
+                    "singularResource": "",
+                    "verbs": [],
+                    "subresources": metrics,
+                })
+            })
+            .collect(),
+        Group::External => METRICS
+            .iter()
+            .map(|metric| {
+                json!({
+                    "resource": metric.name,
+                    "responseKind": of("ExternalMetricValueList"),
+                    "scope": "Namespaced",
+                    "singularResource": "",
+                    "verbs": ["get"],
+                })
+            })
+            .collect(),
+    }
 }

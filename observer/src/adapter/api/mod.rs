@@ -2,12 +2,16 @@
 
 pub mod body;
 mod discovery;
+mod document;
+pub mod group;
+mod openapi;
 pub mod path;
 mod quantity;
 pub mod selector;
 mod server;
 pub mod status;
 
+pub use discovery::Discovery;
 pub use quantity::quantity;
 pub use server::{Server, router};
 

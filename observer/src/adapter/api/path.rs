@@ -3,34 +3,8 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::body::GROUP;
+use super::group::{Group, Groups, Version};
 use crate::auth::review::Access;
-
-/// A version of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Version {
-    /// `v1beta1`.
-    V1Beta1,
-    /// `v1beta2`.
-    V1Beta2,
-}
-
-impl Version {
-    /// All of them, the preferred first.
-    pub const ALL: [Self; 2] = [Self::V1Beta2, Self::V1Beta1];
-
-    /// As in paths.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::V1Beta1 => "v1beta1",
-            Self::V1Beta2 => "v1beta2",
-        }
-    }
-
-    fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|version| version.name() == name)
-    }
-}
 
 /// A kind of object that has values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,17 +111,32 @@ pub struct Target {
     pub metric: String,
 }
 
+/// Pods of a namespace whose metric is asked for; labels tell which.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct External {
+    /// Where they lie.
+    pub namespace: String,
+    /// Which metric.
+    pub metric: String,
+}
+
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// `/apis`.
     Groups,
-    /// `/apis/custom.metrics.k8s.io`.
-    Group,
+    /// As `/apis/custom.metrics.k8s.io`.
+    Group(Group),
     /// The resources of a version.
-    Resources(Version),
-    /// Values.
+    Resources(Group, Version),
+    /// Values of objects.
     Values(Target),
+    /// A value of what labels select.
+    External(External),
+    /// The list of OpenAPI documents.
+    OpenApi,
+    /// The OpenAPI document of a version.
+    Schema(Group, Version),
     /// Something that may be served elsewhere, or nothing.
     Other,
 }
@@ -162,32 +151,42 @@ pub struct Request {
 }
 
 impl Request {
-    /// Of a path as it was sent; `None` where it is not text or hides a
-    /// separator.
-    pub fn of(verb: &str, path: &str) -> Option<Self> {
+    /// Of a path as it was sent, by the method in lower case; `None` where it is
+    /// not text or hides a separator.
+    pub fn of(groups: Groups, verb: &str, path: &str) -> Option<Self> {
         let parts: Vec<String> = path
             .split('/')
             .filter(|part| !part.is_empty())
             .map(decode)
             .collect::<Option<_>>()?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let plain = || Access::Path {
-            verb: verb.to_owned(),
-            path: path.to_owned(),
+        let plain = |asked| Self {
+            asked,
+            access: Access::Path {
+                verb: verb.to_owned(),
+                path: path.to_owned(),
+            },
         };
-        let (asked, access) = match parts.as_slice() {
-            ["apis"] => (Asked::Groups, plain()),
-            ["apis", group] if *group == GROUP => (Asked::Group, plain()),
-            ["apis", group, version, rest @ ..] if *group == GROUP => {
-                match (Version::of(version), rest) {
-                    (Some(version), []) => (Asked::Resources(version), plain()),
-                    (Some(version), rest) => values(verb, version, rest),
-                    (None, _) => (Asked::Other, plain()),
-                }
-            }
-            _ => (Asked::Other, plain()),
+        let version = |group: &str, version: &str| {
+            let group = groups.named(group)?;
+            Some((group, group.version(version)?))
         };
-        Some(Self { asked, access })
+        Some(match parts.as_slice() {
+            ["apis"] => plain(Asked::Groups),
+            ["openapi", "v3"] => plain(Asked::OpenApi),
+            ["openapi", "v3", "apis", group, name] => plain(
+                version(group, name).map_or(Asked::Other, |(group, version)| {
+                    Asked::Schema(group, version)
+                }),
+            ),
+            ["apis", group] => plain(groups.named(group).map_or(Asked::Other, Asked::Group)),
+            ["apis", group, name, rest @ ..] => match (version(group, name), rest) {
+                (Some((group, version)), []) => plain(Asked::Resources(group, version)),
+                (Some((group, version)), rest) => resource(verb, group, version, rest),
+                (None, _) => plain(Asked::Other),
+            },
+            _ => plain(Asked::Other),
+        })
     }
 }
 
@@ -200,21 +199,39 @@ fn decode(part: &str) -> Option<String> {
 
 /// Reads what follows the version, and its right as the API server's
 /// RequestInfo names it.
-fn values(verb: &str, version: Version, rest: &[&str]) -> (Asked, Access) {
+fn resource(verb: &str, group: Group, version: Version, rest: &[&str]) -> Request {
     let (namespace, inner) = match rest {
         ["namespaces", namespace, inner @ ..] if !inner.is_empty() => (*namespace, inner),
         rest => ("", rest),
     };
     let part = |index: usize| inner.get(index).copied().unwrap_or_default().to_owned();
+    let verb = match (verb, inner.len()) {
+        ("get", 1) => "list",
+        ("delete", 1) => "deletecollection",
+        ("post", _) => "create",
+        ("put", _) => "update",
+        (verb, _) => verb,
+    };
     let access = Access::Resource {
         verb: verb.to_owned(),
-        group: GROUP.to_owned(),
+        group: group.name().to_owned(),
         version: version.name().to_owned(),
         namespace: namespace.to_owned(),
         resource: part(0),
         subresource: part(2),
         name: part(1),
     };
+    let asked = match group {
+        Group::Custom => target(version, namespace, inner).map(Asked::Values),
+        Group::External => external(namespace, inner).map(Asked::External),
+    };
+    Request {
+        asked: asked.unwrap_or(Asked::Other),
+        access,
+    }
+}
+
+fn target(version: Version, namespace: &str, inner: &[&str]) -> Option<Target> {
     let target = |kind, resource: &str, namespace: &str, name: &str, metric: &str| Target {
         version,
         kind,
@@ -223,148 +240,32 @@ fn values(verb: &str, version: Version, rest: &[&str]) -> (Asked, Access) {
         name: (name != "*").then(|| name.to_owned()),
         metric: metric.to_owned(),
     };
-    let asked = match (namespace, inner) {
+    match (namespace, inner) {
         ("", [resource, name, metric]) => Kind::of(resource)
             .filter(|kind| *kind == Kind::Node)
             .map(|kind| target(kind, resource, "", name, metric)),
         (namespace, ["metrics", metric]) if !namespace.is_empty() && namespace != "*" => {
             Some(target(Kind::Namespace, "namespaces", "", namespace, metric))
         }
-        (namespace, [resource, name, metric]) => Kind::of(resource).and_then(|kind| match kind {
+        (namespace, [resource, name, metric]) => match Kind::of(resource)? {
             // The autoscaler asks for nodes within its own namespace.
-            Kind::Node => Some(target(kind, resource, "", name, metric)),
+            kind @ Kind::Node => Some(target(kind, resource, "", name, metric)),
             Kind::Namespace => None,
             kind => Some(target(kind, resource, namespace, name, metric)),
+        },
+        _ => None,
+    }
+}
+
+fn external(namespace: &str, inner: &[&str]) -> Option<External> {
+    match inner {
+        [metric] if !namespace.is_empty() && namespace != "*" => Some(External {
+            namespace: namespace.to_owned(),
+            metric: (*metric).to_owned(),
         }),
         _ => None,
-    };
-    (asked.map_or(Asked::Other, Asked::Values), access)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Asked, Kind, Request, Version, WorkloadKind};
-    use crate::auth::review::Access;
-
-    const V2: &str = "/apis/custom.metrics.k8s.io/v1beta2";
-
-    type Read = (Kind, String, Option<String>, String);
-
-    fn values(rest: &str) -> Option<Read> {
-        match Request::of("get", &format!("{V2}{rest}"))?.asked {
-            Asked::Values(target) => {
-                assert_eq!(target.version, Version::V1Beta2);
-                Some((target.kind, target.namespace, target.name, target.metric))
-            }
-            _ => None,
-        }
-    }
-
-    fn read(kind: Kind, namespace: &str, name: Option<&str>) -> Read {
-        let (namespace, name) = (namespace.to_owned(), name.map(str::to_owned));
-        (kind, namespace, name, "m".to_owned())
-    }
-
-    #[test]
-    fn every_route_is_read() {
-        for (rest, expected) in [
-            (
-                "/namespaces/shop/pods/web-0/m",
-                Some(read(Kind::Pod, "shop", Some("web-0"))),
-            ),
-            (
-                "/namespaces/shop/pods/*/m",
-                Some(read(Kind::Pod, "shop", None)),
-            ),
-            (
-                "/namespaces/shop/pods/%2A/m",
-                Some(read(Kind::Pod, "shop", None)),
-            ),
-            (
-                "/namespaces/shop/deployments.apps/web/m",
-                Some(read(
-                    Kind::Workload(WorkloadKind::Deployment),
-                    "shop",
-                    Some("web"),
-                )),
-            ),
-            (
-                "/namespaces/shop/statefulsets/web/m",
-                Some(read(
-                    Kind::Workload(WorkloadKind::StatefulSet),
-                    "shop",
-                    Some("web"),
-                )),
-            ),
-            (
-                "/namespaces/shop/nodes/a/m",
-                Some(read(Kind::Node, "", Some("a"))),
-            ),
-            ("/nodes/a/m", Some(read(Kind::Node, "", Some("a")))),
-            ("/nodes/*/m", Some(read(Kind::Node, "", None))),
-            (
-                "/namespaces/shop/metrics/m",
-                Some(read(Kind::Namespace, "", Some("shop"))),
-            ),
-            ("/namespaces/shop/jobs.batch/a/m", None),
-            ("/namespaces/*/metrics/m", None),
-            ("/pods/a/m", None),
-            ("/namespaces/shop/pods", None),
-            ("/namespaces/shop/pods/a/m/more", None),
-            ("/namespaces/shop/pods/..%2fa/m", None),
-            ("/namespaces/shop/pods/%2e%2e/m", None),
-            ("/namespaces/shop/pods/%ff/m", None),
-        ] {
-            assert_eq!(values(rest), expected, "{rest}");
-        }
-        for version in ["v1beta1", "v1beta2"] {
-            let path = format!("/apis/custom.metrics.k8s.io/{version}/");
-            let Asked::Resources(read) = Request::of("get", &path).unwrap().asked else {
-                panic!("{path}");
-            };
-            assert_eq!(read.name(), version);
-        }
-    }
-
-    #[test]
-    fn the_right_is_the_one_that_kubernetes_would_name() {
-        let resource = |path: &str| match Request::of("get", path).unwrap().access {
-            Access::Resource {
-                namespace,
-                resource,
-                subresource,
-                name,
-                ..
-            } => Some([namespace, resource, name, subresource]),
-            Access::Path { .. } => None,
-        };
-        for (rest, expected) in [
-            (
-                "/namespaces/shop/pods/%2A/m",
-                Some(["shop", "pods", "*", "m"]),
-            ),
-            (
-                "/namespaces/shop/metrics/m",
-                Some(["shop", "metrics", "m", ""]),
-            ),
-            (
-                "/namespaces/shop/nodes/a/m",
-                Some(["shop", "nodes", "a", "m"]),
-            ),
-            ("/nodes/a/m", Some(["", "nodes", "a", "m"])),
-            ("/nonsense", Some(["", "nonsense", "", ""])),
-            ("", None),
-        ] {
-            let expected = expected.map(|parts| parts.map(str::to_owned));
-            assert_eq!(resource(&format!("{V2}{rest}")), expected, "{rest}");
-        }
-        for path in [
-            "/apis",
-            "/metrics",
-            "/apis/custom.metrics.k8s.io",
-            "/apis/x/v1/pods",
-        ] {
-            assert_eq!(resource(path), None, "{path}");
-        }
-    }
-}
+mod tests;

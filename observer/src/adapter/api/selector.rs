@@ -115,6 +115,18 @@ impl Selector {
         (!self.0.is_empty()).then_some(object)
     }
 
+    /// What it requires of this label, and the rest.
+    pub fn split(self, label: &str) -> (Self, Self) {
+        let of = |requirement: &Requirement| requirement.key == label;
+        let (of, rest) = self.0.into_iter().partition(of);
+        (Self(of), Self(rest))
+    }
+
+    /// Whether it requires something of this label.
+    pub fn names(&self, label: &str) -> bool {
+        self.0.iter().any(|requirement| requirement.key == label)
+    }
+
     /// Whether it selects everything.
     pub const fn is_everything(&self) -> bool {
         self.0.is_empty()

@@ -21,8 +21,10 @@ use axum::{
 use percent_encoding::percent_decode_str;
 
 use super::{
-    body, discovery,
-    path::{self, Asked, Target},
+    body,
+    discovery::{Discovery, accepts_json},
+    group::Groups,
+    path::{self, Asked, External, Target},
     selector::Selector,
     status::ApiError,
 };
@@ -43,6 +45,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// What answers are made of.
 pub struct Server {
+    /// Which groups are served.
+    pub groups: Groups,
+    /// What tells of them.
+    pub discovery: Discovery,
     /// Where values come from.
     pub values: Values,
     /// The nodes behind them.
@@ -103,22 +109,21 @@ impl Asking<'_> {
             "/readyz" => return ("health", Ok(self.ready())),
             // Said to everybody: there is none, and whoever merges the
             // documents of servers must learn that and no refusal.
-            path if path == "/openapi" || path.starts_with("/openapi/") => {
-                return ("openapi", Err(ApiError::NoPath));
-            }
+            "/openapi/v2" => return ("openapi", Err(ApiError::NoPath)),
             _ => {}
         }
         let verb = match self.method {
             Method::HEAD => "get".to_owned(),
             _ => self.method.as_str().to_ascii_lowercase(),
         };
-        let Some(request) = path::Request::of(&verb, &self.path) else {
+        let Some(request) = path::Request::of(self.server.groups, &verb, &self.path) else {
             let error = ApiError::BadRequest("the path is malformed".to_owned());
             return ("other", Err(error));
         };
         let route = match request.asked {
-            Asked::Values(_) => "values",
-            Asked::Groups | Asked::Group | Asked::Resources(_) => "discovery",
+            Asked::Values(_) | Asked::External(_) => "values",
+            Asked::Groups | Asked::Group(_) | Asked::Resources(..) => "discovery",
+            Asked::OpenApi | Asked::Schema(..) => "openapi",
             Asked::Other if self.path == METRICS_PATH => "metrics",
             Asked::Other => "other",
         };
@@ -138,17 +143,28 @@ impl Asking<'_> {
         if known && !matches!(self.method, Method::GET | Method::HEAD) {
             return Err(ApiError::Method(self.method.to_string()));
         }
+        let (discovery, headers) = (&self.server.discovery, &self.headers);
         match request.asked {
-            Asked::Groups => Ok(discovery::groups(&self.headers)),
-            Asked::Group => Ok(discovery::one_group(&self.headers)),
-            Asked::Resources(version) => Ok(discovery::resources(version, &self.headers)),
+            Asked::Groups => Ok(discovery.groups(headers)),
+            Asked::Group(group) => discovery.group(group, headers).ok_or(ApiError::NoPath),
+            Asked::Resources(group, version) => discovery
+                .resources((group, version), headers)
+                .ok_or(ApiError::NoPath),
+            Asked::OpenApi | Asked::Schema(..) if !accepts_json(headers) => {
+                Err(ApiError::NotAcceptable)
+            }
+            Asked::OpenApi => Ok(discovery.openapi(headers)),
+            Asked::Schema(group, version) => discovery
+                .schema((group, version), headers)
+                .ok_or(ApiError::NoPath),
             Asked::Values(target) => self.values(target).await,
+            Asked::External(external) => self.external(external).await,
             Asked::Other if self.path == METRICS_PATH => self.metrics(),
             Asked::Other => Err(ApiError::NoPath),
         }
     }
 
-    async fn values(&self, target: Target) -> Answer {
+    fn selectors(&self) -> Result<Selectors, ApiError> {
         let mut selectors = Selectors::default();
         for (name, value) in parameters(&self.query)? {
             match name.as_str() {
@@ -157,15 +173,25 @@ impl Asking<'_> {
                 _ => {}
             }
         }
+        Ok(selectors)
+    }
+
+    async fn values(&self, target: Target) -> Answer {
+        let selectors = self.selectors()?;
         let items = self.server.values.get(&target, &selectors).await?;
         let selector = selectors.containers.to_object();
-        let body = body::list(target.version, &target.metric, selector.as_ref(), items)
-            .map_err(|error| ApiError::BadRequest(error.to_string()))?;
-        let headers = [
-            (CONTENT_TYPE, "application/json"),
-            (CACHE_CONTROL, "no-cache, private"),
-        ];
-        Ok((headers, body).into_response())
+        written(body::list(
+            target.version,
+            &target.metric,
+            selector.as_ref(),
+            items,
+        ))
+    }
+
+    async fn external(&self, external: External) -> Answer {
+        let selector = self.selectors()?.objects;
+        let item = self.server.values.external(&external, selector).await?;
+        written(body::external_list(&external.metric, item))
     }
 
     fn metrics(&self) -> Answer {
@@ -193,6 +219,15 @@ impl Asking<'_> {
         let lacks = format!("not ready, there is no: {}", lacks.join(", "));
         text(StatusCode::SERVICE_UNAVAILABLE, &lacks)
     }
+}
+
+fn written(body: serde_json::Result<Vec<u8>>) -> Answer {
+    let body = body.map_err(|error| ApiError::BadRequest(error.to_string()))?;
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-cache, private"),
+    ];
+    Ok((headers, body).into_response())
 }
 
 /// The parameters of a query, decoded.

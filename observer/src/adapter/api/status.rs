@@ -28,9 +28,15 @@ pub enum ApiError {
         /// The object's name.
         name: String,
     },
+    /// Nothing by that name can be chosen by labels.
+    #[error("the server could not find the metric {0}")]
+    NoExternal(String),
     /// Only reading is served.
-    #[error("{0} is not supported on resources of kind \"custom.metrics.k8s.io\"")]
+    #[error("{0} is not supported: metrics can only be read")]
     Method(String),
+    /// Only JSON is.
+    #[error("only application/json is served here")]
+    NotAcceptable,
     /// The request says what it cannot mean.
     #[error("{0}")]
     Selector(#[from] SelectorError),
@@ -48,7 +54,10 @@ pub enum ApiError {
 impl ApiError {
     const fn status(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoPath | Self::NoMetric { .. } => (StatusCode::NOT_FOUND, "NotFound"),
+            Self::NoPath | Self::NoMetric { .. } | Self::NoExternal(_) => {
+                (StatusCode::NOT_FOUND, "NotFound")
+            }
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::Selector(_) | Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
             Self::Refused(Refusal::Unauthorized(_)) => (StatusCode::UNAUTHORIZED, "Unauthorized"),

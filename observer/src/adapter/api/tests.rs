@@ -9,7 +9,11 @@ use crate::adapter::{
     metrics::METRICS,
 };
 
+mod external;
+mod openapi;
+
 const V2: &str = "/apis/custom.metrics.k8s.io/v1beta2";
+const EXTERNAL: &str = "/apis/external.metrics.k8s.io/v1beta1";
 
 fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
@@ -210,7 +214,13 @@ async fn errors_are_those_of_kubernetes() {
             "NotFound",
         ),
         ("GET", "/".to_owned(), 404, "NotFound"),
-        ("GET", "/openapi/v3".to_owned(), 404, "NotFound"),
+        ("GET", "/openapi/v2".to_owned(), 404, "NotFound"),
+        (
+            "GET",
+            "/openapi/v3/apis/apps/v1".to_owned(),
+            404,
+            "NotFound",
+        ),
         (
             "GET",
             format!("{V2}/namespaces/shop/pods/%2f/m"),
@@ -249,6 +259,20 @@ async fn discovery_tells_of_every_metric_in_every_form() {
     assert_eq!(group["preferredVersion"]["version"], "v1beta2");
     let (_, groups) = jane.get("/apis").await;
     assert_eq!(groups["groups"][0]["versions"].as_array().unwrap().len(), 2);
+    let (_, list) = jane.get(EXTERNAL).await;
+    assert_eq!(list["groupVersion"], "external.metrics.k8s.io/v1beta1");
+    let resources = list["resources"].as_array().unwrap();
+    assert_eq!(resources.len(), METRICS.len());
+    assert_eq!(
+        resources[0],
+        json!({
+            "name": METRICS[0].name,
+            "singularName": "",
+            "namespaced": true,
+            "kind": "ExternalMetricValueList",
+            "verbs": ["get"],
+        })
+    );
 
     let media = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let accept = format!("{media},application/json;q=0.9");
@@ -273,6 +297,8 @@ async fn discovery_tells_of_every_metric_in_every_form() {
             .len(),
         METRICS.len()
     );
+    let external = &body["items"][1]["versions"][0]["resources"];
+    assert_eq!(external[0]["resource"], METRICS[0].name);
     let etag = headers["etag"].to_str().unwrap();
     let again = [("accept", accept.as_str()), ("if-none-match", etag)];
     let (status, _, body) = jane.ask("GET", "/apis", &again).await;

@@ -180,6 +180,9 @@ fn client(pem: &[u8]) -> Result<Https, NodeError> {
         let certificate = certificate.map_err(|error| unusable(&error))?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
+    if roots.is_empty() {
+        return Err(unusable(&"there is no certificate in it"));
+    }
     let config = ClientConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?

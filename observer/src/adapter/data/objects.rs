@@ -12,6 +12,16 @@ use crate::adapter::api::{
     selector::{Labels, Selector},
 };
 
+/// Labels that tell what a pod belongs to, where only labels choose.
+const POD: &str = "go-observer/pod";
+const NODE: &str = "go-observer/node";
+const OWNERS: [(&str, WorkloadKind); 4] = [
+    ("go-observer/deployment", WorkloadKind::Deployment),
+    ("go-observer/statefulset", WorkloadKind::StatefulSet),
+    ("go-observer/replicaset", WorkloadKind::ReplicaSet),
+    ("go-observer/daemonset", WorkloadKind::DaemonSet),
+];
+
 /// What is kept of a pod: some hundred bytes of some ten thousand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
@@ -132,6 +142,38 @@ impl Objects {
                 })
             })
             .collect()
+    }
+
+    /// Running pods of a namespace that are selected by their labels, and by
+    /// those that tell what they belong to.
+    pub fn selected(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Pod>> {
+        let owners: Vec<_> = OWNERS
+            .iter()
+            .filter(|(label, _)| selector.names(label))
+            .filter_map(|(label, kind)| Some((*label, self.workloads.get(kind)?)))
+            .collect();
+        let more = selector.names(POD) || selector.names(NODE) || !owners.is_empty();
+        let chosen = |pod: &&Arc<Pod>| {
+            if !more {
+                return selector.matches(&pod.labels);
+            }
+            let mut labels = pod.labels.clone();
+            labels.insert(POD.to_owned(), pod.name.clone());
+            labels.insert(NODE.to_owned(), pod.node.clone());
+            for (label, workloads) in &owners {
+                let mut all = workloads.within(namespace);
+                let own = all.find(|(_, workload)| {
+                    let own = workload.pods.as_ref();
+                    own.is_some_and(|own| own.matches(&pod.labels))
+                });
+                if let Some((name, _)) = own {
+                    labels.insert((*label).to_owned(), name.clone());
+                }
+            }
+            selector.matches(&labels)
+        };
+        let pods = self.pods.within(namespace).map(|(_, pod)| pod);
+        running(pods.filter(chosen))
     }
 
     fn find_nodes(&self, target: &Target, selector: &Selector) -> Vec<Found> {

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::fan_out::Limits;
+use futures_util::stream;
+use k8s_openapi::api::core::v1::Node as ApiNode;
+use kube::runtime::watcher::Error;
+use tokio::{sync::Notify, time::timeout};
+
+use super::{fan_out::Limits, watches::follow_events};
 use crate::{
     adapter::fixtures::{Front, Node, World, address, figures, limits},
     auth::SecurityFigures,
@@ -166,4 +171,30 @@ async fn an_observer_of_another_authority_is_not_believed() {
         client.pods("a", address(0)).await.unwrap().containers.len(),
         1
     );
+}
+
+#[tokio::test]
+async fn a_watch_comes_back_as_soon_as_the_server_answers_anybody() {
+    let (tries, mut seen) = tokio::sync::watch::channel(0);
+    let events = stream::repeat_with(move || {
+        tries.send_modify(|tries| *tries += 1);
+        Err::<kube::runtime::watcher::Event<ApiNode>, _>(Error::NoResourceVersion)
+    });
+    let answered = Notify::new();
+    let watch = follow_events("nodes", &answered, events, |_| ());
+    let back = async {
+        // The third wait is for four seconds at least.
+        seen.wait_for(|tries| *tries == 3).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        answered.notify_waiters();
+        let again = seen.wait_for(|tries| *tries == 4);
+        timeout(Duration::from_secs(1), again)
+            .await
+            .unwrap()
+            .unwrap();
+    };
+    tokio::select! {
+        () = watch => panic!("the watch ended"),
+        () = back => {}
+    }
 }

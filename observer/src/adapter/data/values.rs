@@ -4,27 +4,28 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::SystemTime,
 };
 
 use super::{
     fan_out::{FanOut, NodeFigures},
-    objects::Found,
+    objects::{Found, Objects, Pod},
     watches::Shared,
 };
 use crate::adapter::{
     api::{
-        body::{Described, Item},
-        path::Target,
+        body::{Described, ExternalItem, Item},
+        path::{External, Target},
         selector::{Labels, Selector},
         status::ApiError,
     },
-    metrics::Metric,
+    metrics::{Aggregate, Metric},
     telemetry::Telemetry,
 };
 
 /// The label by which `metricLabelSelector` chooses among a pod's containers.
 const CONTAINER: &str = "container";
+/// The same where nothing but labels chooses, and those of pods are among them.
+const EXTERNAL_CONTAINER: &str = "go-observer/container";
 
 /// What a request selects besides its path.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +75,56 @@ impl Values {
             name: target.name.clone().unwrap_or_else(|| "*".to_owned()),
         };
         let metric = Metric::named(&target.metric).ok_or_else(absent)?;
+        let find = |objects: &Objects| objects.find(target, &selectors.objects);
+        let (found, nodes) = self.figures(find).await?;
+        let items: Vec<_> = found
+            .iter()
+            .filter_map(|object| self.item(target, metric, object, &selectors.containers, &nodes))
+            .collect();
+        if target.name.is_some() && items.is_empty() {
+            return Err(absent());
+        }
+        Ok(items)
+    }
+
+    /// The value over all pods that labels select.
+    pub async fn external(
+        &self,
+        asked: &External,
+        selector: Selector,
+    ) -> Result<Option<ExternalItem>, ApiError> {
+        let absent = || ApiError::NoExternal(asked.metric.clone());
+        let metric = Metric::named(&asked.metric).ok_or_else(absent)?;
+        let object = selector.to_object();
+        let labels = object.and_then(|object| object.match_labels);
+        let (containers, pods) = selector.split(EXTERNAL_CONTAINER);
+        let find = |objects: &Objects| {
+            vec![Found {
+                namespace: String::new(),
+                name: String::new(),
+                pods: objects.selected(&asked.namespace, &pods),
+            }]
+        };
+        let (found, nodes) = self.figures(find).await?;
+        let is_ours = |container: &str| is_chosen(&containers, EXTERNAL_CONTAINER, container);
+        let found = found.first().and_then(|found| {
+            let (aggregate, oldest) = aggregate(metric, &found.pods, is_ours, &nodes)?;
+            self.telemetry.served(oldest.age());
+            Some(ExternalItem {
+                labels: labels.unwrap_or_default(),
+                value: aggregate.value,
+                at: oldest.observed,
+                window_seconds: whole_seconds(&aggregate),
+            })
+        });
+        Ok(found)
+    }
+
+    /// What `find` finds, and the figures of the nodes that its pods are on.
+    async fn figures(
+        &self,
+        find: impl Fn(&Objects) -> Vec<Found>,
+    ) -> Result<(Vec<Found>, Figures), ApiError> {
         let (found, observers) = {
             let objects = self.objects.read();
             // What is not listed yet must not look as if it were not there.
@@ -82,8 +133,7 @@ impl Values {
                     "the objects of the cluster have not all been listed yet",
                 ));
             }
-            let found = objects.find(target, &selectors.objects);
-            (found, objects.observers(&self.namespace))
+            (find(&objects), objects.observers(&self.namespace))
         };
         let needed: HashSet<&String> = found
             .iter()
@@ -94,15 +144,7 @@ impl Values {
             .filter_map(|node| Some((node.clone(), *observers.get(node)?)));
         let nodes = self.nodes.get(reachable).await;
         // A pod may have gone while nodes were asked.
-        let found = self.still_there(found);
-        let items: Vec<_> = found
-            .iter()
-            .filter_map(|object| self.item(target, metric, object, &selectors.containers, &nodes))
-            .collect();
-        if target.name.is_some() && items.is_empty() {
-            return Err(absent());
-        }
-        Ok(items)
+        Ok((self.still_there(found), nodes))
     }
 
     fn still_there(&self, mut found: Vec<Found>) -> Vec<Found> {
@@ -116,32 +158,17 @@ impl Values {
         found
     }
 
-    /// The object's value; `None` where it has none, and where a node that one
-    /// of its pods runs on told nothing: less than all would be too little.
+    /// The object's value, where it has one.
     fn item(
         &self,
         target: &Target,
         metric: &Metric,
         object: &Found,
         containers: &Selector,
-        nodes: &HashMap<String, Arc<NodeFigures>>,
+        nodes: &Figures,
     ) -> Option<Item> {
-        let mut all = Vec::new();
-        let mut oldest: Option<&NodeFigures> = None;
-        for pod in &object.pods {
-            let node = nodes.get(&pod.node)?;
-            let of_pod = node.containers(&pod.namespace, &pod.name, &pod.uid);
-            let before = all.len();
-            all.extend(of_pod.into_iter().filter(|container| {
-                let labels = [(CONTAINER.to_owned(), container.container.clone())];
-                containers.is_everything() || containers.matches(&Labels::from(labels))
-            }));
-            if all.len() > before && oldest.is_none_or(|oldest| node.observed < oldest.observed) {
-                oldest = Some(node);
-            }
-        }
-        let aggregate = metric.over(all)?;
-        let oldest = oldest?;
+        let is_ours = |container: &str| is_chosen(containers, CONTAINER, container);
+        let (aggregate, oldest) = aggregate(metric, &object.pods, is_ours, nodes)?;
         self.telemetry.served(oldest.age());
         let (kind, api_version) = target.kind.described();
         Some(Item {
@@ -152,8 +179,46 @@ impl Values {
                 api_version,
             },
             value: aggregate.value,
-            at: oldest.observed.max(SystemTime::UNIX_EPOCH),
-            window_seconds: aggregate.window.map(|window| window.as_secs().max(1)),
+            at: oldest.observed,
+            window_seconds: whole_seconds(&aggregate),
         })
     }
+}
+
+/// Figures by node.
+type Figures = HashMap<String, Arc<NodeFigures>>;
+
+/// The value over the chosen containers of these pods, and the oldest figures
+/// in it; `None` where there is none, and where a node that one of the pods runs
+/// on told nothing: less than all would be too little.
+fn aggregate<'a>(
+    metric: &Metric,
+    pods: &[Arc<Pod>],
+    is_ours: impl Fn(&str) -> bool,
+    nodes: &'a Figures,
+) -> Option<(Aggregate, &'a NodeFigures)> {
+    let mut all = Vec::new();
+    let mut oldest: Option<&NodeFigures> = None;
+    for pod in pods {
+        let node = nodes.get(&pod.node)?;
+        let of_pod = node.containers(&pod.namespace, &pod.name, &pod.uid);
+        let before = all.len();
+        let ours = of_pod.into_iter().filter(|it| is_ours(&it.container));
+        all.extend(ours);
+        if all.len() > before && oldest.is_none_or(|oldest| node.observed < oldest.observed) {
+            oldest = Some(node);
+        }
+    }
+    Some((metric.over(all)?, oldest?))
+}
+
+fn is_chosen(containers: &Selector, label: &str, container: &str) -> bool {
+    containers.is_everything() || {
+        let labels = [(label.to_owned(), container.to_owned())];
+        containers.matches(&Labels::from(labels))
+    }
+}
+
+fn whole_seconds(aggregate: &Aggregate) -> Option<u64> {
+    aggregate.window.map(|window| window.as_secs().max(1))
 }

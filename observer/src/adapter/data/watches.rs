@@ -18,17 +18,20 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use kube::{
-    Api, Client,
+    Api,
     runtime::watcher::{self, Config, Event},
 };
 use serde::de::DeserializeOwned;
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     objects::{Objects, Pod, Workload},
     table::{Placed, Table},
 };
-use crate::adapter::api::{path::WorkloadKind, selector::Selector};
+use crate::{
+    adapter::api::{path::WorkloadKind, selector::Selector},
+    kube::{Connection, rest},
+};
 
 /// The waits between tries, as the node's: a second, doubled each time, and up
 /// to as much again by chance. At most 300 s.
@@ -60,53 +63,65 @@ impl Shared {
 
 /// Watches everything that values are of, until the set is dropped. Of pods in
 /// `observers` that are observers their addresses are kept.
-pub fn watch(client: &Client, observers: &str) -> (Shared, JoinSet<()>) {
+pub fn watch(connection: &Connection, observers: &str) -> (Shared, JoinSet<()>) {
     let shared = Shared::default();
     let mut tasks = JoinSet::new();
     let namespace = observers.to_owned();
     let keep = move |pod| keep_pod(pod, &namespace);
+    let Connection { client, answered } = connection;
     let api = Api::<ApiPod>::all(client.clone());
     tasks.spawn(follow(
         "pods",
         api,
+        Arc::clone(answered),
         shared.clone(),
         move |objects, event| {
             objects.pods.take(event, &keep);
         },
     ));
     let api = Api::<Node>::all(client.clone());
-    tasks.spawn(follow("nodes", api, shared.clone(), |objects, event| {
-        objects.nodes.take(event, keep_node);
-    }));
+    tasks.spawn(follow(
+        "nodes",
+        api,
+        Arc::clone(answered),
+        shared.clone(),
+        |objects, event| {
+            objects.nodes.take(event, keep_node);
+        },
+    ));
     workloads::<Deployment>(
-        client,
+        connection,
         &shared,
         &mut tasks,
         WorkloadKind::Deployment,
         |it| (it.metadata, it.spec.map(|spec| spec.selector)),
     );
     workloads::<StatefulSet>(
-        client,
+        connection,
         &shared,
         &mut tasks,
         WorkloadKind::StatefulSet,
         |it| (it.metadata, it.spec.map(|spec| spec.selector)),
     );
     workloads::<ReplicaSet>(
-        client,
+        connection,
         &shared,
         &mut tasks,
         WorkloadKind::ReplicaSet,
         |it| (it.metadata, it.spec.map(|spec| spec.selector)),
     );
-    workloads::<DaemonSet>(client, &shared, &mut tasks, WorkloadKind::DaemonSet, |it| {
-        (it.metadata, it.spec.map(|spec| spec.selector))
-    });
+    workloads::<DaemonSet>(
+        connection,
+        &shared,
+        &mut tasks,
+        WorkloadKind::DaemonSet,
+        |it| (it.metadata, it.spec.map(|spec| spec.selector)),
+    );
     (shared, tasks)
 }
 
 fn workloads<K>(
-    client: &Client,
+    connection: &Connection,
     shared: &Shared,
     tasks: &mut JoinSet<()>,
     kind: WorkloadKind,
@@ -114,11 +129,12 @@ fn workloads<K>(
 ) where
     K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let api = Api::<K>::all(client.clone());
+    let api = Api::<K>::all(connection.client.clone());
     let resource = crate::adapter::api::path::Kind::Workload(kind).resource();
     tasks.spawn(follow(
         resource,
         api,
+        Arc::clone(&connection.answered),
         shared.clone(),
         move |objects, event| {
             let table: &mut Table<Workload> = objects.workloads.entry(kind).or_default();
@@ -174,6 +190,7 @@ fn keep_workload(mut metadata: ObjectMeta, selector: Option<LabelSelector>) -> P
 async fn follow<K>(
     what: &'static str,
     api: Api<K>,
+    answered: Arc<Notify>,
     shared: Shared,
     mut take: impl FnMut(&mut Objects, Event<K>) + Send,
 ) where
@@ -181,12 +198,17 @@ async fn follow<K>(
 {
     let config = Config::default().page_size(PAGE).timeout(ONE_WATCH);
     let events = watcher::watcher(api, config);
-    follow_events(what, events, |event| take(&mut shared.write(), event)).await;
+    follow_events(what, &answered, events, |event| {
+        take(&mut shared.write(), event)
+    })
+    .await;
 }
 
-/// Follows a watch for ever, and waits longer after each failure in a row.
+/// Follows a watch for ever, and waits longer after each failure in a row; no
+/// longer than until the API server has answered somebody.
 pub async fn follow_events<K>(
     what: &'static str,
+    answered: &Notify,
     events: impl Stream<Item = watcher::Result<Event<K>>>,
     mut take: impl FnMut(Event<K>),
 ) {
@@ -215,7 +237,10 @@ pub async fn follow_events<K>(
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(what, %error, retry_in = ?pause, "cannot watch; what is known by now holds");
                 }
-                tokio::time::sleep(pause).await;
+                if rest(pause, answered).await {
+                    // It may refuse a few more until it has started.
+                    wait = waits.build();
+                }
             }
         }
     }

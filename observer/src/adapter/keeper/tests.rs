@@ -13,13 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use k8s_openapi::ByteString;
-use kube::{Client, Config};
+use kube::Config;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{Keeper, OBSERVERS};
 use crate::{
     adapter::{
+        api::group::Groups,
         fixtures::{NAMESPACE, World, limits},
         pki::Authority,
     },
@@ -27,6 +28,7 @@ use crate::{
         Counters,
         tls::{CertificateSource, ServerTls},
     },
+    kube::Connection,
 };
 
 const SECRETS: &str = "/api/v1/namespaces/go-observer/secrets";
@@ -59,12 +61,12 @@ impl Store {
         self.put(SERVICES, name, object);
     }
 
-    async fn client(&self) -> Client {
+    async fn connection(&self) -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(self.clone());
         tokio::spawn(async { axum::serve(listener, router).await });
-        Client::try_from(Config::new(uri.parse().unwrap())).unwrap()
+        Connection::new(Config::new(uri.parse().unwrap())).unwrap()
     }
 }
 
@@ -127,13 +129,14 @@ struct Replica {
 }
 
 impl Replica {
-    fn new(client: Client, world: &World) -> Self {
+    fn new(connection: Connection, world: &World) -> Self {
         let source = CertificateSource::SelfSigned(vec!["x".to_owned()]);
         let tls = ServerTls::new(source, true, Arc::new(Counters::default())).unwrap();
         let keeper = Keeper {
-            client,
+            connection,
             namespace: NAMESPACE.to_owned(),
             names: vec!["observer-adapter.go-observer.svc".to_owned()],
+            api_services: Groups::Both.api_services(),
             serving: Some(tls.replacer()),
             node_ca_file: None,
             nodes: Arc::clone(&world.nodes),
@@ -155,10 +158,10 @@ async fn replicas_share_one_authority_and_tell_the_aggregator() {
     let store = Store::default();
     store.api_service(V1, "observer-adapter");
     store.api_service(V2, "somebody-else");
-    let client = store.client().await;
+    let connection = store.connection().await;
     let world = World::new(limits());
-    let mut one = Replica::new(client.clone(), &world);
-    let mut two = Replica::new(client, &world);
+    let mut one = Replica::new(connection.clone(), &world);
+    let mut two = Replica::new(connection, &world);
     let before = one.tls.certificate();
     tokio::join!(one.keep(), two.keep());
 
@@ -217,7 +220,7 @@ async fn a_certificate_of_somebody_else_is_left_alone() {
         .unwrap();
     let mut given = secret_of(&pair, &theirs.pair().certificate);
     store.put(SECRETS, OBSERVERS, given.clone());
-    let mut replica = Replica::new(store.client().await, &world);
+    let mut replica = Replica::new(store.connection().await, &world);
     replica.keep().await;
     assert_eq!(store.object(SECRETS, OBSERVERS), given);
     // Without an authority nobody can be verified, and that is said.
@@ -238,4 +241,21 @@ fn secret_of(pair: &crate::adapter::pki::Pair, ca: &str) -> Value {
         "metadata": {"name": OBSERVERS},
         "data": {"tls.crt": bytes(&pair.certificate), "tls.key": bytes(&pair.key), "ca.crt": bytes(ca)},
     })
+}
+
+#[tokio::test]
+async fn where_files_hold_everything_nothing_is_asked_of_the_cluster() {
+    let store = Store::default();
+    let world = World::new(limits());
+    let mut replica = Replica::new(store.connection().await, &world);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "no certificate").unwrap();
+    replica.keeper.serving = None;
+    replica.keeper.node_ca_file = Some(file.path().to_owned());
+    let error = replica.keeper.keep(&mut None).await.unwrap_err();
+    assert!(error.to_string().contains("not usable"), "{error}");
+    let pem = Authority::new().unwrap().pair().certificate.clone();
+    std::fs::write(file.path(), pem).unwrap();
+    replica.keep().await;
+    assert!(store.0.lock().unwrap().is_empty());
 }

@@ -24,6 +24,7 @@ use kube::runtime::watcher::Event;
 use observer::{
     adapter::{
         api::{
+            group::Groups,
             path::{Asked, Request, WorkloadKind},
             selector::Selector,
         },
@@ -269,7 +270,7 @@ fn measure(nodes: usize, pods: usize) -> [String; 3] {
         let fan_out = FanOut::new(client, limits, Arc::clone(&telemetry));
         let namespace = "go-observer".to_owned();
         let values = Values::new(shared.clone(), fan_out, namespace, telemetry);
-        let request = Request::of("get", METRIC).expect("a path");
+        let request = Request::of(Groups::Custom, "get", METRIC).expect("a path");
         let Asked::Values(target) = request.asked else {
             unreachable!("{METRIC} asks for values")
         };
