@@ -360,18 +360,46 @@ fn the_certificate_is_its_own_and_comes_back() {
 }
 
 #[test]
-fn a_namespace_goes_while_one_replica_is_away() {
+fn the_cluster_is_well_without_it() {
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     scale(&cluster, 1);
-    let begin = std::time::Instant::now();
-    delete_namespace(&cluster, "one-away");
+    let took = delete_namespace(&cluster, "one-away");
     say(&format!(
-        "namespace gone after {:.1} s",
+        "namespace gone with one replica away: {took:.1} s"
+    ));
+    scale(&cluster, 0);
+    wait::until("the aggregator to miss it", SOON, || {
+        adapter.availability("v1beta2").err()
+    });
+    let answer = adapter.ask("v1beta2", "nodes/*/go_goroutines");
+    assert_eq!(answer.code, 503, "{}", answer.body);
+    // What has nothing to do with it goes on.
+    cluster.kubectl(&["get", "--raw", "/openapi/v3"]);
+    cluster.kubectl(&["get", "deployments", "--all-namespaces"]);
+    let resources = cluster.try_kubectl(&["api-resources", "--cached=false"]);
+    say(&format!(
+        "kubectl api-resources without it: {:?}",
+        resources.err()
+    ));
+    let namespace = Namespace::create(&cluster, "all-away");
+    let name = namespace.name.clone();
+    drop(namespace);
+    let gone = wait::comes_true(Duration::from_secs(10), || {
+        cluster.find(&["namespace", &name]).is_none()
+    });
+    say(&format!("namespace gone without it: {gone}"));
+    scale(&cluster, 2);
+    let begin = std::time::Instant::now();
+    wait::until("the namespace to be gone", SOON, || {
+        cluster.find(&["namespace", &name]).is_none().then_some(())
+    });
+    say(&format!(
+        "namespace gone {:.1} s after it came back",
         begin.elapsed().as_secs_f64()
     ));
-    scale(&cluster, 2);
     adapter.replicas();
+    adapter.await_available();
 }
 
 fn scale(cluster: &Cluster, replicas: u32) {
@@ -386,11 +414,14 @@ fn scale(cluster: &Cluster, replicas: u32) {
     cluster.kubectl(&args);
 }
 
-fn delete_namespace(cluster: &Cluster, prefix: &str) {
+/// Seconds that it takes.
+fn delete_namespace(cluster: &Cluster, prefix: &str) -> f64 {
     let namespace = Namespace::create(cluster, prefix);
     let name = namespace.name.clone();
+    let begin = std::time::Instant::now();
     drop(namespace);
-    wait::until("the namespace to be gone", Duration::from_secs(60), || {
+    wait::until("the namespace to be gone", SOON, || {
         cluster.find(&["namespace", &name]).is_none().then_some(())
     });
+    begin.elapsed().as_secs_f64()
 }

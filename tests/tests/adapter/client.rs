@@ -47,14 +47,18 @@ struct Item {
 /// Asks all questions of one client.
 fn ask(cluster: &Cluster, questions: &[Value]) -> Vec<Answer> {
     let mut child = Command::new(paths::fixture("custommetrics", GO, "default"))
-        .env("KUBECONFIG", cluster.env("KUBECONFIG").expect("a kubeconfig"))
+        .env(
+            "KUBECONFIG",
+            cluster.env("KUBECONFIG").expect("a kubeconfig"),
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the client");
-    let lines: String = questions.iter().map(|one| format!("{one}\n")).collect();
     let mut pipe = child.stdin.take().expect("its input");
-    pipe.write_all(lines.as_bytes()).expect("to ask");
+    for one in questions {
+        writeln!(pipe, "{one}").expect("to ask");
+    }
     drop(pipe);
     let output = child.wait_with_output().expect("its end");
     assert!(output.status.success(), "{}", output.status);
@@ -109,20 +113,39 @@ fn values(cluster: &Cluster, namespace: &Namespace, question: &Question<'_>) {
     let questions = [
         question("Pod", "node-a", goroutines),
         question("Pod", "", goroutines),
-        with(question("Pod", "", goroutines), "selector", "app in (node-b)"),
-        with(question("Pod", "", goroutines), "selector", "app notin (node-a,node-b)"),
-        with(question("Pod", "", goroutines), "metricSelector", "container=witness"),
+        with(
+            question("Pod", "", goroutines),
+            "selector",
+            "app in (node-b)",
+        ),
+        with(
+            question("Pod", "", goroutines),
+            "selector",
+            "app notin (node-a,node-b)",
+        ),
+        with(
+            question("Pod", "", goroutines),
+            "metricSelector",
+            "container=witness",
+        ),
         question("Pod", "node-a", "go_gc_cpu_ratio"),
         question("Node", "node-a", goroutines),
         with(question("Node", "node-a", goroutines), "namespace", ""),
         with(question("Node", "", goroutines), "namespace", ""),
-        with(question("Namespace", &namespace.name, goroutines), "namespace", ""),
+        with(
+            question("Namespace", &namespace.name, goroutines),
+            "namespace",
+            "",
+        ),
     ];
     let answers = ask(cluster, &questions);
     let names: Vec<Vec<&str>> = answers
         .iter()
         .map(|answer| {
-            let values = answer.values.as_ref().unwrap_or_else(|| panic!("{answer:?}"));
+            let values = answer
+                .values
+                .as_ref()
+                .unwrap_or_else(|| panic!("{answer:?}"));
             values.iter().map(|value| value.name.as_str()).collect()
         })
         .collect();
@@ -140,12 +163,19 @@ fn values(cluster: &Cluster, namespace: &Namespace, question: &Question<'_>) {
         &[&namespace.name],
     ];
     assert_eq!(names, expected);
-    let all: Vec<_> = answers.iter().flat_map(|one| one.values.iter().flatten()).collect();
+    let all: Vec<_> = answers
+        .iter()
+        .flat_map(|one| one.values.iter().flatten())
+        .collect();
     for value in &all {
         let (kind, version) = (value.kind.as_str(), value.api_version.as_str());
         assert!(matches!(kind, "Pod" | "Node" | "Namespace"), "{value:?}");
         assert_eq!(version, "v1", "{value:?}");
-        assert_eq!(value.namespace == namespace.name, kind == "Pod", "{value:?}");
+        assert_eq!(
+            value.namespace == namespace.name,
+            kind == "Pod",
+            "{value:?}"
+        );
         let age = observer_tests::cluster::now() - value.timestamp as f64;
         assert!((-1.0..5.0).contains(&age), "{value:?} is {age} s old");
         let windowed = value.metric == "go_gc_cpu_ratio";
@@ -160,16 +190,28 @@ fn errors(cluster: &Cluster, question: &Question<'_>) {
         question("Pod", "node-a", "unknown"),
         question("Node", "none", "go_goroutines"),
         with(question("Job", "none", "go_goroutines"), "group", "batch"),
-        with(question("Nonsense", "none", "go_goroutines"), "group", "batch"),
+        with(
+            question("Nonsense", "none", "go_goroutines"),
+            "group",
+            "batch",
+        ),
     ];
     for (answer, (code, reason, part)) in ask(cluster, &questions).iter().zip([
-        (404, "NotFound", "could not find the metric go_goroutines for pods none"),
+        (
+            404,
+            "NotFound",
+            "could not find the metric go_goroutines for pods none",
+        ),
         (404, "NotFound", "unknown for pods node-a"),
         (404, "NotFound", "go_goroutines for nodes none"),
         (404, "NotFound", ""),
         (0, "NoMatch", "no matches for kind"),
     ]) {
-        assert_eq!((answer.code, answer.reason.as_str()), (code, reason), "{answer:?}");
+        assert_eq!(
+            (answer.code, answer.reason.as_str()),
+            (code, reason),
+            "{answer:?}"
+        );
         assert!(answer.message.contains(part), "{answer:?}");
     }
 }

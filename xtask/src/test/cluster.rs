@@ -175,7 +175,12 @@ impl Tests<'_> {
             ),
             (
                 "adapters",
-                &["logs", "deployment/observer-adapter", "--all-pods", NAMESPACE],
+                &[
+                    "logs",
+                    "deployment/observer-adapter",
+                    "--all-pods",
+                    NAMESPACE,
+                ],
             ),
             (
                 "observers",

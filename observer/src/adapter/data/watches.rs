@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    objects::{Objects, Pod, Workload},
+    objects::{Objects, Place, Pod, Workload},
     table::{Placed, Table},
 };
 use crate::{
@@ -158,13 +158,20 @@ pub(super) fn keep_pod(pod: ApiPod, observers: &str) -> Placed<Pod> {
     let status = pod.status.unwrap_or_default();
     let observer =
         namespace == observers && labels.get(APP.0).is_some_and(|app| app.as_str() == APP.1);
-    let address = || status.pod_ip.as_deref()?.parse().ok();
+    let place = || {
+        let containers = status.container_statuses.as_deref().unwrap_or_default();
+        Some(Place {
+            address: status.pod_ip.as_deref()?.parse().ok()?,
+            restarts: containers.iter().map(|one| one.restart_count).sum(),
+            ready: containers.iter().all(|one| one.ready),
+        })
+    };
     let kept = Pod {
         namespace: namespace.clone(),
         name: name.clone(),
         uid: metadata.uid.unwrap_or_default(),
         node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
-        address: if observer { address() } else { None },
+        place: if observer { place() } else { None },
         running: status.phase.as_deref() == Some("Running"),
         labels,
     };

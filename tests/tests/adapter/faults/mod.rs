@@ -151,7 +151,7 @@ fn observers(cluster: &Cluster, calm: &Calm) {
     // A container that ended lately is not started at once another time.
     restart(cluster, "daemonset/observer");
     calm.row("an observer is killed", 2, |n| {
-        kill_observer(cluster, NODES[n])
+        kill_observer(cluster, NODES[n]);
     });
 }
 
@@ -228,9 +228,9 @@ impl Cut {
     const CHAINS: [&str; 2] = ["INPUT", "FORWARD"];
 
     fn make() -> Self {
-        Self::CHAINS
-            .iter()
-            .for_each(|chain| Self::change("-I", chain));
+        for chain in Self::CHAINS {
+            Self::change("-I", chain);
+        }
         Self
     }
 
@@ -244,8 +244,8 @@ impl Cut {
 
 impl Drop for Cut {
     fn drop(&mut self) {
-        Self::CHAINS
-            .iter()
-            .for_each(|chain| Self::change("-D", chain));
+        for chain in Self::CHAINS {
+            Self::change("-D", chain);
+        }
     }
 }

@@ -7,16 +7,14 @@ use serde_json::json;
 /// Half a period of the load: between the 15 s that the defaults' window is
 /// here, and the 30 s of the example's.
 const HALF: Duration = Duration::from_secs(22);
-const PERIODS: u32 = 3;
+const PERIODS: u32 = 2;
 /// As much CPU as ten times the request, goroutines as well.
 const LOAD: [&str; 2] = ["/leak?n=200", "/alloc?mb=1200&seconds=5"];
 
-#[test]
-fn load_that_comes_and_goes_moves_replicas_less_than_with_plain_cpu() {
-    let cluster = Cluster::get();
-    let adapter = Adapter::get(&cluster);
-    let ours = Scaled::example(&adapter, "hpa-several", |_| ());
-    let plain = Scaled::example(&adapter, "hpa-pods", |object| {
+/// Moves replicas less than plain CPU does.
+pub(super) fn run(adapter: &Adapter) {
+    let ours = Scaled::example(adapter, "hpa-several", |_| ());
+    let plain = Scaled::example(adapter, "hpa-pods", |object| {
         if object["kind"] == "HorizontalPodAutoscaler" {
             let metrics = object["spec"]["metrics"].as_array_mut().expect("metrics");
             metrics.retain(|metric| metric["type"] == "Resource");

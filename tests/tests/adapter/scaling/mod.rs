@@ -16,6 +16,19 @@ use observer_tests::cluster::{
     burst, say,
 };
 
+/// All of it at once: most of the time it waits.
+#[test]
+fn replicas_follow_load_by_policy_and_do_not_flap() {
+    let cluster = Cluster::get();
+    let adapter = Adapter::get(&cluster);
+    let flapping = {
+        let adapter = adapter.clone();
+        thread::spawn(move || flapping::run(&adapter))
+    };
+    examples::run(&adapter);
+    flapping.join().expect("no flapping, else the panic above");
+}
+
 /// Replicas that each example begins with.
 const LEAST: u64 = 2;
 
