@@ -180,7 +180,7 @@ fn aggregated(headers: &HeaderMap) -> Option<usize> {
             && parts.contains(&format!("v={version}").as_str())
     };
     let asked = |version: &&str| ranges(headers).any(|range| wanted(range, version));
-    AGGREGATED.iter().position(|version| asked(version))
+    AGGREGATED.iter().position(asked)
 }
 
 /// All versions in one, in the form into which the aggregator itself turns the
