@@ -179,9 +179,8 @@ fn aggregated(headers: &HeaderMap) -> Option<usize> {
             && parts.contains(&"as=APIGroupDiscoveryList")
             && parts.contains(&format!("v={version}").as_str())
     };
-    AGGREGATED
-        .iter()
-        .position(|version| ranges(headers).any(|range| wanted(range, version)))
+    let asked = |version: &&str| ranges(headers).any(|range| wanted(range, version));
+    AGGREGATED.iter().position(asked)
 }
 
 /// All versions in one, in the form into which the aggregator itself turns the

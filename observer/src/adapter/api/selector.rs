@@ -54,7 +54,8 @@ impl Selector {
                 Some(Token::Sign(",")) if parser.peek().is_some() => {}
                 found => {
                     return Err(error(format!(
-                        "found {found:?}, expected ',' and another requirement, or the end"
+                        "found {}, expected ',' and another requirement, or the end",
+                        shown(found)
                     )));
                 }
             }
@@ -155,6 +156,14 @@ enum Token<'a> {
     Word(&'a str),
 }
 
+/// As one reads it in a message.
+fn shown(token: Option<Token<'_>>) -> String {
+    match token {
+        None => "the end".to_owned(),
+        Some(Token::Sign(text) | Token::Word(text)) => format!("'{text}'"),
+    }
+}
+
 const SIGNS: [&str; 9] = ["==", "!=", "=", "!", "(", ")", ",", ">", "<"];
 
 struct Parser<'a>(&'a str);
@@ -188,7 +197,12 @@ impl<'a> Parser<'a> {
         }
         let key = match self.next() {
             Some(Token::Word(word)) => key(word)?,
-            found => return Err(error(format!("found {found:?}, expected a label's key"))),
+            found => {
+                return Err(error(format!(
+                    "found {}, expected a label's key",
+                    shown(found)
+                )));
+            }
         };
         let operator = if absent {
             Operator::DoesNotExist
@@ -211,7 +225,8 @@ impl<'a> Parser<'a> {
             Some(Token::Word("in")) => Ok(Operator::In(self.values()?)),
             Some(Token::Word("notin")) => Ok(Operator::NotIn(self.values()?)),
             found => Err(error(format!(
-                "found {found:?}, expected one of in, notin, =, ==, !=, >, <"
+                "found {}, expected one of in, notin, =, ==, !=, >, <",
+                shown(found)
             ))),
         }
     }
@@ -224,7 +239,10 @@ impl<'a> Parser<'a> {
                 self.next();
                 value(word)
             }
-            found => Err(error(format!("found {found:?}, expected a label's value"))),
+            found => Err(error(format!(
+                "found {}, expected a label's value",
+                shown(found)
+            ))),
         }
     }
 
@@ -244,7 +262,12 @@ impl<'a> Parser<'a> {
             match self.next() {
                 Some(Token::Sign(",")) => {}
                 Some(Token::Sign(")")) => break,
-                found => return Err(error(format!("found {found:?}, expected ',' or ')'"))),
+                found => {
+                    return Err(error(format!(
+                        "found {}, expected ',' or ')'",
+                        shown(found)
+                    )));
+                }
             }
         }
         values.sort_unstable();

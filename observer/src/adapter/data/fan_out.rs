@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,7 +15,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::node_client::{NodeClient, NodeError};
+use super::{
+    node_client::{NodeClient, NodeError},
+    objects::Place,
+};
 use crate::{
     adapter::telemetry::Telemetry,
     scaling::wire::{ContainerFigures, NodePods},
@@ -96,7 +98,7 @@ type Outcome = Option<Arc<NodeFigures>>;
 
 /// One node.
 struct Node {
-    address: IpAddr,
+    place: Place,
     last: Outcome,
     waiting: Option<watch::Receiver<bool>>,
     failures: u32,
@@ -136,11 +138,11 @@ impl FanOut {
     /// too old.
     pub async fn get(
         self: &Arc<Self>,
-        nodes: impl IntoIterator<Item = (String, IpAddr)>,
+        nodes: impl IntoIterator<Item = (String, Place)>,
     ) -> HashMap<String, Arc<NodeFigures>> {
         let until = Instant::now() + self.limits.patience;
-        let all = nodes.into_iter().map(|(node, address)| async move {
-            let figures = self.one(&node, address, until).await?;
+        let all = nodes.into_iter().map(|(node, place)| async move {
+            let figures = self.one(&node, place, until).await?;
             Some((node, figures))
         });
         join_all(all).await.into_iter().flatten().collect()
@@ -150,15 +152,15 @@ impl FanOut {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn one(self: &Arc<Self>, name: &str, address: IpAddr, until: Instant) -> Outcome {
+    async fn one(self: &Arc<Self>, name: &str, place: Place, until: Instant) -> Outcome {
         let waiting = {
             let mut nodes = self.nodes();
-            let node = nodes.get_or_insert_mut(name.to_owned(), || Node::new(address));
+            let node = nodes.get_or_insert_mut(name.to_owned(), || Node::new(place));
             node.asked = Instant::now();
-            if node.address != address {
-                // Another observer, whose failures are its own. What the one
-                // before told still holds for its time.
-                node.address = address;
+            if node.place != place {
+                // Another observer, or the same started again, whose failures
+                // are its own. What the one before told still holds for its time.
+                node.place = place;
                 node.failures = 0;
                 node.retry = None;
                 node.waiting = None;
@@ -178,7 +180,7 @@ impl FanOut {
                 node.waiting = Some(waiting.clone());
                 // A task of its own: others wait for it too, and who asked
                 // first may hang up.
-                tokio::spawn(Arc::clone(self).ask(name.to_owned(), address, sender));
+                tokio::spawn(Arc::clone(self).ask(name.to_owned(), place, sender));
                 Some(waiting)
             }
         };
@@ -190,13 +192,13 @@ impl FanOut {
         nodes.peek(name)?.usable(self.limits.stale)
     }
 
-    async fn ask(self: Arc<Self>, name: String, address: IpAddr, done: watch::Sender<bool>) {
+    async fn ask(self: Arc<Self>, name: String, place: Place, done: watch::Sender<bool>) {
         let patience = self.limits.patience;
         let begun = Instant::now();
         let asked = async {
             // The semaphore is never closed.
             let _place = self.places.acquire().await.ok();
-            self.client.pods(&name, address).await
+            self.client.pods(&name, place.address).await
         };
         let outcome = timeout(patience, asked)
             .await
@@ -205,7 +207,7 @@ impl FanOut {
         {
             let mut nodes = self.nodes();
             if let Some(node) = nodes.peek_mut(&name)
-                && node.address == address
+                && node.place == place
             {
                 node.waiting = None;
                 match outcome {
@@ -226,9 +228,9 @@ impl FanOut {
 }
 
 impl Node {
-    fn new(address: IpAddr) -> Self {
+    fn new(place: Place) -> Self {
         Self {
-            address,
+            place,
             last: None,
             waiting: None,
             failures: 0,
@@ -256,9 +258,9 @@ impl Node {
         let wait = 1_u64.checked_shl(self.failures).unwrap_or(LONGEST_WAIT);
         let wait = Duration::from_secs(wait.min(LONGEST_WAIT));
         if self.failures == 1 {
-            tracing::warn!(node = name, address = %self.address, %error, retry_in = ?wait, "the node's observer gives no figures");
+            tracing::warn!(node = name, address = %self.place.address, %error, retry_in = ?wait, "the node's observer gives no figures");
         } else {
-            tracing::debug!(node = name, address = %self.address, %error, retry_in = ?wait, "still no figures");
+            tracing::debug!(node = name, address = %self.place.address, %error, retry_in = ?wait, "still no figures");
         }
         self.retry = Some(Instant::now() + wait);
     }

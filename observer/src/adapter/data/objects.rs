@@ -38,7 +38,29 @@ pub struct Pod {
     /// Whether its containers run.
     pub running: bool,
     /// Where it can be reached; kept of observers only.
-    pub address: Option<IpAddr>,
+    pub place: Option<Place>,
+}
+
+/// Where an observer is reached, and what its kubelet says of it: one that was
+/// started again, or is ready again, is as good as another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its address.
+    pub address: IpAddr,
+    /// How often its container was started again.
+    pub restarts: i32,
+    /// Whether it is ready.
+    pub ready: bool,
+}
+
+impl From<IpAddr> for Place {
+    fn from(address: IpAddr) -> Self {
+        Self {
+            address,
+            restarts: 0,
+            ready: true,
+        }
+    }
 }
 
 /// What is kept of a workload.
@@ -199,11 +221,11 @@ impl Objects {
     }
 
     /// Where the observer of each node is reached.
-    pub fn observers(&self, namespace: &str) -> HashMap<String, IpAddr> {
+    pub fn observers(&self, namespace: &str) -> HashMap<String, Place> {
         self.pods
             .within(namespace)
             .filter(|(_, pod)| pod.running)
-            .filter_map(|(_, pod)| Some((pod.node.clone(), pod.address?)))
+            .filter_map(|(_, pod)| Some((pod.node.clone(), pod.place?)))
             .collect()
     }
 }

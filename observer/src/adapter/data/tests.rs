@@ -87,7 +87,7 @@ async fn equal_questions_are_one() {
     world.shop("web-0", "a", "web");
     let values = std::sync::Arc::new(world.values());
     let at = address(0);
-    let many = (0..100).map(|_| world.nodes.get([("a".to_owned(), at)]));
+    let many = (0..100).map(|_| world.nodes.get([("a".to_owned(), at.into())]));
     for found in futures_util::future::join_all(many).await {
         assert_eq!(found.len(), 1);
     }
@@ -146,6 +146,26 @@ async fn another_nodes_figures_are_not_taken() {
         .send_replace(Some(figures("a", &[("web-0", "app", 11)])));
     tokio::time::sleep(Duration::from_millis(2100)).await;
     assert_eq!(jane.values(ALL).await.unwrap()[0].1, "11");
+}
+
+#[tokio::test]
+async fn an_observer_that_was_started_again_is_asked_at_once() {
+    let world = World::new(limits()).listed(&["a"]);
+    let node = Node::start(&world, 0, "other", &[]).await;
+    world.shop("web-0", "a", "web");
+    let jane = Front::start(&world).await.jane();
+    assert!(names(jane.values(ALL).await).is_empty());
+    node.snapshots
+        .send_replace(Some(figures("a", &[("web-0", "app", 11)])));
+    assert!(names(jane.values(ALL).await).is_empty(), "it waits");
+    let mut observer = {
+        let objects = world.objects.read();
+        let (_, observer) = objects.pods.within("go-observer").next().unwrap();
+        observer.as_ref().clone()
+    };
+    observer.place.as_mut().unwrap().restarts += 1;
+    world.pod(observer);
+    assert_eq!(names(jane.values(ALL).await), ["web-0"]);
 }
 
 #[tokio::test]

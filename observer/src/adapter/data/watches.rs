@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Debug,
     pin::pin,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
@@ -15,21 +14,25 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
         core::v1::{Node, Pod as ApiPod},
     },
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api,
+    core::ApiResource,
     runtime::watcher::{self, Config, Event},
 };
-use serde::de::DeserializeOwned;
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    objects::{Objects, Pod, Workload},
-    table::{Placed, Table},
+    decoded::Decoded,
+    objects::{Objects, Place, Pod, Workload},
+    table::Placed,
 };
 use crate::{
-    adapter::api::{path::WorkloadKind, selector::Selector},
+    adapter::api::{
+        path::{Kind, WorkloadKind},
+        selector::Selector,
+    },
     kube::{Connection, rest},
 };
 
@@ -67,118 +70,81 @@ pub fn watch(connection: &Connection, observers: &str) -> (Shared, JoinSet<()>) 
     let shared = Shared::default();
     let mut tasks = JoinSet::new();
     let namespace = observers.to_owned();
-    let keep = move |pod| keep_pod(pod, &namespace);
-    let Connection { client, answered } = connection;
-    let api = Api::<ApiPod>::all(client.clone());
-    tasks.spawn(follow(
-        "pods",
-        api,
-        Arc::clone(answered),
-        shared.clone(),
-        move |objects, event| {
-            objects.pods.take(event, &keep);
-        },
-    ));
-    let api = Api::<Node>::all(client.clone());
-    tasks.spawn(follow(
-        "nodes",
-        api,
-        Arc::clone(answered),
-        shared.clone(),
-        |objects, event| {
-            objects.nodes.take(event, keep_node);
-        },
-    ));
-    workloads::<Deployment>(
-        connection,
-        &shared,
-        &mut tasks,
-        WorkloadKind::Deployment,
-        |it| (it.metadata, it.spec.map(|spec| spec.selector)),
-    );
-    workloads::<StatefulSet>(
-        connection,
-        &shared,
-        &mut tasks,
-        WorkloadKind::StatefulSet,
-        |it| (it.metadata, it.spec.map(|spec| spec.selector)),
-    );
-    workloads::<ReplicaSet>(
-        connection,
-        &shared,
-        &mut tasks,
-        WorkloadKind::ReplicaSet,
-        |it| (it.metadata, it.spec.map(|spec| spec.selector)),
-    );
-    workloads::<DaemonSet>(
-        connection,
-        &shared,
-        &mut tasks,
-        WorkloadKind::DaemonSet,
-        |it| (it.metadata, it.spec.map(|spec| spec.selector)),
-    );
+    let mut follow = |kind, resource, take| {
+        tasks.spawn(follow(
+            connection.clone(),
+            resource,
+            kind,
+            shared.clone(),
+            take,
+        ));
+    };
+    let pods: Take = Box::new(move |objects, event| {
+        objects.pods.take(event, |pod| keep_pod(pod, &namespace));
+    });
+    follow(Kind::Pod, ApiResource::erase::<ApiPod>(&()), pods);
+    let nodes: Take = Box::new(|objects, event| objects.nodes.take(event, keep_node));
+    follow(Kind::Node, ApiResource::erase::<Node>(&()), nodes);
+    for kind in WorkloadKind::ALL {
+        let resource = match kind {
+            WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
+            WorkloadKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+            WorkloadKind::ReplicaSet => ApiResource::erase::<ReplicaSet>(&()),
+            WorkloadKind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+        };
+        let workloads: Take = Box::new(move |objects, event| {
+            let table = objects.workloads.entry(kind).or_default();
+            table.take(event, keep_workload);
+        });
+        follow(Kind::Workload(kind), resource, workloads);
+    }
     (shared, tasks)
 }
 
-fn workloads<K>(
-    connection: &Connection,
-    shared: &Shared,
-    tasks: &mut JoinSet<()>,
-    kind: WorkloadKind,
-    parts: fn(K) -> (ObjectMeta, Option<LabelSelector>),
-) where
-    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    let api = Api::<K>::all(connection.client.clone());
-    let resource = crate::adapter::api::path::Kind::Workload(kind).resource();
-    tasks.spawn(follow(
-        resource,
-        api,
-        Arc::clone(&connection.answered),
-        shared.clone(),
-        move |objects, event| {
-            let table: &mut Table<Workload> = objects.workloads.entry(kind).or_default();
-            table.take(event, |object| {
-                let (metadata, selector) = parts(object);
-                keep_workload(metadata, selector)
-            });
-        },
-    ));
-}
+/// Puts an event into the objects.
+type Take = Box<dyn FnMut(&mut Objects, Event<Decoded>) + Send>;
 
 fn place(metadata: &mut ObjectMeta) -> (String, String) {
     let namespace = metadata.namespace.take().unwrap_or_default();
     (namespace, metadata.name.take().unwrap_or_default())
 }
 
-pub(super) fn keep_pod(pod: ApiPod, observers: &str) -> Placed<Pod> {
+pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
     let mut metadata = pod.metadata;
     let (namespace, name) = place(&mut metadata);
     let labels: BTreeMap<_, _> = metadata.labels.unwrap_or_default();
     let status = pod.status.unwrap_or_default();
     let observer =
         namespace == observers && labels.get(APP.0).is_some_and(|app| app.as_str() == APP.1);
-    let address = || status.pod_ip.as_deref()?.parse().ok();
+    let place = || {
+        Some(Place {
+            address: status.pod_ip.as_deref()?.parse().ok()?,
+            restarts: status.containers.iter().map(|one| one.restart_count).sum(),
+            ready: status.containers.iter().all(|one| one.ready),
+        })
+    };
     let kept = Pod {
         namespace: namespace.clone(),
         name: name.clone(),
         uid: metadata.uid.unwrap_or_default(),
-        node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
-        address: if observer { address() } else { None },
+        node: pod.spec.node_name.unwrap_or_default(),
+        place: if observer { place() } else { None },
         running: status.phase.as_deref() == Some("Running"),
         labels,
     };
     (namespace, name, kept)
 }
 
-fn keep_node(node: Node) -> Placed<BTreeMap<String, String>> {
+fn keep_node(node: Decoded) -> Placed<BTreeMap<String, String>> {
     let mut metadata = node.metadata;
     let (namespace, name) = place(&mut metadata);
     (namespace, name, metadata.labels.unwrap_or_default())
 }
 
-fn keep_workload(mut metadata: ObjectMeta, selector: Option<LabelSelector>) -> Placed<Workload> {
+fn keep_workload(workload: Decoded) -> Placed<Workload> {
+    let mut metadata = workload.metadata;
     let (namespace, name) = place(&mut metadata);
+    let selector = workload.spec.selector;
     let kept = Workload {
         labels: metadata.labels.unwrap_or_default(),
         pods: selector.and_then(|selector| Selector::of(selector).ok()),
@@ -187,18 +153,16 @@ fn keep_workload(mut metadata: ObjectMeta, selector: Option<LabelSelector>) -> P
 }
 
 /// Puts what one watch tells into the shared objects.
-async fn follow<K>(
-    what: &'static str,
-    api: Api<K>,
-    answered: Arc<Notify>,
+async fn follow(
+    connection: Connection,
+    resource: ApiResource,
+    kind: Kind,
     shared: Shared,
-    mut take: impl FnMut(&mut Objects, Event<K>) + Send,
-) where
-    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+    mut take: Take,
+) {
     let config = Config::default().page_size(PAGE).timeout(ONE_WATCH);
-    let events = watcher::watcher(api, config);
-    follow_events(what, &answered, events, |event| {
+    let events = watcher::watcher(Api::all_with(connection.client, &resource), config);
+    follow_events(kind.resource(), &connection.answered, events, |event| {
         take(&mut shared.write(), event);
     })
     .await;

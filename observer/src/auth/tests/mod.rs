@@ -48,7 +48,13 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
+        Self::until(name, SystemTime::now() + 24 * HOUR)
+    }
+
+    /// One that holds until then.
+    pub(crate) fn until(name: &str, end: SystemTime) -> Self {
         let mut params = CertificateParams::default();
+        params.not_after = end.into();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();

@@ -220,7 +220,7 @@ fn cluster(nodes: usize, pods: usize) -> Shared {
             node: format!("node-{node}"),
             labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
             running: true,
-            address: at,
+            place: at.map(Into::into),
         };
         let placed = (namespace.to_owned(), name, pod);
         objects.pods.take(Event::Apply(placed), |placed| placed);

@@ -3,6 +3,7 @@
 //!
 //! `bench [--only NAME]...`, each NAME one of [`TABLES`].
 
+mod autoscaling;
 mod cluster;
 mod crowd;
 mod fan_out;
@@ -17,7 +18,7 @@ type Table = (&'static str, fn() -> String);
 /// Where this is set, a cluster runs.
 const IN_CLUSTER: &str = "OBSERVER_XTASK";
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
@@ -31,6 +32,9 @@ const TABLES: [Table; 6] = [
     }),
     ("cluster", || {
         format!("## In a cluster\n\n{}", cluster::table())
+    }),
+    ("autoscaling", || {
+        format!("## The autoscaler\n\n{}", autoscaling::table())
     }),
 ];
 
@@ -63,7 +67,8 @@ fn main() -> ExitCode {
         }
     }
     for (name, table) in TABLES {
-        let possible = name != "cluster" || std::env::var_os(IN_CLUSTER).is_some();
+        let wants_cluster = matches!(name, "cluster" | "autoscaling");
+        let possible = !wants_cluster || std::env::var_os(IN_CLUSTER).is_some();
         if (only.is_empty() && possible) || only.iter().any(|wanted| *wanted == name) {
             println!("{}", table());
         }
