@@ -53,8 +53,7 @@ pub(crate) fn table() -> String {
     for settings in SETTINGS {
         set(&cluster, Some(settings));
         let sorted = freshness(&adapter, settings.0);
-        let _ = writeln!(
-            fresh,
+        let row = format!(
             "| {}, {} | {:.2} s | {:.2} s | {:.2} s |",
             settings.0,
             settings.1,
@@ -62,25 +61,32 @@ pub(crate) fn table() -> String {
             at(&sorted, 99),
             at(&sorted, 100)
         );
+        add(&mut fresh, &row);
         let sorted = scale_up(&adapter);
-        let _ = writeln!(
-            scaled,
+        let row = format!(
             "| every {} | {:.1} s | {:.1} s |",
             settings.0,
             at(&sorted, 50),
             at(&sorted, 100)
         );
+        add(&mut scaled, &row);
     }
     set(&cluster, Some(SCRAPED));
     let sorted = scale_up(&adapter);
-    let _ = writeln!(
-        scaled,
+    let row = format!(
         "| every 15 s, as of a scraper | {:.1} s | {:.1} s |",
         at(&sorted, 50),
         at(&sorted, 100)
     );
+    add(&mut scaled, &row);
     set(&cluster, None);
     format!("{fresh}\n{scaled}")
+}
+
+/// Adds a row, and shows it: the whole takes minutes.
+fn add(table: &mut String, row: &str) {
+    say(row);
+    let _ = writeln!(table, "{row}");
 }
 
 fn at(sorted: &[f64], percent: usize) -> f64 {
