@@ -11,7 +11,7 @@ use observer_tests::{
     cluster::{
         Adapter, Cluster, NAMESPACE, Namespace, SOON,
         autoscaler::{SYNC, Scaled, ask_all},
-        burst, now,
+        burst, now, say,
         witness::{address, still},
     },
     wait,
