@@ -1,15 +1,11 @@
 //! What the API server and its clients get of the adapter.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{collections::BTreeMap, process::Command};
 
 use observer_tests::{
     cluster::{
-        Adapter, Cluster, NAMESPACE, NODES, Namespace, SOON,
-        adapter::{VERSIONS, deploy},
-        burst,
-        namespace::pod_spec,
-        now, say,
-        witness::still,
+        Adapter, Cluster, NODES, Namespace, SOON, adapter::VERSIONS, burst, namespace::pod_spec,
+        now, witness::still,
     },
     wait,
 };
@@ -321,107 +317,4 @@ fn errors_are_those_of_kubernetes() {
         let said = cluster.try_kubectl(&["get", "--raw", &path]).unwrap_err();
         assert!(said.contains("could not find the metric"), "{said}");
     }
-}
-
-#[test]
-fn the_certificate_is_its_own_and_comes_back() {
-    let cluster = Cluster::get();
-    let adapter = Adapter::get(&cluster);
-    let path = format!("/apis/apiregistration.k8s.io/v1/apiservices/v1beta2.{GROUP}");
-    let bundle = |service: &Value| service["spec"]["caBundle"].as_str().map(str::to_owned);
-    let before = bundle(&adapter.api.get(&path)).expect("a caBundle");
-    // As another tool may write it that does not know of the field.
-    let broken = json!({ "spec": { "caBundle": null, "insecureSkipTLSVerify": false } });
-    let args = [
-        "patch",
-        "apiservice",
-        &format!("v1beta2.{GROUP}"),
-        "--type=merge",
-        "--patch",
-    ];
-    let broken = broken.to_string();
-    let args: Vec<_> = args.into_iter().chain([broken.as_str()]).collect();
-    cluster.kubectl(&args);
-    let begin = std::time::Instant::now();
-    adapter.api.await_get(&path, |service| {
-        (bundle(service).as_deref() == Some(&before)).then_some(())
-    });
-    say(&format!(
-        "a lost caBundle is back after {:.1} s",
-        begin.elapsed().as_secs_f64()
-    ));
-    // Applied again, it stays.
-    cluster.kubectl(&["apply", "-k", &deploy("adapter")]);
-    assert_eq!(
-        bundle(&adapter.api.get(&path)).as_deref(),
-        Some(before.as_str())
-    );
-    adapter.await_available();
-}
-
-#[test]
-fn the_cluster_is_well_without_it() {
-    let cluster = Cluster::get();
-    let adapter = Adapter::get(&cluster);
-    scale(&cluster, 1);
-    let took = delete_namespace(&cluster, "one-away");
-    say(&format!(
-        "namespace gone with one replica away: {took:.1} s"
-    ));
-    scale(&cluster, 0);
-    wait::until("the aggregator to miss it", SOON, || {
-        adapter.availability("v1beta2").err()
-    });
-    let answer = adapter.ask("v1beta2", "nodes/*/go_goroutines");
-    assert_eq!(answer.code, 503, "{}", answer.body);
-    // What has nothing to do with it goes on.
-    cluster.kubectl(&["get", "--raw", "/openapi/v3"]);
-    cluster.kubectl(&["get", "deployments", "--all-namespaces"]);
-    let resources = cluster.try_kubectl(&["api-resources", "--cached=false"]);
-    say(&format!(
-        "kubectl api-resources without it: {:?}",
-        resources.err()
-    ));
-    let namespace = Namespace::create(&cluster, "all-away");
-    let name = namespace.name.clone();
-    drop(namespace);
-    let gone = wait::comes_true(Duration::from_secs(10), || {
-        cluster.find(&["namespace", &name]).is_none()
-    });
-    say(&format!("namespace gone without it: {gone}"));
-    scale(&cluster, 2);
-    let begin = std::time::Instant::now();
-    wait::until("the namespace to be gone", SOON, || {
-        cluster.find(&["namespace", &name]).is_none().then_some(())
-    });
-    say(&format!(
-        "namespace gone {:.1} s after it came back",
-        begin.elapsed().as_secs_f64()
-    ));
-    adapter.replicas();
-    adapter.await_available();
-}
-
-fn scale(cluster: &Cluster, replicas: u32) {
-    let args = [
-        "scale",
-        "deployment/observer-adapter",
-        "--namespace",
-        NAMESPACE,
-    ];
-    let replicas = format!("--replicas={replicas}");
-    let args: Vec<_> = args.into_iter().chain([replicas.as_str()]).collect();
-    cluster.kubectl(&args);
-}
-
-/// Seconds that it takes.
-fn delete_namespace(cluster: &Cluster, prefix: &str) -> f64 {
-    let namespace = Namespace::create(cluster, prefix);
-    let name = namespace.name.clone();
-    let begin = std::time::Instant::now();
-    drop(namespace);
-    wait::until("the namespace to be gone", SOON, || {
-        cluster.find(&["namespace", &name]).is_none().then_some(())
-    });
-    begin.elapsed().as_secs_f64()
 }

@@ -205,7 +205,7 @@ fn errors(cluster: &Cluster, question: &Question<'_>) {
         (404, "NotFound", "unknown for pods node-a"),
         (404, "NotFound", "go_goroutines for nodes none"),
         (404, "NotFound", ""),
-        (0, "NoMatch", "no matches for kind"),
+        (0, "", "no matches for kind"),
     ]) {
         assert_eq!(
             (answer.code, answer.reason.as_str()),

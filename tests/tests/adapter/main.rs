@@ -3,6 +3,7 @@
 //!
 //! Started by `cargo xtask test --step cluster`.
 
+mod absence;
 mod api;
 mod client;
 mod faults;

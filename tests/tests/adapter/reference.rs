@@ -291,7 +291,7 @@ fn give(adapter: &Adapter, reference: &Reference, namespace: &str) {
         let value = adapter.api.await_get(&path, |list| {
             let value = &list["items"][0]["value"];
             // What answered a request has ended a moment after.
-            let settled = value.as_str()?.parse::<u64>().ok()? - least < 8;
+            let settled = value.as_str()?.parse::<u64>().ok()? - least <= 10;
             settled.then(|| value.clone())
         });
         reference.write(write, &value);

@@ -24,7 +24,7 @@ const GOROUTINES: u32 = 500;
 const POLL: Duration = Duration::from_millis(2);
 /// Deployments that scale at the same time, each at its own phase.
 const AT_ONCE: usize = 4;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const WITHIN: Duration = Duration::from_secs(90);
 
 /// How often the observers look, and how old figures the adapter takes

@@ -108,16 +108,12 @@ fn one(adapter: &Adapter, example: Example) -> Seen {
         load = Some(Load::on(&pods, example.begin));
     }
     let burst = Instant::now();
-    // Two looks, the age of a figure, and what a busy machine takes; a mean of
-    // fifteen seconds is above its target half of them later.
-    let smoothed = if example.smoothed {
-        SYNC
-    } else {
-        Duration::ZERO
-    };
-    let within = SYNC * 2 + Duration::from_secs(2) + window(&scaled) + smoothed;
+    // Two looks, the age of a figure, and what a busy machine takes. A mean of
+    // fifteen seconds passes its target half of them later.
+    let looks = if example.smoothed { 5 } else { 2 };
+    let within = SYNC * looks + Duration::from_secs(2) + window(&scaled);
     let first = replicas.await_at_least(LEAST + 1, within);
-    replicas.await_at_least(example.wanted, SYNC * 6);
+    replicas.await_at_least(example.wanted, SYNC * 8);
     drop(load);
     if let Some(end) = example.end {
         for pod in &pods {
