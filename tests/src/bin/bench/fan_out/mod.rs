@@ -13,10 +13,36 @@ use adapters::Adapter;
 const NODES: &str = "OBSERVER_BENCH_NODES";
 /// Says that this process is the API server, and of how many nodes and pods.
 const API: &str = "OBSERVER_BENCH_API";
-const ROUNDS: usize = 100;
-/// Nodes, pods on each, and whether the reference is measured too: it is given
-/// its values one by one.
-const ROWS: [(usize, usize, bool); 3] = [(100, 10, true), (1000, 10, true), (5000, 20, false)];
+/// One size of a cluster.
+struct Row {
+    nodes: usize,
+    /// On each node.
+    pods: usize,
+    requests: usize,
+    /// Whether the reference is measured too: it is given its values one by one.
+    with_reference: bool,
+}
+
+const ROWS: [Row; 3] = [
+    Row {
+        nodes: 100,
+        pods: 10,
+        requests: 200,
+        with_reference: true,
+    },
+    Row {
+        nodes: 1000,
+        pods: 10,
+        requests: 100,
+        with_reference: true,
+    },
+    Row {
+        nodes: 5000,
+        pods: 20,
+        requests: 20,
+        with_reference: false,
+    },
+];
 
 /// Whether this process was something else than the benchmark.
 pub(crate) fn was_part() -> bool {
@@ -32,25 +58,30 @@ pub(crate) fn was_part() -> bool {
 
 /// The table.
 pub(crate) fn table() -> String {
-    let mut table = format!(
-        "Milliseconds of a request for all pods over HTTPS, of {ROUNDS} in turn; processor \
+    let mut table = "Milliseconds of a request for all pods over HTTPS, one at a time; processor \
          milliseconds that the adapter spent on one; and the most memory it had. The nodes and \
          the API server are simulated by processes on the same machine: each node has an address \
          of its own and answers over TLS. The reference library's test adapter holds the values \
          in memory and asks no node; for each request it lists the pods from the API server.\n\n\
-         | pods | nodes | adapter | p50, ms | p99, ms | CPU, ms | memory, MiB |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n"
-    );
-    for (nodes, pods, with_reference) in ROWS {
+         | pods | nodes | adapter | requests | p50, ms | p99, ms | CPU, ms | memory, MiB |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for row in ROWS {
+        let Row {
+            nodes,
+            pods,
+            requests,
+            ..
+        } = row;
         let api = api::Api::start(nodes, pods);
         let mut add = |name: &str, adapter: &Adapter| {
-            let (took, cost) = adapter.measure(nodes * pods, ROUNDS);
-            let (p50, p99) = (took[ROUNDS / 2], took[ROUNDS * 99 / 100]);
-            let memory = adapter.memory();
             let all = nodes * pods;
+            let (took, cost) = adapter.measure(all, requests);
+            let (p50, p99) = (took[requests / 2], took[requests * 99 / 100]);
+            let memory = adapter.memory();
             let _ = writeln!(
                 table,
-                "| {all} | {nodes} | {name} | {p50:.1} | {p99:.1} | {cost:.1} | {memory} |"
+                "| {all} | {nodes} | {name} | {requests} | {p50:.1} | {p99:.1} | {cost:.1} | {memory} |"
             );
         };
         let simulated = nodes::start(pods);
@@ -61,7 +92,9 @@ pub(crate) fn table() -> String {
             add(name, &Adapter::ours(&api, &simulated, fresh));
         }
         drop(simulated);
-        if with_reference && let Some(reference) = Adapter::reference(&api, nodes, pods) {
+        if row.with_reference
+            && let Some(reference) = Adapter::reference(&api, nodes, pods)
+        {
             add("reference", &reference);
         }
     }
