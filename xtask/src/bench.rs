@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{build, fixtures, setup, test, ui::step, workspace::Workspace};
+use crate::{build, cluster, fixtures, setup, test, ui::step, workspace::Workspace};
 
 /// The tables that want a cluster.
 const IN_CLUSTER: [&str; 2] = ["cluster", "autoscaling"];
@@ -17,7 +17,11 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
         all.extend(args.iter().map(String::as_str));
         return test::cluster::within(workspace, &fixtures, &["run"], &[all]);
     }
-    let more = [("OBSERVER_BIN", workspace.observer().into_os_string())];
+    let reference = cluster::reference_adapter(workspace)?;
+    let more = [
+        ("OBSERVER_BIN", workspace.observer().into_os_string()),
+        ("OBSERVER_REFERENCE_ADAPTER", reference.into_os_string()),
+    ];
     let mut command = test::as_root(workspace, &fixtures, &["run"], &more)?;
     command
         .args(["--release", "--locked", "--package", "observer-tests"])
