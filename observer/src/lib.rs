@@ -1,11 +1,14 @@
 //! go-observer: the Go runtime of every process on a node, seen from the kernel.
 //!
 //! Data goes one way, each room a step: [`discover`] → [`gobinary`] →
-//! [`probe`] and [`runtime`] → [`node`] → [`kube`] → [`export`] → [`serve`] / [`terminal`].
+//! [`probe`] and [`runtime`] → [`node`] → [`kube`] → [`export`] → [`serve`] / [`terminal`]; and from many
+//! nodes over [`scaling`] to the [`adapter`].
 //!
 //! The fuzzer is given the rooms that read what strangers wrote, and no more to
 //! compile.
 
+#[cfg(not(fuzzing))]
+pub mod adapter;
 #[cfg(not(fuzzing))]
 pub mod auth;
 #[cfg(not(fuzzing))]
@@ -24,6 +27,8 @@ pub mod node;
 #[cfg(not(fuzzing))]
 pub mod probe;
 pub mod runtime;
+#[cfg(not(fuzzing))]
+pub mod scaling;
 #[cfg(not(fuzzing))]
 pub mod serve;
 #[cfg(not(fuzzing))]

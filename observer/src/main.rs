@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use observer::{
+    adapter::{self, settings::AdapterSettings},
     auth::{Security, review},
     inspect, kube,
     node::{self, Limits, Node, Snapshots},
@@ -42,6 +43,7 @@ const SERVICE_NAME: &str = "observer.go-observer.svc";
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Node(settings) => node(&settings),
+        Command::Adapter(settings) => adapter(&settings),
         Command::Inspect(settings) => inspect::run(&settings),
         Command::Top(settings) => top::run(&settings),
         Command::CalibrateChild => probe::calibrate_child().map_err(Into::into),
@@ -130,6 +132,20 @@ fn node(settings: &NodeSettings) -> Result<()> {
     }
     runtime.shutdown_timeout(GRACE);
     served.context("the HTTP server failed")
+}
+
+fn adapter(settings: &AdapterSettings) -> Result<()> {
+    start_log(settings.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    // Nobody quits but by a signal.
+    let (quit, never) = oneshot::channel::<()>();
+    let served = runtime.block_on(adapter::run(settings, ended(never)));
+    drop(quit);
+    runtime.shutdown_timeout(GRACE);
+    served.context("the adapter cannot serve")
 }
 
 /// The API server and this node's name, where Kubernetes is asked.

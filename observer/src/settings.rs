@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::auth::SecuritySettings;
+use crate::{adapter::settings::AdapterSettings, auth::SecuritySettings};
 
 /// Observes the Go runtime of every process on this node, from the kernel.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Observe every Go process on this node and serve its figures.
     Node(NodeSettings),
+    /// Serve the observers' figures to autoscalers as custom.metrics.k8s.io.
+    Adapter(AdapterSettings),
     /// Tell what a file or a process would give, and why not more.
     Inspect(InspectSettings),
     /// Show what an observer, here or elsewhere, sees: the table of its page in a terminal.

@@ -7,13 +7,18 @@ use std::{
 
 /// Asks until there is an answer; panics, naming what was awaited, when there
 /// is none in time.
-pub fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, within: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    find(within, ask).unwrap_or_else(|| panic!("{what}: not within {within:?}"))
+}
+
+/// Asks until there is an answer, or the time is over.
+pub fn find<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + within;
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || Instant::now() >= end {
             return answer;
         }
-        assert!(Instant::now() < end, "{what}: not within {within:?}");
         thread::sleep(Duration::from_millis(25));
     }
 }

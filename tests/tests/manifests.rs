@@ -12,14 +12,22 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         core::v1::{Container, Namespace, PodSpec, ResourceQuota, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
-        rbac::v1::{ClusterRole, ClusterRoleBinding},
+        policy::v1::PodDisruptionBudget,
+        rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
     },
     apimachinery::pkg::util::intstr::IntOrString,
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+#[path = "manifests/adapter.rs"]
+mod adapter;
+
 const BASE: &str = "observer";
+const ADAPTER: &str = "adapter";
+const EXTERNAL: &str = "adapter-overlays/external-metrics";
+const CERT_MANAGER: &str = "adapter-overlays/cert-manager";
 const FOUR: [&str; 4] = ["BPF", "DAC_READ_SEARCH", "PERFMON", "SYS_PTRACE"];
 
 fn deploy() -> PathBuf {
@@ -74,16 +82,21 @@ fn one<T: DeserializeOwned>(objects: &[Value], kind: &str) -> T {
 
 fn check(object: &Value) {
     match object["kind"].as_str().unwrap() {
+        "APIService" => drop(typed::<APIService>(object)),
         "ClusterRole" => drop(typed::<ClusterRole>(object)),
         "ClusterRoleBinding" => drop(typed::<ClusterRoleBinding>(object)),
         "DaemonSet" => drop(typed::<DaemonSet>(object)),
         "Deployment" => drop(typed::<Deployment>(object)),
         "Namespace" => drop(typed::<Namespace>(object)),
         "NetworkPolicy" => drop(typed::<NetworkPolicy>(object)),
+        "PodDisruptionBudget" => drop(typed::<PodDisruptionBudget>(object)),
+        "Role" => drop(typed::<Role>(object)),
+        "RoleBinding" => drop(typed::<RoleBinding>(object)),
         "ResourceQuota" => drop(typed::<ResourceQuota>(object)),
         "Secret" => drop(typed::<Secret>(object)),
         "Service" => drop(typed::<Service>(object)),
         "ServiceAccount" => drop(typed::<ServiceAccount>(object)),
+        "Certificate" | "Issuer" => assert_eq!(object["apiVersion"], "cert-manager.io/v1"),
         // Of the Prometheus Operator; the API has no type for it.
         "PodMonitor" => assert_eq!(object["apiVersion"], "monitoring.coreos.com/v1"),
         kind => panic!("no check for a {kind}"),
@@ -109,11 +122,13 @@ fn capabilities(container: &Container) -> BTreeSet<String> {
 
 #[test]
 fn every_field_of_every_kustomization_exists() {
-    for kustomization in overlays()
-        .iter()
-        .map(String::as_str)
-        .chain([BASE, "examples/burst"])
-    {
+    for kustomization in overlays().iter().map(String::as_str).chain([
+        BASE,
+        ADAPTER,
+        EXTERNAL,
+        CERT_MANAGER,
+        "examples/burst",
+    ]) {
         for object in objects(kustomization) {
             check(&object);
         }

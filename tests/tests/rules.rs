@@ -33,19 +33,24 @@ fn promtool(args: &[&str]) -> (bool, String) {
 /// discover: Debian's build of Prometheus has no discovery for it.
 fn with_targets(targets: &str) -> String {
     let text = fs::read_to_string(prometheus().join("prometheus.yaml")).unwrap();
-    let from = text.find("    kubernetes_sd_configs:").unwrap();
-    let to = text.find("    relabel_configs:").unwrap();
-    assert!(from < to && text[from..to].contains("role: pod"));
+    let with = |text: &str, targets: &str| {
+        let from = text.find("    kubernetes_sd_configs:").unwrap();
+        let to = from + text[from..].find("    relabel_configs:").unwrap();
+        assert!(text[from..to].contains("role: pod"));
+        format!("{}{targets}{}", &text[..from], &text[to..])
+    };
     let rules = prometheus();
-    format!("{}{targets}{}", &text[..from], &text[to..])
-        .replace(
-            "- recording.yaml",
-            &format!("- {}/recording.yaml", rules.display()),
-        )
-        .replace(
-            "- alerts.yaml",
-            &format!("- {}/alerts.yaml", rules.display()),
-        )
+    // The observers' job, then the adapter's.
+    let text = with(&with(&text, targets), "    static_configs: []\n");
+    assert!(!text.contains("kubernetes_sd_configs"));
+    text.replace(
+        "- recording.yaml",
+        &format!("- {}/recording.yaml", rules.display()),
+    )
+    .replace(
+        "- alerts.yaml",
+        &format!("- {}/alerts.yaml", rules.display()),
+    )
 }
 
 #[test]

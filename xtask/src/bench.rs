@@ -2,22 +2,26 @@
 
 use anyhow::Result;
 
-use crate::{build, fixtures, setup, test, ui::step, workspace::Workspace};
+use crate::{build, cluster, fixtures, setup, test, ui::step, workspace::Workspace};
 
-/// The table that wants a cluster.
-const IN_CLUSTER: &str = "cluster";
+/// The tables that want a cluster.
+const IN_CLUSTER: [&str; 2] = ["cluster", "autoscaling"];
 
 /// `cargo xtask bench`.
 pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::everything(workspace)?;
     build::observer(workspace)?;
     let fixtures = fixtures::build(workspace)?;
-    if args.iter().any(|arg| arg == IN_CLUSTER) {
+    if args.iter().any(|arg| IN_CLUSTER.contains(&arg.as_str())) {
         let mut all = vec!["--release", "--bin", "bench", "--"];
         all.extend(args.iter().map(String::as_str));
-        return test::cluster::within(workspace, &fixtures, &["run"], &all);
+        return test::cluster::within(workspace, &fixtures, &["run"], &[all]);
     }
-    let more = [("OBSERVER_BIN", workspace.observer().into_os_string())];
+    let reference = cluster::reference_adapter(workspace)?;
+    let more = [
+        ("OBSERVER_BIN", workspace.observer().into_os_string()),
+        ("OBSERVER_REFERENCE_ADAPTER", reference.into_os_string()),
+    ];
     let mut command = test::as_root(workspace, &fixtures, &["run"], &more)?;
     command
         .args(["--release", "--locked", "--package", "observer-tests"])

@@ -54,7 +54,9 @@ pub(crate) fn static_observer(workspace: &Workspace, target: &str) -> Result<Pat
             // Names of functions are no use in an image without a debugger.
             .args(["--", "-C", "strip=symbols"])
             // Relocations of a position-independent program in a tenth of the space.
-            .args(["-C", "link-arg=--pack-dyn-relocs=relr"]);
+            .args(["-C", "link-arg=--pack-dyn-relocs=relr"])
+            // One copy of functions that came out alike; nothing compares them.
+            .args(["-C", "link-arg=--icf=all"]);
         let name = target.replace('-', "_");
         command
             .env(format!("CC_{name}"), setup::CLANG)

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    ops::RangeInclusive,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -37,14 +38,23 @@ pub enum AuthorityError {
 /// connections too.
 #[derive(Debug)]
 pub struct ClientAuthority {
-    verifier: RwLock<Arc<dyn ClientCertVerifier>>,
+    roots: RwLock<Arc<[Root]>>,
+}
+
+/// One authority.
+#[derive(Debug)]
+struct Root {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// While it holds, in seconds since the epoch: the library takes every
+    /// trust anchor to hold for ever.
+    validity: RangeInclusive<i64>,
 }
 
 impl ClientAuthority {
     /// Of PEM text with one or more certificates.
     pub fn from_pem(pem: &[u8]) -> Result<Self, AuthorityError> {
         Ok(Self {
-            verifier: RwLock::new(verifier(pem)?),
+            roots: RwLock::new(roots(pem)?),
         })
     }
 
@@ -55,11 +65,8 @@ impl ClientAuthority {
 
     /// Takes other authorities; bad ones change nothing.
     pub fn replace(&self, pem: &[u8]) -> Result<(), AuthorityError> {
-        let new = verifier(pem)?;
-        *self
-            .verifier
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = new;
+        let new = roots(pem)?;
+        *self.roots.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
 
@@ -85,10 +92,9 @@ impl ClientAuthority {
         let (leaf, intermediates) = certificates
             .split_first()
             .ok_or("no client certificate was shown")?;
-        let verifier = Arc::clone(&self.verifier.read().unwrap_or_else(PoisonError::into_inner));
-        verifier
-            .verify_client_cert(leaf, intermediates, UnixTime::now())
-            .map_err(|error| format!("the client certificate is not accepted: {error}"))?;
+        let roots = Arc::clone(&self.roots.read().unwrap_or_else(PoisonError::into_inner));
+        verify(&roots, leaf, intermediates, UnixTime::now())
+            .map_err(|reason| format!("the client certificate is not accepted: {reason}"))?;
         let (_, parsed) = X509Certificate::from_der(leaf)
             .map_err(|error| format!("the client certificate cannot be read: {error}"))?;
         let subject = parsed.subject();
@@ -101,14 +107,45 @@ impl ClientAuthority {
     }
 }
 
-fn verifier(pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, AuthorityError> {
+/// Whether one of the authorities that hold now has issued it, else why not.
+fn verify(
+    roots: &[Root],
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<(), String> {
+    let mut reason = "no authority holds now".to_owned();
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    for root in roots.iter().filter(|root| root.validity.contains(&seconds)) {
+        match root.verifier.verify_client_cert(leaf, intermediates, now) {
+            Ok(_) => return Ok(()),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(reason)
+}
+
+fn roots(pem: &[u8]) -> Result<Arc<[Root]>, AuthorityError> {
     let unusable = |error: &dyn std::fmt::Display| AuthorityError::Unusable(error.to_string());
-    let mut roots = RootCertStore::empty();
+    let mut roots = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| unusable(&error))?;
-        roots.add(certificate).map_err(|error| unusable(&error))?;
+        let (_, parsed) =
+            X509Certificate::from_der(&certificate).map_err(|error| unusable(&error))?;
+        let validity = parsed.validity();
+        let validity = validity.not_before.timestamp()..=validity.not_after.timestamp();
+        let mut store = RootCertStore::empty();
+        store
+            .add(certificate.clone())
+            .map_err(|error| unusable(&error))?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(store), tls::provider())
+                .build()
+                .map_err(|error| unusable(&error))?;
+        roots.push(Root { verifier, validity });
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider())
-        .build()
-        .map_err(|error| unusable(&error))
+    if roots.is_empty() {
+        return Err(unusable(&"there is no certificate"));
+    }
+    Ok(roots.into())
 }

@@ -17,7 +17,7 @@ pub mod tls;
 mod user;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use certificate::{AuthorityError, ClientAuthority};
 pub use counters::{Counters, Failures, Guarded, SecurityFigures, Verdicts};

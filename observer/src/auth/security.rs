@@ -55,6 +55,11 @@ pub struct SecurityReader {
 }
 
 impl SecurityReader {
+    /// Of these counts; `guarded` where callers are asked who they are.
+    pub const fn new(counters: Arc<Counters>, guarded: bool) -> Self {
+        Self { counters, guarded }
+    }
+
     /// The counts now.
     pub fn read(&self) -> SecurityFigures {
         self.counters.read(self.guarded)

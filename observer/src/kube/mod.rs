@@ -18,4 +18,5 @@ mod tests;
 pub use attribute::attribute;
 pub use client::{ClientError, Connection, connect, is_in_cluster};
 pub use index::PodIndex;
+pub(crate) use watch::rest;
 pub use watch::{PodIndexes, watch_pods};

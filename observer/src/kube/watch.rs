@@ -101,7 +101,7 @@ async fn run(
 }
 
 /// Waits for so long, or until the server has answered somebody; whether it has.
-async fn rest(pause: Duration, answered: &Notify) -> bool {
+pub(crate) async fn rest(pause: Duration, answered: &Notify) -> bool {
     let begin = Instant::now();
     sleep_until(begin + pause.min(SHORTENED_WAIT)).await;
     tokio::select! {

@@ -44,7 +44,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: Stream,
         patience: Duration,
         place: Option<OwnedSemaphorePermit>,
@@ -58,7 +58,7 @@ impl Connection {
     }
 
     /// The certificates that the client has shown, its own first.
-    pub(super) fn certificates(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
         match &self.stream {
             Stream::Plain(_) => Vec::new(),
             Stream::Tls(stream) => {

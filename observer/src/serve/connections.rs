@@ -127,7 +127,7 @@ async fn next(
 }
 
 /// A handshake in its time; a failure is counted.
-async fn shake(
+pub(crate) async fn shake(
     stream: TcpStream,
     encryption: Encryption,
     limit: Duration,

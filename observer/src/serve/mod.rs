@@ -2,13 +2,14 @@
 //! `/api/v1/processes`, the goroutines of one process, `/api/v1/containers` and its events.
 
 mod cache;
-mod connection;
+pub(crate) mod connection;
 pub(crate) mod connections;
 mod containers;
 mod events;
 mod goroutines;
 pub mod json;
 mod page;
+mod pods;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use tokio::{
 use self::{
     cache::{Cache, Content},
     connections::{Bounded, Encryption},
+    pods::Pods,
 };
 use crate::{
     auth::{Peer, Security, SecurityReader},
@@ -61,6 +63,7 @@ struct Node {
     listeners: Arc<Semaphore>,
     /// Whether a walk over a process's goroutines is under way.
     walking: AtomicBool,
+    pods: Arc<Pods>,
 }
 
 impl Node {
@@ -144,6 +147,7 @@ pub async fn serve(
 fn router(snapshots: Snapshots, security: &Security) -> Router {
     let node = Arc::new(Node {
         history: History::follow(snapshots.clone()),
+        pods: Pods::record(snapshots.clone()),
         snapshots,
         cache: Cache::default(),
         security: security.reader(),
@@ -167,6 +171,7 @@ fn router(snapshots: Snapshots, security: &Security) -> Router {
         .route("/api/v1/events", get(events::events))
         // Our own, so that it stays behind the guard when the page joins.
         .fallback(async || plain(StatusCode::NOT_FOUND, "no such path; / has a page\n"))
+        .route("/api/v1/pods", get(pods::pods))
         .with_state(node);
     // The page holds no figures, and a browser has no token for it.
     security.protect(router).merge(page::routes())

@@ -1,6 +1,9 @@
 //! The cluster that `cargo xtask test --step cluster` has started, with the
 //! observer installed in it as users install it.
 
+pub mod adapter;
+pub mod api_server;
+pub mod autoscaler;
 pub mod burst;
 pub mod namespace;
 pub mod observers;
@@ -23,6 +26,7 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
+    adapter::Adapter,
     namespace::Namespace,
     observers::{Observer, observers},
 };

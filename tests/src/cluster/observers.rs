@@ -134,18 +134,7 @@ impl Observer {
 
     /// Its process, as the machine sees it.
     pub fn process(&self) -> u32 {
-        let mut found = fs::read_dir("/proc")
-            .expect("/proc")
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-            .filter(|pid| {
-                let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}"));
-                read("comm").is_ok_and(|name| name.trim() == "observer")
-                    && read("cgroup").is_ok_and(|cgroup| cgroup.contains(&self.uid))
-            });
-        found
-            .next()
-            .unwrap_or_else(|| panic!("no process of {}", self.pod))
+        process_of(&self.uid).unwrap_or_else(|| panic!("no process of {}", self.pod))
     }
 
     /// What its container has logged.
@@ -162,4 +151,18 @@ pub fn is_ready(pod: &Value) -> bool {
             all.iter()
                 .any(|one| one["type"] == "Ready" && one["status"] == "True")
         })
+}
+
+/// The observer's program in the pod of this UID, as the machine sees it.
+pub fn process_of(uid: &str) -> Option<u32> {
+    let mut found = fs::read_dir("/proc")
+        .expect("/proc")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}"));
+            read("comm").is_ok_and(|name| name.trim() == "observer")
+                && read("cgroup").is_ok_and(|cgroup| cgroup.contains(uid))
+        });
+    found.next()
 }

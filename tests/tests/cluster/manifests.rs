@@ -80,8 +80,10 @@ fn the_api_server_takes_every_kustomization() {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
     let overlays = fs::read_dir(deploy.join("overlays")).expect("overlays");
     let mut all: Vec<_> = overlays.map(|one| one.expect("one").path()).collect();
-    all.extend([deploy.join("observer"), deploy.join("examples/burst")]);
-    assert!(all.len() > 7, "{all:?}");
+    let examples = fs::read_dir(deploy.join("examples")).expect("examples");
+    all.extend(examples.map(|one| one.expect("one").path()));
+    all.extend([deploy.join("observer"), deploy.join("adapter")]);
+    assert!(all.len() > 13, "{all:?}");
     for path in all {
         let fixed = ["apply", "--dry-run=server", "--validate=strict", "-k"];
         let args = fixed.iter().map(AsRef::as_ref).chain([path.as_os_str()]);

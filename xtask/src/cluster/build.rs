@@ -18,6 +18,8 @@ use crate::{
 /// 1.34 is the newest line whose kubelet still takes cgroup v1.
 const VERSION: &str = "1.34.4";
 const METRICS_SERVER: &str = "0.9.0";
+/// The newest that the Go release above builds.
+const REFERENCE_ADAPTER: &str = "1.37.0";
 const PROMETHEUS: &str = "3.15.1";
 /// The same release: its module never left v0.
 const PROMETHEUS_MODULE: &str = "0.315.1";
@@ -114,9 +116,26 @@ pub(super) fn prometheus_binary(workspace: &Workspace) -> PathBuf {
 }
 
 /// Makes sure that metrics-server is built.
-pub(super) fn metrics_server(workspace: &Workspace) -> Result<()> {
-    let binary = metrics_server_binary(workspace);
-    step(&format!("metrics-server {METRICS_SERVER}"), |step| {
+pub(super) fn metrics_server(workspace: &Workspace) -> Result<PathBuf> {
+    let package = "sigs.k8s.io/metrics-server/cmd/metrics-server";
+    install(workspace, package, METRICS_SERVER)
+}
+
+pub(super) fn metrics_server_binary(workspace: &Workspace) -> PathBuf {
+    installed(workspace, "metrics-server", METRICS_SERVER)
+}
+
+/// Makes sure that the reference library's own adapter is built.
+pub(super) fn reference_adapter(workspace: &Workspace) -> Result<PathBuf> {
+    let package = "sigs.k8s.io/custom-metrics-apiserver/test-adapter";
+    install(workspace, package, REFERENCE_ADAPTER)
+}
+
+/// Builds a program in a release, as `go install` does.
+fn install(workspace: &Workspace, package: &str, version: &str) -> Result<PathBuf> {
+    let name = package.rsplit('/').next().unwrap_or(package);
+    let binary = installed(workspace, name, version);
+    step(&format!("{name} {version}"), |step| {
         if binary.exists() {
             step.note("already there");
             return Ok(());
@@ -128,22 +147,21 @@ pub(super) fn metrics_server(workspace: &Workspace) -> Result<()> {
         let mut command = go_command(workspace, &part);
         command
             .args(["install", "-v", "-trimpath", "-ldflags", "-s -w"])
-            .arg(format!(
-                "sigs.k8s.io/metrics-server/cmd/metrics-server@v{METRICS_SERVER}"
-            ))
+            .arg(format!("{package}@v{version}"))
             .env("GOBIN", &part);
         step.run(&mut command)?;
-        fs::rename(part.join("metrics-server"), &binary)
+        fs::rename(part.join(name), &binary)
             .with_context(|| format!("Go has not built {}", binary.display()))?;
         fs::remove_dir_all(&part)?;
         Ok(())
-    })
+    })?;
+    Ok(binary)
 }
 
-pub(super) fn metrics_server_binary(workspace: &Workspace) -> PathBuf {
+fn installed(workspace: &Workspace, name: &str, version: &str) -> PathBuf {
     binaries(workspace)
-        .join(format!("metrics-server-{METRICS_SERVER}-go{GO}"))
-        .join("metrics-server")
+        .join(format!("{name}-{version}-go{GO}"))
+        .join(name)
 }
 
 fn binaries(workspace: &Workspace) -> PathBuf {

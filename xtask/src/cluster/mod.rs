@@ -165,6 +165,11 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<()> {
     up::prepare(&Cluster::open(workspace, None)?)
 }
 
+/// The adapter that the reference library comes with, built.
+pub(crate) fn reference_adapter(workspace: &Workspace) -> Result<PathBuf> {
+    build::reference_adapter(workspace)
+}
+
 /// Where kubectl is, once all is built.
 pub(crate) fn kubectl_binary(workspace: &Workspace) -> PathBuf {
     build::directory(workspace).join("kubectl")

@@ -27,21 +27,27 @@ const NAMESPACE: &str = "--namespace=go-observer";
 
 /// Runs the tests in a cluster with the observer installed, and leaves nothing.
 pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
-    let mut args = vec!["--test", "cluster"];
-    args.extend(filter);
-    args.extend(["--", "--test-threads=1"]);
-    within(workspace, fixtures, &["test"], &args)
+    let args = |name| {
+        let mut args = vec!["--test", name];
+        args.extend(filter);
+        args.extend(["--", "--test-threads=1"]);
+        args
+    };
+    // The adapter changes the observers that the others want as they are.
+    let all = [args("cluster"), args("adapter")];
+    within(workspace, fixtures, &["test"], &all)
 }
 
-/// Runs a target of the tests crate by cargo within a cluster in which the
-/// observer is installed, and leaves nothing.
+/// Runs targets of the tests crate by cargo, one after the other, within a
+/// cluster in which the observer is installed, and leaves nothing.
 pub(crate) fn within(
     workspace: &Workspace,
     fixtures: &Path,
     cargo: &[&str],
-    args: &[&str],
+    targets: &[Vec<&str>],
 ) -> Result<()> {
     cluster::ensure_down(workspace)?;
+    let reference = cluster::reference_adapter(workspace)?;
     let images = image::directory(workspace);
     let mut archives = vec![image::observer(workspace, Arch::Amd64, &images)?];
     archives.extend(image::workloads(workspace, &images)?);
@@ -49,14 +55,14 @@ pub(crate) fn within(
         workspace,
         fixtures,
         cargo,
-        args,
+        reference: &reference,
     };
     // What a killed run may have left.
     tests.cluster(&["down"])?;
     let result = tests
-        .cluster(&["up"])
+        .cluster(&["up", "--with", "metrics-server"])
         .and_then(|()| tests.install(&archives))
-        .and_then(|()| tests.run());
+        .and_then(|()| targets.iter().try_for_each(|args| tests.run(args)));
     if result.is_err() {
         // The first error is the one to tell.
         tests
@@ -93,7 +99,8 @@ struct Tests<'a> {
     workspace: &'a Workspace,
     fixtures: &'a Path,
     cargo: &'a [&'a str],
-    args: &'a [&'a str],
+    /// What the adapter's answers are held against.
+    reference: &'a Path,
 }
 
 impl Tests<'_> {
@@ -136,16 +143,17 @@ impl Tests<'_> {
         })
     }
 
-    fn run(&self) -> Result<()> {
+    fn run(&self, args: &[&str]) -> Result<()> {
         let program = this_program()?;
         let more = [
             ("OBSERVER_XTASK", program.into_os_string()),
+            ("OBSERVER_REFERENCE_ADAPTER", self.reference.into()),
             (cache::VARIABLE, self.workspace.cache.root().into()),
         ];
         let mut command = super::as_root(self.workspace, self.fixtures, self.cargo, &more)?;
         command
             .args(["--locked", "--package", "observer-tests"])
-            .args(self.args);
+            .args(args);
         step("in the cluster", |step| step.stream(&mut command))
     }
 
@@ -154,13 +162,26 @@ impl Tests<'_> {
         let directory = self.workspace.root.join("target/cluster-logs");
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        let questions: [(&str, &[&str]); 5] = [
+        let questions: [(&str, &[&str]); 7] = [
             (
                 "pods",
                 &["get", "pods", "--all-namespaces", "--output=wide"],
             ),
             ("describe", &["describe", "pods", "--all-namespaces"]),
             ("events", &["get", "events", "--all-namespaces"]),
+            (
+                "autoscalers",
+                &["describe", "horizontalpodautoscalers", "--all-namespaces"],
+            ),
+            (
+                "adapters",
+                &[
+                    "logs",
+                    "deployment/observer-adapter",
+                    "--all-pods",
+                    NAMESPACE,
+                ],
+            ),
             (
                 "observers",
                 &["logs", "daemonset/observer", "--all-pods", NAMESPACE],

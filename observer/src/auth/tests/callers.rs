@@ -1,5 +1,7 @@
 //! Who is let in by client certificate.
 
+use std::time::SystemTime;
+
 use super::{Authority, Files, HOUR, Server, chain, security};
 use crate::auth::{ClientAuthority, SecuritySettings};
 
@@ -54,6 +56,24 @@ async fn a_certificate_of_the_authority_lets_in_and_no_other() {
     assert_eq!(decisions.authentications.negative, 20);
     assert_eq!(decisions.authentications.positive, 2);
     assert_eq!(decisions.authorizations.positive, 2);
+}
+
+#[test]
+fn an_authority_that_has_ended_counts_no_more() {
+    let ended = Authority::until("ended", SystemTime::now() - HOUR);
+    let next = Authority::new("next");
+    let both = format!("{}{}", ended.pem, next.pem);
+    let known = ClientAuthority::from_pem(both.as_bytes()).unwrap();
+    let user = |authority: &Authority| {
+        let pem = authority.client("jane", &[], 24 * HOUR);
+        known.user(&chain(&pem.certificate)).map(|user| user.name)
+    };
+    assert!(user(&ended).is_err());
+    assert_eq!(user(&next).as_deref(), Ok("jane"));
+    let alone = ClientAuthority::from_pem(ended.pem.as_bytes()).unwrap();
+    let pem = ended.client("jane", &[], 24 * HOUR);
+    let refusal = alone.user(&chain(&pem.certificate)).unwrap_err();
+    assert!(refusal.contains("no authority holds now"), "{refusal}");
 }
 
 #[test]

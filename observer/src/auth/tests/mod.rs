@@ -35,19 +35,26 @@ use crate::{export::fixtures::snapshot, serve::serve};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A certificate and its key, as PEM.
-struct Pem {
-    certificate: String,
-    key: String,
+pub(crate) struct Pem {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
-struct Authority {
+/// An authority to test with.
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(crate) pem: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
+        Self::until(name, SystemTime::now() + 24 * HOUR)
+    }
+
+    /// One that holds until then.
+    pub(crate) fn until(name: &str, end: SystemTime) -> Self {
         let mut params = CertificateParams::default();
+        params.not_after = end.into();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -74,7 +81,7 @@ impl Authority {
         self.issue(&mut params, holds)
     }
 
-    fn client(&self, name: &str, groups: &[&str], holds: Duration) -> Pem {
+    pub(crate) fn client(&self, name: &str, groups: &[&str], holds: Duration) -> Pem {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -91,7 +98,7 @@ impl Authority {
     }
 }
 
-fn chain(pem: &str) -> Vec<CertificateDer<'static>> {
+pub(crate) fn chain(pem: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .unwrap()

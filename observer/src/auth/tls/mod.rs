@@ -31,6 +31,9 @@ use super::{
 /// How often files are looked at, and whether our own certificate grows old.
 const POLL: Duration = Duration::from_secs(5);
 
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
 /// Where the serving certificate comes from.
 #[derive(Clone, Debug)]
 pub enum CertificateSource {
@@ -108,6 +111,14 @@ impl ServerTls {
         self.authority = Some(FileAuthority { authority, watch });
     }
 
+    /// Speaks HTTP/2 too, with who does.
+    #[must_use]
+    pub fn with_http2(mut self) -> Self {
+        let config = Arc::make_mut(&mut self.config);
+        config.alpn_protocols = [HTTP2, HTTP1].map(<[u8]>::to_vec).to_vec();
+        self
+    }
+
     /// Looks for changes this often instead of every five seconds.
     pub fn set_poll(&mut self, poll: Duration) {
         self.poll = poll;
@@ -121,6 +132,14 @@ impl ServerTls {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         pair.key.cert.first().cloned()
+    }
+
+    /// What gives another certificate at any time.
+    pub fn replacer(&self) -> Replacer {
+        Replacer {
+            current: Arc::clone(&self.current),
+            counters: Arc::clone(&self.counters),
+        }
     }
 
     /// Makes TLS of accepted connections, always by the newest certificate.
@@ -150,7 +169,7 @@ impl ServerTls {
     fn check(&mut self, now: SystemTime) {
         match self.renewed(now) {
             Ok(None) => {}
-            Ok(Some(pair)) => self.take(pair),
+            Ok(Some(pair)) => take(&self.current, &self.counters, pair),
             Err(error) => {
                 add(&self.counters.certificate_reloads_failed);
                 tracing::error!(%error, "the new serving certificate is not taken; the one before stays");
@@ -198,19 +217,35 @@ impl ServerTls {
             _ => Ok(None),
         }
     }
+}
 
-    fn take(&self, pair: Pair) {
-        let expiry = seconds(pair.not_after);
-        self.counters
-            .certificate_expiry
-            .store(expiry, Ordering::Relaxed);
-        tracing::info!(expires = %humantime::format_rfc3339_seconds(pair.not_after), "new serving certificate");
-        *self
-            .current
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = pair;
+/// Gives a server another certificate while it serves.
+#[derive(Clone, Debug)]
+pub struct Replacer {
+    current: Arc<Current>,
+    counters: Arc<Counters>,
+}
+
+impl Replacer {
+    /// Shows this PEM pair to the next client; a bad one changes nothing.
+    pub fn replace(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
+        let given = PairFiles {
+            certificate: "the certificate given".into(),
+            key: "the key given".into(),
+        };
+        let pair = Pair::from_pem(&given, certificate.as_bytes(), key.as_bytes())?;
+        take(&self.current, &self.counters, pair);
+        Ok(())
     }
+}
+
+/// Shows `pair` to the next client.
+fn take(current: &Current, counters: &Counters, pair: Pair) {
+    counters
+        .certificate_expiry
+        .store(seconds(pair.not_after), Ordering::Relaxed);
+    tracing::info!(expires = %humantime::format_rfc3339_seconds(pair.not_after), "new serving certificate");
+    *current.0.write().unwrap_or_else(PoisonError::into_inner) = pair;
 }
 
 impl Current {
@@ -248,7 +283,7 @@ fn config(
         .map_err(TlsError::Configuration)?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP1.to_vec()];
     Ok(config)
 }
 

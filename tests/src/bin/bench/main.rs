@@ -3,8 +3,10 @@
 //!
 //! `bench [--only NAME]...`, each NAME one of [`TABLES`].
 
+mod autoscaling;
 mod cluster;
 mod crowd;
+mod fan_out;
 mod goroutines;
 mod sample;
 mod tracer;
@@ -16,7 +18,7 @@ type Table = (&'static str, fn() -> String);
 /// Where this is set, a cluster runs.
 const IN_CLUSTER: &str = "OBSERVER_XTASK";
 
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 7] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
@@ -25,8 +27,14 @@ const TABLES: [Table; 5] = [
     }),
     ("idle", || crowd(&crowd::IDLE)),
     ("busy", || crowd(&crowd::BUSY)),
+    ("fan_out", || {
+        format!("## The adapter's requests to nodes\n\n{}", fan_out::table())
+    }),
     ("cluster", || {
         format!("## In a cluster\n\n{}", cluster::table())
+    }),
+    ("autoscaling", || {
+        format!("## The autoscaler\n\n{}", autoscaling::table())
     }),
 ];
 
@@ -41,6 +49,9 @@ fn crowd(kind: &crowd::Kind) -> String {
 }
 
 fn main() -> ExitCode {
+    if fan_out::was_part() {
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let known = |name: &str| TABLES.iter().any(|(table, _)| *table == name);
     let mut only = Vec::new();
@@ -55,7 +66,8 @@ fn main() -> ExitCode {
         }
     }
     for (name, table) in TABLES {
-        let possible = name != "cluster" || std::env::var_os(IN_CLUSTER).is_some();
+        let wants_cluster = matches!(name, "cluster" | "autoscaling");
+        let possible = !wants_cluster || std::env::var_os(IN_CLUSTER).is_some();
         if (only.is_empty() && possible) || only.iter().any(|wanted| *wanted == name) {
             println!("{}", table());
         }

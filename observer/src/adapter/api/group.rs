@@ -1,0 +1,103 @@
+//! The API's groups and their versions.
+
+use clap::ValueEnum;
+
+/// A version of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// `v1beta1`.
+    V1Beta1,
+    /// `v1beta2`.
+    V1Beta2,
+}
+
+impl Version {
+    /// As in paths.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1Beta1 => "v1beta1",
+            Self::V1Beta2 => "v1beta2",
+        }
+    }
+}
+
+/// A group of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Metrics of objects.
+    Custom,
+    /// Metrics chosen by labels alone.
+    External,
+}
+
+impl Group {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Custom, Self::External];
+
+    /// As in paths.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Custom => "custom.metrics.k8s.io",
+            Self::External => "external.metrics.k8s.io",
+        }
+    }
+
+    /// Its versions, the preferred first.
+    pub const fn versions(self) -> &'static [Version] {
+        match self {
+            Self::Custom => &[Version::V1Beta2, Version::V1Beta1],
+            Self::External => &[Version::V1Beta1],
+        }
+    }
+
+    /// Its version of this name.
+    pub fn version(self, name: &str) -> Option<Version> {
+        let mut versions = self.versions().iter().copied();
+        versions.find(|version| version.name() == name)
+    }
+
+    /// A version as `apiVersion` names it.
+    pub fn api_version(self, version: Version) -> String {
+        format!("{}/{}", self.name(), version.name())
+    }
+}
+
+/// Which groups are served. A cluster has one server for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Groups {
+    /// custom.metrics.k8s.io
+    #[default]
+    Custom,
+    /// external.metrics.k8s.io, where another server has the first
+    External,
+    /// both
+    Both,
+}
+
+impl Groups {
+    /// Each of them.
+    pub const fn all(self) -> &'static [Group] {
+        match self {
+            Self::Custom => &[Group::Custom],
+            Self::External => &[Group::External],
+            Self::Both => &Group::ALL,
+        }
+    }
+
+    /// The names of their APIServices.
+    pub fn api_services(self) -> Vec<String> {
+        let mut names = Vec::new();
+        for group in self.all() {
+            for version in group.versions() {
+                names.push(format!("{}.{}", version.name(), group.name()));
+            }
+        }
+        names
+    }
+
+    /// The one of this name, if it is served.
+    pub fn named(self, name: &str) -> Option<Group> {
+        let mut groups = self.all().iter().copied();
+        groups.find(|group| group.name() == name)
+    }
+}

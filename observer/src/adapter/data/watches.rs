@@ -1,0 +1,211 @@
+//! The watches that keep [`Objects`] as the API server has them.
+
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::{Stream, StreamExt};
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+        core::v1::{Node, Pod as ApiPod},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api,
+    core::ApiResource,
+    runtime::watcher::{self, Config, Event},
+};
+use tokio::{sync::Notify, task::JoinSet};
+
+use super::{
+    decoded::Decoded,
+    objects::{Objects, Place, Pod, Workload},
+    table::Placed,
+};
+use crate::{
+    adapter::api::{
+        path::{Kind, WorkloadKind},
+        selector::Selector,
+    },
+    kube::{Connection, rest},
+};
+
+/// The waits between tries, as the node's: a second, doubled each time, and up
+/// to as much again by chance. At most 300 s.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(150);
+/// Objects decoded at once, which bounds the memory that a list takes.
+const PAGE: u32 = 500;
+/// How long the server keeps one watch, and with it, how long a connection
+/// that died without a word is taken for alive.
+const ONE_WATCH: u32 = 120;
+/// The label that observers of nodes bear.
+pub(super) const APP: (&str, &str) = ("app.kubernetes.io/name", "observer");
+
+/// What is known of the cluster, shared.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<RwLock<Objects>>);
+
+impl Shared {
+    /// To look something up.
+    pub fn read(&self) -> RwLockReadGuard<'_, Objects> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To change what is known.
+    pub fn write(&self) -> RwLockWriteGuard<'_, Objects> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Watches everything that values are of, until the set is dropped. Of pods in
+/// `observers` that are observers their addresses are kept.
+pub fn watch(connection: &Connection, observers: &str) -> (Shared, JoinSet<()>) {
+    let shared = Shared::default();
+    let mut tasks = JoinSet::new();
+    let namespace = observers.to_owned();
+    let mut follow = |kind, resource, take| {
+        tasks.spawn(follow(
+            connection.clone(),
+            resource,
+            kind,
+            shared.clone(),
+            take,
+        ));
+    };
+    let pods: Take = Box::new(move |objects, event| {
+        objects.pods.take(event, |pod| keep_pod(pod, &namespace));
+    });
+    follow(Kind::Pod, ApiResource::erase::<ApiPod>(&()), pods);
+    let nodes: Take = Box::new(|objects, event| objects.nodes.take(event, keep_node));
+    follow(Kind::Node, ApiResource::erase::<Node>(&()), nodes);
+    for kind in WorkloadKind::ALL {
+        let resource = match kind {
+            WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
+            WorkloadKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+            WorkloadKind::ReplicaSet => ApiResource::erase::<ReplicaSet>(&()),
+            WorkloadKind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+        };
+        let workloads: Take = Box::new(move |objects, event| {
+            let table = objects.workloads.entry(kind).or_default();
+            table.take(event, keep_workload);
+        });
+        follow(Kind::Workload(kind), resource, workloads);
+    }
+    (shared, tasks)
+}
+
+/// Puts an event into the objects.
+type Take = Box<dyn FnMut(&mut Objects, Event<Decoded>) + Send>;
+
+fn place(metadata: &mut ObjectMeta) -> (String, String) {
+    let namespace = metadata.namespace.take().unwrap_or_default();
+    (namespace, metadata.name.take().unwrap_or_default())
+}
+
+pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
+    let mut metadata = pod.metadata;
+    let (namespace, name) = place(&mut metadata);
+    let labels: BTreeMap<_, _> = metadata.labels.unwrap_or_default();
+    let status = pod.status.unwrap_or_default();
+    let observer =
+        namespace == observers && labels.get(APP.0).is_some_and(|app| app.as_str() == APP.1);
+    let place = || {
+        Some(Place {
+            address: status.pod_ip.as_deref()?.parse().ok()?,
+            restarts: status.containers.iter().map(|one| one.restart_count).sum(),
+            ready: status.containers.iter().all(|one| one.ready),
+        })
+    };
+    let kept = Pod {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        uid: metadata.uid.unwrap_or_default(),
+        node: pod.spec.node_name.unwrap_or_default(),
+        place: if observer { place() } else { None },
+        running: status.phase.as_deref() == Some("Running"),
+        labels,
+    };
+    (namespace, name, kept)
+}
+
+fn keep_node(node: Decoded) -> Placed<BTreeMap<String, String>> {
+    let mut metadata = node.metadata;
+    let (namespace, name) = place(&mut metadata);
+    (namespace, name, metadata.labels.unwrap_or_default())
+}
+
+fn keep_workload(workload: Decoded) -> Placed<Workload> {
+    let mut metadata = workload.metadata;
+    let (namespace, name) = place(&mut metadata);
+    let selector = workload.spec.selector;
+    let kept = Workload {
+        labels: metadata.labels.unwrap_or_default(),
+        pods: selector.and_then(|selector| Selector::of(selector).ok()),
+    };
+    (namespace, name, kept)
+}
+
+/// Puts what one watch tells into the shared objects.
+async fn follow(
+    connection: Connection,
+    resource: ApiResource,
+    kind: Kind,
+    shared: Shared,
+    mut take: Take,
+) {
+    let config = Config::default().page_size(PAGE).timeout(ONE_WATCH);
+    let events = watcher::watcher(Api::all_with(connection.client, &resource), config);
+    follow_events(kind.resource(), &connection.answered, events, |event| {
+        take(&mut shared.write(), event);
+    })
+    .await;
+}
+
+/// Follows a watch for ever, and waits longer after each failure in a row; no
+/// longer than until the API server has answered somebody.
+pub async fn follow_events<K>(
+    what: &'static str,
+    answered: &Notify,
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    mut take: impl FnMut(Event<K>),
+) {
+    let waits = ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .with_jitter()
+        .without_max_times();
+    let mut wait = waits.build();
+    let mut failing = false;
+    let mut events = pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                // That a list begins is the client's own word.
+                if !matches!(event, Event::Init) {
+                    wait = waits.build();
+                    if std::mem::take(&mut failing) {
+                        tracing::info!(what, "watched again");
+                    }
+                }
+                take(event);
+            }
+            Err(error) => {
+                let pause = wait.next().unwrap_or(LONGEST_WAIT);
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(what, %error, retry_in = ?pause, "cannot watch; what is known by now holds");
+                }
+                if rest(pause, answered).await {
+                    // It may refuse a few more until it has started.
+                    wait = waits.build();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Joins the parts, and serves.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use super::{
+    api::{Discovery, Server, VALUES_AT_ONCE},
+    data::{
+        fan_out::{FanOut, Limits},
+        node_client::NodeClient,
+        values::Values,
+        watches,
+    },
+    front::{Front, follow_trust},
+    keeper::Keeper,
+    listen::{Bounds, serve},
+    settings::AdapterSettings,
+    telemetry::Telemetry,
+};
+use crate::{
+    auth::{
+        Counters, Guard, SecurityError, SecurityReader, review,
+        tls::{CertificateSource, PairFiles, ServerTls, TlsError, host_names},
+    },
+    kube::ClientError,
+};
+
+/// What a request may wait for who asks and whether it may, and for its turn.
+const REVIEWS: Duration = Duration::from_secs(10);
+/// How long after the signal to end requests are still taken, until everybody
+/// knows that the pod ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why the adapter cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no cluster.
+    #[error(
+        "no cluster to serve: expected a pod's environment with a service account, or a kubeconfig named by KUBECONFIG"
+    )]
+    NoCluster,
+    /// The client of the API server.
+    #[error(transparent)]
+    Client(ClientError),
+    /// The address.
+    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    Listen {
+        /// As asked.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// What asks the API server.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// The server.
+    #[error("the server failed: {0}")]
+    Server(io::Error),
+}
+
+/// Serves until `shutdown` completes.
+pub async fn run(
+    settings: &AdapterSettings,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let listener =
+        TcpListener::bind(settings.listen)
+            .await
+            .map_err(|error| ServeError::Listen {
+                address: settings.listen,
+                error,
+            })?;
+    let connection = crate::kube::connect().await.map_err(|error| match error {
+        ClientError::NoConfiguration => ServeError::NoCluster,
+        error => ServeError::Client(error),
+    })?;
+    let counters = Arc::new(Counters::default());
+    let names = names(settings);
+    let tls = ServerTls::new(source(settings, &names), true, Arc::clone(&counters))?;
+    let telemetry = Arc::new(Telemetry::default());
+    let nodes = fan_out(settings, Arc::clone(&telemetry));
+    let limits = review::Limits::default();
+    let guard = Guard::by_reviews(
+        connection.client.clone(),
+        None,
+        limits,
+        Arc::clone(&counters),
+    )?;
+    let front = Arc::new(Front::new(guard));
+
+    let (objects, mut tasks) = watches::watch(&connection, &settings.namespace);
+    tasks.spawn(follow_trust(connection.clone(), Arc::clone(&front)));
+    let keeper = Keeper {
+        connection,
+        namespace: settings.namespace.clone(),
+        names,
+        api_services: settings.group.api_services(),
+        serving: settings.tls_cert_file.is_none().then(|| tls.replacer()),
+        node_ca_file: settings.node_ca_file.clone(),
+        nodes: Arc::clone(&nodes),
+    };
+    tasks.spawn(keeper.run());
+    let values = Values::new(
+        objects,
+        Arc::clone(&nodes),
+        settings.namespace.clone(),
+        Arc::clone(&telemetry),
+    );
+    let server = Arc::new(Server {
+        groups: settings.group,
+        discovery: Discovery::new(settings.group),
+        values,
+        nodes,
+        front,
+        telemetry,
+        security: SecurityReader::new(Arc::clone(&counters), true),
+        draining: AtomicBool::new(false),
+        patience: settings.node_timeout + REVIEWS,
+        places: Semaphore::new(VALUES_AT_ONCE),
+    });
+    let groups: Vec<_> = settings.group.all().iter().map(|it| it.name()).collect();
+    tracing::info!(address = %settings.listen, groups = groups.join(", "), "serving");
+    let draining = Arc::clone(&server);
+    let drained = async move {
+        shutdown.await;
+        tracing::info!("ending");
+        draining.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(DRAIN).await;
+    };
+    let bounds = Bounds::default();
+    serve(listener, server, tls, counters, bounds, drained)
+        .await
+        .map_err(ServeError::Server)
+}
+
+/// The names that the adapter is asked by.
+fn names(settings: &AdapterSettings) -> Vec<String> {
+    let service = format!("{}.{}", settings.service, settings.namespace);
+    let names = [
+        format!("{service}.svc"),
+        format!("{service}.svc.cluster.local"),
+        service,
+    ];
+    host_names(names)
+}
+
+fn source(settings: &AdapterSettings, names: &[String]) -> CertificateSource {
+    let files = |certificate: &PathBuf, key: &PathBuf| PairFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+    };
+    match (&settings.tls_cert_file, &settings.tls_key_file) {
+        (Some(certificate), Some(key)) => CertificateSource::Files(files(certificate, key)),
+        // Until the one of our authority is there.
+        _ => CertificateSource::SelfSigned(names.to_vec()),
+    }
+}
+
+fn fan_out(settings: &AdapterSettings, telemetry: Arc<Telemetry>) -> Arc<FanOut> {
+    let client = NodeClient::new(settings.node_port, settings.token_file.clone());
+    let limits = Limits {
+        fresh: settings.ttl,
+        stale: settings.stale_limit,
+        patience: settings.node_timeout,
+    };
+    FanOut::new(client, limits, telemetry)
+}
