@@ -79,10 +79,11 @@ pub(crate) fn table() -> String {
             let (took, cost) = adapter.measure(all, requests);
             let (p50, p99) = (took[requests / 2], took[requests * 99 / 100]);
             let memory = adapter.memory();
-            let _ = writeln!(
-                table,
+            let line = format!(
                 "| {all} | {nodes} | {name} | {requests} | {p50:.1} | {p99:.1} | {cost:.1} | {memory} |"
             );
+            eprintln!("{line}");
+            let _ = writeln!(table, "{line}");
         };
         let simulated = nodes::start(pods);
         for (name, fresh) in [
