@@ -5,18 +5,18 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{self, Command},
 };
 
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use tempfile::TempDir;
 
-const GROUP: &str = "observer_bench";
-
 /// Probes on goroutine creation and exit, set up and not yet enabled.
 pub(crate) struct PlainTracer {
     mount: TempDir,
-    events: Vec<&'static str>,
+    /// This process's own: one that was killed leaves its events behind.
+    group: String,
+    events: Vec<String>,
 }
 
 /// The probes while they are enabled.
@@ -34,6 +34,7 @@ impl PlainTracer {
         );
         let mut this = Self {
             mount,
+            group: format!("observer_bench_{}", process::id()),
             events: Vec::new(),
         };
 
@@ -45,7 +46,9 @@ impl PlainTracer {
             .expect("where goroutines end");
         let create = offset(&elf, "runtime.newproc1").expect("runtime.newproc1");
         for (event, offset) in [("create", create), ("exit", exit)] {
-            let definition = format!("p:{GROUP}/{event} {}:{offset:#x}\n", file.display());
+            let event = format!("{event}_{}", process::id());
+            let place = format!("{}:{offset:#x}", file.display());
+            let definition = format!("p:{}/{event} {place}\n", this.group);
             append(&this.path("uprobe_events"), &definition);
             this.events.push(event);
         }
@@ -59,7 +62,8 @@ impl PlainTracer {
     }
 
     fn switch(&self, state: &str) {
-        fs::write(self.path(&format!("events/{GROUP}/enable")), state).expect("the probes' switch");
+        fs::write(self.path(&format!("events/{}/enable", self.group)), state)
+            .expect("the probes' switch");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -78,7 +82,7 @@ impl Enabled<'_> {
             .filter(|words| {
                 words
                     .get(1)
-                    .is_some_and(|name| self.0.events.contains(name))
+                    .is_some_and(|name| self.0.events.iter().any(|event| event == name))
             })
             .filter_map(|words| words.get(2)?.parse::<u64>().ok())
             .sum()
@@ -94,7 +98,10 @@ impl Drop for Enabled<'_> {
 impl Drop for PlainTracer {
     fn drop(&mut self) {
         for event in &self.events {
-            append(&self.path("uprobe_events"), &format!("-:{GROUP}/{event}\n"));
+            append(
+                &self.path("uprobe_events"),
+                &format!("-:{}/{event}\n", self.group),
+            );
         }
         // Records of ours would be left in the buffer that all share.
         let _ = fs::write(self.path("trace"), "");
