@@ -255,7 +255,7 @@ fn rules(prometheus: &Prometheus) {
     let well = wait::comes_true(SCRAPED, || {
         let data = prometheus.api("rules");
         let groups = data["groups"].as_array().expect("groups");
-        assert_eq!(groups.len(), 3, "{groups:?}");
+        assert_eq!(groups.len(), 4, "{groups:?}");
         last = groups
             .iter()
             .filter_map(|group| group["rules"].as_array())
