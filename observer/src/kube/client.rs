@@ -15,8 +15,10 @@ const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const HOST: &str = "KUBERNETES_SERVICE_HOST";
 const KUBECONFIG: &str = "KUBECONFIG";
 /// How long a connection may take: an API server that is away must be noticed
-/// long before the kernel gives up on a packet without an answer.
-const CONNECT: Duration = Duration::from_secs(10);
+/// long before the kernel gives up on a packet without an answer. A connection
+/// begun before kube-proxy knows the way never finds it, for its packets go where
+/// the first one went.
+const CONNECT: Duration = Duration::from_secs(4);
 
 /// There is no way to the API server.
 #[derive(Debug, thiserror::Error)]
