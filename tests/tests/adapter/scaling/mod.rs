@@ -3,7 +3,6 @@
 //! divided by 20, since the policies, not the waiting, are what is tested.
 
 mod examples;
-mod flapping;
 
 use std::{
     thread::{self, JoinHandle},
@@ -16,17 +15,10 @@ use observer_tests::cluster::{
     burst, say,
 };
 
-/// All of it at once: most of the time it waits.
 #[test]
-fn replicas_follow_load_by_policy_and_do_not_flap() {
+fn replicas_follow_load_by_policy() {
     let cluster = Cluster::get();
-    let adapter = Adapter::get(&cluster);
-    let flapping = {
-        let adapter = adapter.clone();
-        thread::spawn(move || flapping::run(&adapter))
-    };
-    examples::run(&adapter);
-    flapping.join().expect("no flapping, else the panic above");
+    examples::run(&Adapter::get(&cluster));
 }
 
 /// Replicas that each example begins with.
