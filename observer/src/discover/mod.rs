@@ -29,7 +29,7 @@ pub use self::{
     clock::{boot_time, started, started_monotonic_ns, tick},
     error::DiscoverError,
     executable::{executable, open_executable},
-    process::{alive, has_only_forked, process},
+    process::{alive, exists, has_only_forked, process},
     scan::pids,
 };
 

@@ -105,6 +105,14 @@ pub fn alive(pid: u32, start_ticks: u64) -> bool {
         .is_ok_and(|stat| stat.starttime == start_ticks && !ended(&stat))
 }
 
+/// Whether a process, not a thread, has this id and runs still.
+pub fn exists(pid: u32) -> bool {
+    Entry::open(pid).is_ok_and(|entry| {
+        let leads = |status: Vec<u8>| field(&status, "Tgid:") == Some(pid);
+        entry.read("status").is_ok_and(leads) && entry.stat().is_ok_and(|stat| !ended(&stat))
+    })
+}
+
 /// Whether the process has run no program of its own since it was forked.
 pub fn has_only_forked(pid: u32) -> bool {
     Entry::open(pid)

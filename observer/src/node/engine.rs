@@ -342,7 +342,7 @@ impl Engine {
     }
 
     /// Entries in the kernel's maps that belong to no process known: one that
-    /// is alive is looked at, one that stays a stray for a whole sweep goes.
+    /// stays a stray for a whole sweep goes, unless the process is there.
     fn take_strays(&mut self) {
         let Some(probes) = &mut self.probes else {
             return;
@@ -353,16 +353,18 @@ impl Engine {
         let strays: HashSet<ProcessKey> = keys.filter(|key| !known.contains(key)).collect();
         let mut taken = false;
         for key in strays.intersection(&self.strays) {
-            let lives = probes
+            let registered = probes
                 .registration(key.tgid)
-                .is_some_and(|r| r.epoch == key.epoch)
-                && std::path::Path::new("/proc")
-                    .join(key.tgid.to_string())
-                    .exists();
-            if !lives {
-                probes.take(*key);
-                taken = true;
+                .is_some_and(|it| it.epoch == key.epoch);
+            if registered && discover::exists(key.tgid) {
+                continue;
             }
+            probes.take(*key);
+            if registered {
+                // It ended just before it was registered.
+                probes.unregister(key.tgid);
+            }
+            taken = true;
         }
         if taken {
             inventory = probes.inventory();

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use aya::maps::MapKeys;
+use aya::maps::{MapError, MapKeys};
 use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, names};
 
 use super::{ProbeError, Probes, clock, error::chain};
@@ -16,7 +16,7 @@ const EXIST: u64 = 2;
 
 /// What the kernel keeps.
 pub struct Inventory {
-    /// Every process life that has figures.
+    /// Every process life that has figures or is registered.
     pub keys: BTreeSet<ProcessKey>,
     /// How many entries each map has.
     pub entries: BTreeMap<&'static str, u64>,
@@ -24,20 +24,20 @@ pub struct Inventory {
 
 impl Probes {
     /// Makes `target` (0: whoever hits first) the owner of a process, unless
-    /// the process is registered already; returns what is registered.
-    pub fn register(&mut self, tgid: u32, target: u32) -> Result<Registration, ProbeError> {
+    /// the process is registered already; returns what is registered, `None`
+    /// where the process ended meanwhile. One that had ended before stays
+    /// registered: nobody tells of its end again.
+    pub fn register(&mut self, tgid: u32, target: u32) -> Result<Option<Registration>, ProbeError> {
         // As the programs choose it: microseconds, never 0.
         let epoch = ((clock::monotonic_ns() >> 10) as u32).max(1);
         let new = Registration { epoch, target };
         let inserted = self.processes.insert(&tgid, &new, NO_EXIST);
         match (self.registration(tgid), inserted) {
-            (Some(registration), _) => Ok(registration),
-            (None, Err(error)) => Err(ProbeError::Map {
+            (None, Err(error)) if !exists(&error) => Err(ProbeError::Map {
                 map: names::PROCESSES,
                 reason: chain(&error),
             }),
-            // Inserted, and gone again: the process has just ended.
-            (None, Ok(())) => Ok(new),
+            (registration, _) => Ok(registration),
         }
     }
 
@@ -62,14 +62,19 @@ impl Probes {
     pub fn inventory(&self) -> Inventory {
         let goroutines: Vec<_> = self.goroutines.keys().flatten().collect();
         let gc: Vec<_> = self.gc.keys().flatten().collect();
+        let registrations = self.registrations();
         let entries = BTreeMap::from([
-            (names::PROCESSES, count(self.processes.keys())),
+            (names::PROCESSES, registrations.len() as u64),
             (names::GOROUTINES, goroutines.len() as u64),
             (names::GC, gc.len() as u64),
             (names::TARGETS, count(self.targets.keys())),
             (names::ALIASES, count(self.aliases.keys())),
         ]);
-        let keys = goroutines.into_iter().chain(gc).collect();
+        let registered = registrations.into_iter().map(|(tgid, it)| ProcessKey {
+            tgid,
+            epoch: it.epoch,
+        });
+        let keys = goroutines.into_iter().chain(gc).chain(registered).collect();
         Inventory { keys, entries }
     }
 
@@ -148,6 +153,12 @@ impl Probes {
             |cpus| cpus.iter().copied().fold(Health::default(), Health::plus),
         )
     }
+}
+
+/// Whether there was an entry already.
+fn exists(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(error)
+        if error.io_error.raw_os_error() == Some(libc::EEXIST))
 }
 
 fn count<K: aya::Pod>(keys: MapKeys<'_, K>) -> u64 {

@@ -169,7 +169,13 @@ impl Engine {
             self.newcomer(target);
         }
         // First, so that an exec from here on changes the epoch.
-        let key = self.register(pid);
+        let key = match self.register(pid) {
+            Ok(key) => key,
+            Err(error) => {
+                self.left(pid, exec, &error);
+                return;
+            }
+        };
         let process = match discover::process(pid) {
             Ok(process) => process,
             Err(error) => {
@@ -196,18 +202,24 @@ impl Engine {
         }
     }
 
-    /// Gives a process a place in the kernel's maps. Whose probes count for it
-    /// is left to its first hit: what it runs may change at any moment.
-    fn register(&mut self, pid: u32) -> Option<ProcessKey> {
+    /// Gives a process a place in the kernel's maps, where there is room. Whose
+    /// probes count for it is left to its first hit: what it runs may change at
+    /// any moment.
+    fn register(&mut self, pid: u32) -> Result<Option<ProcessKey>, DiscoverError> {
         const FIRST_HIT_DECIDES: u32 = 0;
-        match self.probes.as_mut()?.register(pid, FIRST_HIT_DECIDES) {
-            Ok(registration) => Some(ProcessKey {
+        let Some(probes) = self.probes.as_mut() else {
+            return Ok(None);
+        };
+        match probes.register(pid, FIRST_HIT_DECIDES) {
+            Ok(Some(registration)) => Ok(Some(ProcessKey {
                 tgid: pid,
                 epoch: registration.epoch,
-            }),
+            })),
+            // Whatever it did is in the event of its exit.
+            Ok(None) => Err(DiscoverError::Gone(pid)),
             Err(error) => {
                 tracing::warn!(pid, %error, "process cannot be registered with the probes");
-                None
+                Ok(None)
             }
         }
     }
