@@ -15,8 +15,9 @@ use super::{
     stops::Stop,
 };
 use crate::{
-    gobinary::{Figure, Reason},
-    node::Observation,
+    discover::Process,
+    gobinary::{Binary, Figure, Reason},
+    node::{Observation, PodContainer},
     probe::HitCost,
     runtime::{GoroutineStates, StateFigures},
 };
@@ -50,11 +51,43 @@ struct Mark {
     cost_ns: f64,
 }
 
+/// What a row is about. What changes of it is another allocation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subject {
+    container: Option<Arc<PodContainer>>,
+    processes: Vec<(Arc<Process>, Arc<Binary>)>,
+}
+
+impl Subject {
+    pub(super) fn new(
+        container: Option<Arc<PodContainer>>,
+        processes: &[&Arc<Observation>],
+    ) -> Self {
+        let of = |it: &&Arc<Observation>| (Arc::clone(&it.process), Arc::clone(&it.binary));
+        Self {
+            container,
+            processes: processes.iter().map(of).collect(),
+        }
+    }
+
+    /// Whether it is the very same.
+    fn is(&self, container: Option<&Arc<PodContainer>>, processes: &[&Arc<Observation>]) -> bool {
+        let of = self.container.as_ref();
+        of.map(Arc::as_ptr) == container.map(Arc::as_ptr)
+            && self.processes.len() == processes.len()
+            && self.processes.iter().zip(processes).all(|(known, now)| {
+                Arc::ptr_eq(&known.0, &now.process) && Arc::ptr_eq(&known.1, &now.binary)
+            })
+    }
+}
+
 /// One row and its past.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: u32,
     pub(super) about: Arc<About>,
+    /// What `about` was made from.
+    subject: Subject,
     members: BTreeMap<Identity, Member>,
     points: Ring<Point>,
     stops: Ring<Stop>,
@@ -66,7 +99,6 @@ pub(super) struct Entry {
     windows: VecDeque<Mark>,
     last_point: Option<Instant>,
     rates: (Option<f64>, Option<f64>),
-    latency: Option<u64>,
 }
 
 impl Entry {
@@ -79,6 +111,7 @@ impl Entry {
         Self {
             key,
             about: Arc::default(),
+            subject: Subject::default(),
             members: BTreeMap::new(),
             points: Ring::default(),
             stops: Ring::default(),
@@ -87,15 +120,28 @@ impl Entry {
             windows: VecDeque::from([sums]),
             last_point: None,
             rates: (None, None),
-            latency: None,
+        }
+    }
+
+    /// Whether it is about these, so that [`Self::name`] has nothing new for it.
+    pub(super) fn is_about(
+        &self,
+        container: Option<&Arc<PodContainer>>,
+        processes: &[&Arc<Observation>],
+    ) -> bool {
+        self.subject.is(container, processes)
+    }
+
+    /// Says what it is about.
+    pub(super) fn name(&mut self, subject: Subject, about: About) {
+        self.subject = subject;
+        if *self.about != about {
+            self.about = Arc::new(about);
         }
     }
 
     /// Takes in its processes as they are now.
-    pub(super) fn take(&mut self, about: About, processes: &[&Arc<Observation>], look: &Look) {
-        if *self.about != about {
-            self.about = Arc::new(about);
-        }
+    pub(super) fn take(&mut self, processes: &[&Arc<Observation>], look: &Look) {
         let alone = self.members.is_empty();
         self.members
             .retain(|known, _| processes.iter().any(|it| identity(it) == *known));
@@ -173,8 +219,6 @@ impl Entry {
             }
             self.members.values_mut().for_each(Member::window);
         }
-        // Over the window, so that one slow moment stays to be seen for a while.
-        self.latency = self.members.values().filter_map(Member::latency).max();
     }
 
     /// The row as it is now.
@@ -213,7 +257,8 @@ impl Entry {
             heap_bytes: self.sum(|state| Some(heap(state))),
             next_gc_bytes: self.sum(goal),
             memory_limit_bytes: self.sum(limit),
-            latency_p99_ns: self.latency,
+            // Over the window, so that one slow moment stays to be seen for a while.
+            latency_p99_ns: self.members.values().filter_map(Member::latency).max(),
             covered,
             coverable,
             cost_share: share(self.sums.cost_ns - window.cost_ns),

@@ -9,18 +9,14 @@ pub(super) fn p99_since(now: &TimeHistogram, before: Option<&TimeHistogram>) -> 
         return None;
     }
     let before = before.filter(|before| before.bounds.len() == now.bounds.len());
-    let since = || {
-        let mut earlier = before.into_iter().flat_map(TimeHistogram::counts);
-        now.counts()
-            .map(move |count| count.saturating_sub(earlier.next().unwrap_or_default()))
-    };
-    let total: u64 = since().sum();
+    let since = now.since(before);
+    let total: u64 = since.clone().map(|(_, count)| count).sum();
     if total == 0 {
         return None;
     }
     let rank = (total * 99).div_ceil(100);
     let mut sum = 0;
-    for (at, count) in since().enumerate() {
+    for (at, count) in since {
         sum += count;
         if sum >= rank {
             let (from, to) = (now.bounds.get(at), now.bounds.get(at + 1));

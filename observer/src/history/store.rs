@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     APART, POINTS, POINTS_OF_ROW, STOPS, STOPS_OF_ROW,
-    entry::{Entry, Look},
+    entry::{Entry, Look, Subject},
     row::{About, PROCESSES, ProcessRef, Table},
 };
 use crate::{
@@ -37,6 +37,13 @@ impl RowKey {
             }
             Place::Container(container) => Some(Self::Container(Arc::clone(container))),
             Place::LeftOut | Place::Unknown | Place::Uncounted(_) => None,
+        }
+    }
+
+    const fn container(&self) -> Option<&Arc<PodContainer>> {
+        match self {
+            Self::Container(container) => Some(container),
+            Self::Process(..) => None,
         }
     }
 
@@ -123,13 +130,17 @@ impl Store {
         };
         self.entries.retain(|key, _| rows.contains_key(key));
         for (key, processes) in rows {
-            let about = about(&key, &processes);
+            let container = key.container().cloned();
             let next_key = &mut self.next_key;
             let entry = self.entries.entry(key).or_insert_with(|| {
                 *next_key = next_key.wrapping_add(1);
                 Entry::new(*next_key, now)
             });
-            entry.take(about, &processes, &look);
+            if !entry.is_about(container.as_ref(), &processes) {
+                let about = about(container.as_deref(), &processes);
+                entry.name(Subject::new(container, &processes), about);
+            }
+            entry.take(&processes, &look);
         }
         self.frame(snapshot, at, tick);
     }
@@ -175,7 +186,7 @@ impl Store {
 }
 
 /// What a row is.
-fn about(key: &RowKey, processes: &[&Arc<Observation>]) -> About {
+fn about(container: Option<&PodContainer>, processes: &[&Arc<Observation>]) -> About {
     let first = processes.first();
     let mut about = About {
         process: first.map(|it| it.process.name()).unwrap_or_default(),
@@ -193,21 +204,19 @@ fn about(key: &RowKey, processes: &[&Arc<Observation>]) -> About {
             .collect(),
         ..About::default()
     };
-    match key {
-        RowKey::Container(it) => {
-            let pod = &it.pod;
-            about.id = format!("{}:{}:{}", pod.namespace, pod.name, it.name);
-            about.namespace.clone_from(&pod.namespace);
-            about.pod.clone_from(&pod.name);
-            about.container.clone_from(&it.name);
-            let workload = pod.workload.as_ref();
-            about.workload = workload.map(|it| format!("{}/{}", it.kind, it.name));
-        }
-        RowKey::Process(pid, start) => {
-            about.id = format!("pid:{pid}:{start}");
-            let container = first.and_then(|it| it.process.container.as_ref());
-            about.container = container.map(|it| it.id.clone()).unwrap_or_default();
-        }
+    if let Some(it) = container {
+        let pod = &it.pod;
+        about.id = format!("{}:{}:{}", pod.namespace, pod.name, it.name);
+        about.namespace.clone_from(&pod.namespace);
+        about.pod.clone_from(&pod.name);
+        about.container.clone_from(&it.name);
+        let workload = pod.workload.as_ref();
+        about.workload = workload.map(|it| format!("{}/{}", it.kind, it.name));
+    } else if let Some(first) = first {
+        let process = &first.process;
+        about.id = format!("pid:{}:{}", process.pid, process.start_ticks);
+        let container = process.container.as_ref();
+        about.container = container.map(|it| it.id.clone()).unwrap_or_default();
     }
     about
 }

@@ -88,6 +88,20 @@ impl TimeHistogram {
             .chain(std::iter::repeat_n(0, behind))
     }
 
+    /// What each place counted since `before`, of the places that ever counted.
+    pub fn since(&self, before: Option<&Self>) -> impl Iterator<Item = (usize, u64)> + Clone {
+        let (from, earlier) = before.map_or((0, &[][..]), |before| (before.first, &*before.kept));
+        let earlier = move |place: usize| earlier.get(place.checked_sub(from)?).copied();
+        let kept = self.kept.iter().enumerate();
+        kept.map(move |(at, count)| {
+            let place = self.first + at;
+            (
+                place,
+                count.saturating_sub(earlier(place).unwrap_or_default()),
+            )
+        })
+    }
+
     /// How many durations were recorded.
     pub fn count(&self) -> u64 {
         self.kept.iter().fold(0, |sum, n| sum.wrapping_add(*n))
