@@ -228,7 +228,7 @@ pub async fn follow_trust(connection: Connection, front: Arc<Front>) {
         .fields(&format!("metadata.name={CONFIG_MAP}"))
         .timeout(120);
     let events = watcher::watcher(api, config);
-    follow_events(CONFIG_MAP, &answered, events, |event| match event {
+    follow_events(CONFIG_MAP, answered, events, |event| match event {
         Event::Apply(map) | Event::InitApply(map) => {
             let data = map.data.unwrap_or_default();
             match front.replace(&data) {

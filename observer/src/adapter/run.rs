@@ -4,7 +4,6 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,7 +30,7 @@ use super::{
 use crate::{
     auth::{
         Counters, Guard, SecurityError, SecurityReader, review,
-        tls::{CertificateSource, PairFiles, ServerTls, TlsError, host_names},
+        tls::{CertificateSource, ServerTls, TlsError, host_names},
     },
     kube::ClientError,
 };
@@ -109,7 +108,11 @@ pub async fn run(
         namespace: settings.namespace.clone(),
         names,
         api_services: settings.group.api_services(),
-        serving: settings.tls_cert_file.is_none().then(|| tls.replacer()),
+        serving: settings
+            .certificate
+            .pair()
+            .is_none()
+            .then(|| tls.replacer()),
         node_ca_file: settings.node_ca_file.clone(),
         nodes: Arc::clone(&nodes),
     };
@@ -159,14 +162,10 @@ fn names(settings: &AdapterSettings) -> Vec<String> {
 }
 
 fn source(settings: &AdapterSettings, names: &[String]) -> CertificateSource {
-    let files = |certificate: &PathBuf, key: &PathBuf| PairFiles {
-        certificate: certificate.clone(),
-        key: key.clone(),
-    };
-    match (&settings.tls_cert_file, &settings.tls_key_file) {
-        (Some(certificate), Some(key)) => CertificateSource::Files(files(certificate, key)),
+    match settings.certificate.pair() {
+        Some(files) => CertificateSource::Files(files),
         // Until the one of our authority is there.
-        _ => CertificateSource::SelfSigned(names.to_vec()),
+        None => CertificateSource::SelfSigned(names.to_vec()),
     }
 }
 

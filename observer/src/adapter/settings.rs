@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::api::group::Groups;
-use crate::settings::LogFormat;
+use crate::{auth::CertificateFiles, settings::LogFormat};
 
 /// Settings of `observer adapter`.
 #[derive(Clone, Debug, Args)]
@@ -70,25 +70,10 @@ pub struct AdapterSettings {
     )]
     pub token_file: PathBuf,
 
-    /// PEM file with the serving certificate, then its issuers; read again when
-    /// it changes. Without it the adapter has an authority of its own, and
+    /// What is served. Without it the adapter has an authority of its own, and
     /// keeps the caBundle of its APIServices.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_key_file",
-        env = "OBSERVER_TLS_CERT_FILE"
-    )]
-    pub tls_cert_file: Option<PathBuf>,
-
-    /// PEM file with the private key of --tls-cert-file.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_cert_file",
-        env = "OBSERVER_TLS_KEY_FILE"
-    )]
-    pub tls_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub certificate: CertificateFiles,
 
     /// How log lines are written to standard error.
     #[arg(

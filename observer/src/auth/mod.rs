@@ -25,5 +25,5 @@ pub use guard::{Guard, OPEN_PATHS, protect};
 pub use peer::Peer;
 pub use refusal::Refusal;
 pub use security::{Security, SecurityError, SecurityReader};
-pub use settings::SecuritySettings;
+pub use settings::{CertificateFiles, SecuritySettings};
 pub use user::User;

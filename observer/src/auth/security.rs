@@ -14,7 +14,7 @@ use super::{
     guard::{Guard, protect},
     review::Limits,
     settings::SecuritySettings,
-    tls::{CertificateSource, PairFiles, ServerTls, TlsError, host_names},
+    tls::{CertificateSource, ServerTls, TlsError, host_names},
 };
 
 /// Why a server cannot be made secure.
@@ -80,15 +80,12 @@ impl Security {
             return Ok(Self::default());
         }
         let authority = settings.client_ca_file.as_deref().map(read).transpose()?;
-        let source = match (&settings.tls_cert_file, &settings.tls_key_file) {
-            (Some(certificate), Some(key)) => CertificateSource::Files(PairFiles {
-                certificate: certificate.clone(),
-                key: key.clone(),
-            }),
-            _ if client.is_some() || authority.is_some() => {
+        let source = match settings.certificate.pair() {
+            Some(files) => CertificateSource::Files(files),
+            None if client.is_some() || authority.is_some() => {
                 CertificateSource::SelfSigned(host_names(names))
             }
-            _ => return Ok(Self::default()),
+            None => return Ok(Self::default()),
         };
         let mut tls = ServerTls::new(source, authority.is_some(), Arc::clone(&counters))?;
         let guard = match (client, authority.clone()) {

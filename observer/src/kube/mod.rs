@@ -10,6 +10,7 @@ mod index;
 mod object;
 mod past;
 mod pod;
+mod waits;
 mod watch;
 
 #[cfg(test)]
@@ -18,5 +19,5 @@ mod tests;
 pub use attribute::attribute;
 pub use client::{ClientError, Connection, connect, is_in_cluster};
 pub use index::PodIndex;
-pub(crate) use watch::rest;
+pub(crate) use waits::{Waits, rest};
 pub use watch::{PodIndexes, watch_pods};

@@ -2,32 +2,21 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::StreamExt;
 use kube::{
     Api,
     runtime::watcher::{self, Config, Event},
 };
-use tokio::{
-    sync::{Notify, watch},
-    time::{Instant, sleep_until},
-};
+use tokio::sync::{Notify, watch};
 
 use super::{
     client::Connection,
     index::{PodIndex, Pods},
     object::{self, Pod},
+    waits::Waits,
 };
 use crate::node::PodWatch;
 
-/// The waits between tries: a second, doubled each time, and up to as much
-/// again by chance, so that nodes do not come back as one. At most 300 s.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(150);
-/// Once the server has answered another question, such as who a caller is, it
-/// is back, and the wait ends. No earlier than this: it may refuse the watch
-/// and answer all else.
-const SHORTENED_WAIT: Duration = Duration::from_secs(2);
 /// Pods decoded at once, which bounds the memory that a list takes.
 const PAGE: u32 = 50;
 /// How long the server keeps one watch, and with it, how long a connection
@@ -64,12 +53,7 @@ async fn run(
         health: PodWatch::default(),
         sender,
     };
-    let waits = ExponentialBuilder::default()
-        .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT)
-        .with_jitter()
-        .without_max_times();
-    let mut wait = waits.build();
+    let mut waits = Waits::new(answered);
     let mut events = pin!(watcher::watcher(api, config));
     let mut forget = tokio::time::interval(FORGET);
     loop {
@@ -84,29 +68,16 @@ async fn run(
         match event {
             Some(Ok(event)) => {
                 if watcher.take(event) {
-                    wait = waits.build();
+                    waits.over();
                 }
             }
             Some(Err(error)) => {
-                let pause = wait.next().unwrap_or(LONGEST_WAIT);
+                let pause = waits.next();
                 watcher.failed(&error, pause);
-                if rest(pause, &answered).await {
-                    // It may refuse a few more until it has started.
-                    wait = waits.build();
-                }
+                waits.rest(pause).await;
             }
             None => return,
         }
-    }
-}
-
-/// Waits for so long, or until the server has answered somebody; whether it has.
-pub(crate) async fn rest(pause: Duration, answered: &Notify) -> bool {
-    let begin = Instant::now();
-    sleep_until(begin + pause.min(SHORTENED_WAIT)).await;
-    tokio::select! {
-        () = sleep_until(begin + pause) => false,
-        () = answered.notified() => true,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Nodes that fail, are slow, or tell of pods that are gone.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::stream;
 use k8s_openapi::api::core::v1::Node as ApiNode;
@@ -85,7 +88,7 @@ async fn equal_questions_are_one() {
     .listed(&["a"]);
     let _node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.shop("web-0", "a", "web");
-    let values = std::sync::Arc::new(world.values());
+    let values = Arc::new(world.values());
     let at = address(0);
     let many = (0..100).map(|_| world.nodes.get([("a".to_owned(), at.into())]));
     for found in futures_util::future::join_all(many).await {
@@ -200,8 +203,8 @@ async fn a_watch_comes_back_as_soon_as_the_server_answers_anybody() {
         tries.send_modify(|tries| *tries += 1);
         Err::<kube::runtime::watcher::Event<ApiNode>, _>(Error::NoResourceVersion)
     });
-    let answered = Notify::new();
-    let watch = follow_events("nodes", &answered, events, |_| ());
+    let answered = Arc::new(Notify::new());
+    let watch = follow_events("nodes", Arc::clone(&answered), events, |_| ());
     let back = async {
         // The third wait is for four seconds at least.
         seen.wait_for(|tries| *tries == 3).await.unwrap();

@@ -4,10 +4,8 @@ use std::{
     collections::BTreeMap,
     pin::pin,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::{
     api::{
@@ -33,13 +31,9 @@ use crate::{
         path::{Kind, WorkloadKind},
         selector::Selector,
     },
-    kube::{Connection, rest},
+    kube::{Connection, Waits},
 };
 
-/// The waits between tries, as the node's: a second, doubled each time, and up
-/// to as much again by chance. At most 300 s.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(150);
 /// Objects decoded at once, which bounds the memory that a list takes.
 const PAGE: u32 = 500;
 /// How long the server keeps one watch, and with it, how long a connection
@@ -162,9 +156,14 @@ async fn follow(
 ) {
     let config = Config::default().page_size(PAGE).timeout(ONE_WATCH);
     let events = watcher::watcher(Api::all_with(connection.client, &resource), config);
-    follow_events(kind.resource(), &connection.answered, events, |event| {
-        take(&mut shared.write(), event);
-    })
+    follow_events(
+        kind.resource(),
+        Arc::clone(&connection.answered),
+        events,
+        |event| {
+            take(&mut shared.write(), event);
+        },
+    )
     .await;
 }
 
@@ -172,16 +171,11 @@ async fn follow(
 /// longer than until the API server has answered somebody.
 pub async fn follow_events<K>(
     what: &'static str,
-    answered: &Notify,
+    answered: Arc<Notify>,
     events: impl Stream<Item = watcher::Result<Event<K>>>,
     mut take: impl FnMut(Event<K>),
 ) {
-    let waits = ExponentialBuilder::default()
-        .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT)
-        .with_jitter()
-        .without_max_times();
-    let mut wait = waits.build();
+    let mut waits = Waits::new(answered);
     let mut failing = false;
     let mut events = pin!(events);
     while let Some(event) = events.next().await {
@@ -189,7 +183,7 @@ pub async fn follow_events<K>(
             Ok(event) => {
                 // That a list begins is the client's own word.
                 if !matches!(event, Event::Init) {
-                    wait = waits.build();
+                    waits.over();
                     if std::mem::take(&mut failing) {
                         tracing::info!(what, "watched again");
                     }
@@ -197,14 +191,11 @@ pub async fn follow_events<K>(
                 take(event);
             }
             Err(error) => {
-                let pause = wait.next().unwrap_or(LONGEST_WAIT);
+                let pause = waits.next();
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(what, %error, retry_in = ?pause, "cannot watch; what is known by now holds");
                 }
-                if rest(pause, answered).await {
-                    // It may refuse a few more until it has started.
-                    wait = waits.build();
-                }
+                waits.rest(pause).await;
             }
         }
     }

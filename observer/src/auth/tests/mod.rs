@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Security, SecuritySettings, review::Limits, tls};
+use super::{CertificateFiles, Security, SecuritySettings, review::Limits, tls};
 use crate::{export::fixtures::snapshot, serve::serve};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -125,8 +125,10 @@ impl Files {
 
     fn settings(&self) -> SecuritySettings {
         SecuritySettings {
-            tls_cert_file: Some(self.path("tls.crt")),
-            tls_key_file: Some(self.path("tls.key")),
+            certificate: CertificateFiles {
+                tls_cert_file: Some(self.path("tls.crt")),
+                tls_key_file: Some(self.path("tls.key")),
+            },
             ..SecuritySettings::default()
         }
     }

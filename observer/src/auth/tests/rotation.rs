@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Authority, Files, HOUR, Server, chain, security, swap, until};
-use crate::auth::SecuritySettings;
+use crate::auth::{CertificateFiles, SecuritySettings};
 
 #[tokio::test]
 async fn a_new_pair_is_shown_and_connections_stay() {
@@ -65,8 +65,10 @@ async fn a_mounted_secret_is_swapped_as_a_whole() {
     let data = mount.path().join("..data");
     swap(&data, "..1");
     let security = security(&SecuritySettings {
-        tls_cert_file: Some(data.join("tls.crt")),
-        tls_key_file: Some(data.join("tls.key")),
+        certificate: CertificateFiles {
+            tls_cert_file: Some(data.join("tls.crt")),
+            tls_key_file: Some(data.join("tls.key")),
+        },
         ..SecuritySettings::default()
     });
     let reader = security.reader();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Authority, Files, HOUR};
-use crate::auth::{Security, SecuritySettings, review::Limits};
+use crate::auth::{CertificateFiles, Security, SecuritySettings, review::Limits};
 
 fn refused(settings: &SecuritySettings) -> String {
     match Security::new(settings, None, [], Limits::default()) {
@@ -55,7 +55,10 @@ fn bad_files_are_named_with_what_was_expected() {
     }
     // A file that does not end must not be read for good.
     let endless = SecuritySettings {
-        tls_cert_file: Some("/dev/zero".into()),
+        certificate: CertificateFiles {
+            tls_cert_file: Some("/dev/zero".into()),
+            ..files.settings().certificate
+        },
         ..files.settings()
     };
     assert!(refused(&endless).contains("longer than"));
