@@ -109,6 +109,14 @@ pub struct Differences {
     pub pause_total_ns: Option<i64>,
 }
 
+impl Differences {
+    /// Whether the two are apart in any of what is compared at each sample.
+    pub(super) fn any(self) -> bool {
+        let all = [self.created, self.cycles, self.pause_total_ns];
+        all.into_iter().flatten().any(|apart| apart != 0)
+    }
+}
+
 /// Figures counted by probes since they were attached, or since the process
 /// began where [`Self::from_start`] says so.
 #[derive(Clone, Debug, Default)]

@@ -44,6 +44,9 @@ pub(super) struct Tracked {
     pub(super) ids: Ids,
     /// Whether every goroutine was counted since the last sample of its state.
     pub(super) counted: bool,
+    /// Whether probes counted other than the last sample of its state said,
+    /// so that the next is to be taken between two readings of theirs.
+    pub(super) apart: bool,
     /// What is known of it, as last published.
     pub(super) observation: Arc<Observation>,
 }
@@ -158,6 +161,7 @@ impl Processes {
                     Ids::default()
                 },
                 counted: false,
+                apart: false,
                 observation,
             },
         );

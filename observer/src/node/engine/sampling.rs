@@ -35,10 +35,11 @@ impl Engine {
                 continue;
             }
             let pid = tracked.observation.process.pid;
-            // Where there is nothing to compare, once is enough.
-            let comparable = tracked.observation.figures.events.collections_from_start
-                || (tracked.observation.probes.batch && !tracked.ids.known());
-            let before = comparable.then(|| read(probes, tracked)).flatten();
+            // Where there is nothing to compare, or both say the same, once is enough.
+            let learning = tracked.observation.probes.batch && !tracked.ids.known();
+            let before = (tracked.apart || learning)
+                .then(|| read(probes, tracked))
+                .flatten();
             let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
             self.state_samples += u64::from(!matches!(sampled, Sampled::Nothing));
             self.state_dropped += u64::from(matches!(sampled, Sampled::Dropped));
@@ -126,12 +127,15 @@ fn update(
     if !counted && !moved && !covered && !replaced {
         return;
     }
-    let mut differences = match (before, &state, &after) {
-        (Some(before), Some(state), Some(after)) => {
-            planes::compare(&figures.events, before, state, after)
-        }
-        _ => figures.differences,
-    };
+    let mut differences = figures.differences;
+    if let (Some(state), Some(after)) = (&state, &after) {
+        let events = &figures.events;
+        // What the last sample saw will do for the lower bound, once.
+        let last = || (events.goroutines, events.gc.clone());
+        let before = before.cloned().unwrap_or_else(last);
+        differences = planes::compare(events, &before, state, after);
+        tracked.apart = planes::compare(events, after, state, after).any();
+    }
     if let (true, Some(state), Some(after)) = (tracked.observation.probes.batch, &state, &after) {
         // What the last sample saw will do for the lower bound.
         let before = before.map_or(&figures.events.goroutines, |before| &before.0);
