@@ -86,7 +86,7 @@ impl Probes {
     ) -> (GoroutineFigures, Option<Arc<GcFigures>>) {
         let goroutines = self.goroutines(key);
         let gc = self.gc.get(&key, 0).ok().map(|gc| match known {
-            Some(known) if **known == gc => Arc::clone(known),
+            Some(known) if known.same(&gc) => Arc::clone(known),
             _ => Arc::new(gc),
         });
         (goroutines, gc)

@@ -8,7 +8,7 @@ use super::{
     error::StateError,
     figures::Allocation,
     layout::{Field, HeapStats, Layout},
-    memory::{Batch, Memory, Slot, word, words},
+    memory::{Batch, Memory, Slot, same, word, words},
     snapshot::Snapshot,
 };
 
@@ -61,7 +61,8 @@ pub(super) fn read(
     let totals = Totals::read(heap, sizes, snapshot.heap_stats());
     // Mostly nothing is merged meanwhile.
     let again = snapshot.heap_stats_again();
-    if again != snapshot.heap_stats() && !totals.steady(&Totals::read(heap, sizes, again)) {
+    if !same(again, snapshot.heap_stats())
+        && !totals.steady(&Totals::read(heap, sizes, again)) {
         return Err(StateError::Torn("memstats.heapStats"));
     }
     let unflushed = spans.unflushed(memory, layout, heap, snapshot)?;
