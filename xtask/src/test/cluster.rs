@@ -27,14 +27,18 @@ const NAMESPACE: &str = "--namespace=go-observer";
 
 /// Runs the tests in a cluster with the observer installed, and leaves nothing.
 pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
-    let args = |name| {
+    let args = |name, threads| {
         let mut args = vec!["--test", name];
         args.extend(filter);
-        args.extend(["--", "--test-threads=1"]);
+        args.extend(["--", threads]);
         args
     };
-    // The adapter changes the observers that the others want as they are.
-    let all = [args("cluster"), args("adapter")];
+    // The adapter changes the observers that the others want as they are. Its
+    // tests mostly wait, and know which of them may do so together.
+    let all = [
+        args("cluster", "--test-threads=1"),
+        args("adapter", "--test-threads=4"),
+    ];
     within(workspace, fixtures, &["test"], &all)
 }
 
