@@ -119,12 +119,7 @@ fn readme_leads_to_an_autoscaler_in_under_ten_commands() {
         // Some must be repeated: pods take a moment to begin.
         let done = wait::find(SOON, || match shell.run(line) {
             Ok(text) if !text.contains(r#""items":[]"#) => Some(()),
-            Ok(text) => {
-                complaint = text;
-                thread::sleep(Duration::from_millis(500));
-                None
-            }
-            Err(text) => {
+            Ok(text) | Err(text) => {
                 complaint = text;
                 thread::sleep(Duration::from_millis(500));
                 None

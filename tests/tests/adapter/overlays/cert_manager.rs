@@ -2,10 +2,18 @@
 //! them in place of its own objects, and the caBundle that its cainjector
 //! writes.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
 
 use observer_tests::{
-    cluster::{Adapter, Cluster, NAMESPACE, NODES, SOON, adapter::deploy, now, say},
+    cluster::{
+        Adapter, Cluster, NAMESPACE, NODES, SOON,
+        adapter::{Replica, deploy},
+        now, observers, say,
+        series::Exposition,
+    },
     wait,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -15,7 +23,11 @@ use super::{Back, rolled_out};
 use crate::{load, turn};
 
 const DAY: Duration = Duration::from_hours(24);
-const EXPIRY: &str = "observer_adapter_certificate_expiry_timestamp_seconds ";
+/// Of the adapter, then of the observers.
+const EXPIRY: [&str; 2] = [
+    "observer_adapter_certificate_expiry_timestamp_seconds",
+    "observer_tls_certificate_expiry_timestamp_seconds",
+];
 
 /// What cert-manager does.
 struct Manager<'a> {
@@ -34,14 +46,13 @@ impl<'a> Manager<'a> {
         Self { cluster, issuer }
     }
 
-    /// Writes the Secret of a Certificate, which is good for so many days, and
-    /// has the kubelets look at once instead of within their minute. The end.
+    /// Writes the Secret of a Certificate, which is good for so many days. Its
+    /// end.
     fn issue(&self, certificate: &Value, days: u32) -> f64 {
         let spec = &certificate["spec"];
-        let names = spec["dnsNames"].as_array().expect("names");
-        let names: Vec<_> = names.iter().filter_map(|it| it.as_str()).collect();
-        let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
-        let mut params = CertificateParams::new(names).expect("parameters");
+        let names = spec["dnsNames"].as_array().expect("names").iter();
+        let names = names.filter_map(|name| Some(name.as_str()?.to_owned()));
+        let mut params = CertificateParams::new(names.collect::<Vec<_>>()).expect("parameters");
         let ends = SystemTime::now() + DAY * days;
         params.not_before = (SystemTime::now() - DAY).into();
         params.not_after = ends.into();
@@ -57,10 +68,6 @@ impl<'a> Manager<'a> {
                 "ca.crt": self.issuer.pem(),
             },
         }));
-        let look = format!("go-observer.test/look={}", now());
-        let place = ["--namespace", NAMESPACE, "--overwrite"];
-        let args = ["annotate", "pods", "--all", &look];
-        self.cluster.kubectl(&[args.as_slice(), &place].concat());
         let since = ends.duration_since(SystemTime::UNIX_EPOCH);
         since.expect("after 1970").as_secs() as f64
     }
@@ -74,10 +81,9 @@ impl<'a> Manager<'a> {
 
 /// Deletes what the overlay has no more.
 fn forget(cluster: &Cluster) {
-    let place = ["--namespace", NAMESPACE];
     for kind in ["role", "rolebinding"] {
-        let args = ["delete", kind, "observer-adapter"];
-        cluster.kubectl(&[args.as_slice(), &place].concat());
+        let args = ["delete", kind, "observer-adapter", "--namespace", NAMESPACE];
+        cluster.kubectl(&args);
     }
 }
 
@@ -98,15 +104,21 @@ fn certificates_of_cert_manager_serve_and_rotate() {
     let adapter = Adapter::get(&cluster);
     let manager = Manager::new(&cluster);
     let (certificates, objects) = rendered(&cluster);
-    let leaves = certificates
-        .iter()
-        .filter(|it| it["spec"]["dnsNames"].is_array());
-    let leaves: Vec<_> = leaves.collect();
-    assert_eq!(leaves.len(), 2, "{certificates:?}");
+    let [adapters, nodes] = ["observer-adapter", "observer"].map(|name| {
+        let mut all = certificates.iter().filter(|it| it["kind"] == "Certificate");
+        let found = all.find(|it| it["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("no Certificate {name}"))
+    });
     let _back = Back(&adapter);
     forget(&cluster);
-    for leaf in &leaves {
-        manager.issue(leaf, 90);
+    manager.issue(adapters, 90);
+    let ends = manager.issue(nodes, 90);
+    for observer in observers(&cluster) {
+        // Until then no adapter believes it that knows this authority alone.
+        await_shown(&cluster, ends, || {
+            let (_, text) = observer.try_get("/metrics").ok()?;
+            Exposition::parse(&text).value(EXPIRY[1], &[])
+        });
     }
     for mut object in objects {
         if object["kind"] == "APIService" {
@@ -116,43 +128,46 @@ fn certificates_of_cert_manager_serve_and_rotate() {
     }
     rolled_out(&adapter);
     adapter.await_available();
-    // Each observer has to show its new certificate first.
     wait::until("values of both nodes", SOON, || {
         let answer = adapter.try_ask("v1beta2", "nodes/*/go_goroutines").ok()?;
         (answer.code == 200 && answer.items().len() == NODES.len()).then_some(())
     });
-    let adapters = leaves
-        .iter()
-        .find(|it| it["metadata"]["name"] == "observer-adapter");
-    let adapters = adapters.expect("the adapter's");
+    let token = cluster.token("monitoring", "prometheus");
     load::during(&adapter, || {
         let begin = Instant::now();
         let ends = manager.issue(adapters, 60);
-        await_shown(&adapter, ends);
+        for replica in adapter.replicas() {
+            await_shown(&cluster, ends, || end_of(&replica, &token));
+        }
         say(&format!(
             "a certificate in the Secret is served by both replicas after {:.1} s",
             begin.elapsed().as_secs_f64()
         ));
     });
-    adapter.await_available();
     for pod in adapter.pods() {
         let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
         assert_eq!(*restarts, 0, "{pod}");
     }
 }
 
-/// Waits until every replica shows the certificate that ends then.
-fn await_shown(adapter: &Adapter, ends: f64) {
-    let token = adapter.cluster.token("monitoring", "prometheus");
+/// Waits until this end is shown, and has the kubelets look at Secrets at once
+/// instead of within their minute.
+fn await_shown(cluster: &Cluster, ends: f64, shown: impl Fn() -> Option<f64>) {
+    wait::until("the new certificate", SOON, || {
+        let look = format!("go-observer.test/look={}", now());
+        let args = ["annotate", "pods", "--all", &look, "--overwrite"];
+        cluster.kubectl(&[args.as_slice(), &["--namespace", NAMESPACE]].concat());
+        (0..10).find_map(|_| {
+            thread::sleep(Duration::from_millis(200));
+            shown().filter(|shown| (shown - ends).abs() < 1.5).map(drop)
+        })
+    });
+}
+
+/// When the certificate of a replica ends.
+fn end_of(replica: &Replica, token: &str) -> Option<f64> {
     let bearer = format!("Bearer {token}");
-    for replica in adapter.replicas() {
-        wait::until("the new certificate", SOON, || {
-            let answer = replica.ask("/metrics", &[("Authorization", &bearer)], None);
-            let answer = answer.ok().filter(|answer| answer.code == 200)?;
-            let text = answer.body.as_str()?;
-            let shown = text.lines().find_map(|line| line.strip_prefix(EXPIRY))?;
-            let shown: f64 = shown.trim().parse().ok()?;
-            ((shown - ends).abs() < 1.5).then_some(())
-        });
-    }
+    let answer = replica.ask("/metrics", &[("Authorization", &bearer)], None);
+    let answer = answer.ok().filter(|answer| answer.code == 200)?;
+    Exposition::parse(answer.body.as_str()?).value(EXPIRY[0], &[])
 }

@@ -25,8 +25,8 @@ const CALLERS: [&str; 5] = [
     "/alloc?mb=150&seconds=1",
     "/burst?n=500&block=1s",
 ];
-/// What both reach while there is demand.
-const HIGH: u64 = 6;
+/// What both may have at most, and reach while there is demand.
+const HIGH: u64 = 8;
 /// For what the plain one does. Its figures are late, and it waits for
 /// 300 s / [`TIMES`] before it takes replicas away.
 const WITHIN: Duration = Duration::from_secs(90);
@@ -41,8 +41,13 @@ pub(super) fn run(adapter: &Adapter) {
     }
     let [ours_had, plain_had] = both.map(Scaled::watch);
     let demand = both.map(Demand::of);
+    let set = |wanted| {
+        for one in &demand {
+            one.set(wanted);
+        }
+    };
     let rise = |what: &str| {
-        demand.iter().for_each(|one| one.set(true));
+        set(true);
         let since = Instant::now();
         ours_had.await_at_least(HIGH, WITHIN);
         plain_had.await_at_least(HIGH, WITHIN);
@@ -52,7 +57,7 @@ pub(super) fn run(adapter: &Adapter) {
         ));
     };
     rise("demand");
-    demand.iter().for_each(|one| one.set(false));
+    set(false);
     let since = Instant::now();
     // As long a lull as makes the plain one let go of what it has.
     plain_had.await_at_most(LEAST, WITHIN);
