@@ -8,6 +8,7 @@ mod absence;
 mod aggregation;
 mod api;
 mod client;
+mod crowd;
 mod faults;
 mod load;
 mod overlays;

@@ -192,7 +192,7 @@ fn only_who_may_gets_an_answer() {
 }
 
 /// How often containers of the adapter were started again.
-fn restarts(adapter: &Adapter) -> Vec<u64> {
+pub(crate) fn restarts(adapter: &Adapter) -> Vec<u64> {
     let of = |pod: &serde_json::Value| {
         let status = &pod["status"]["containerStatuses"][0];
         status["restartCount"].as_u64().expect("a number")
