@@ -145,14 +145,17 @@ pub(super) fn prometheus_adapter(workspace: &Workspace) -> Result<PathBuf> {
             go::toolchains(workspace, &[GO])?;
             let module = format!("sigs.k8s.io/prometheus-adapter@v{PROMETHEUS_ADAPTER}");
             let module = download(workspace, step, &module)?;
+            let part = binaries(workspace).join("prometheus-adapter.part");
+            fs::create_dir_all(binary.parent().context("it lies in no directory")?)?;
             step.note("compiling");
             // In its own directory: proxies need not know which releases there are.
             let mut command = go_command(workspace, &module);
             command
                 .args(["build", "-v", "-trimpath", "-ldflags", "-s -w", "-o"])
-                .arg(&binary)
+                .arg(&part)
                 .arg("./cmd/adapter");
-            step.run(&mut command)
+            step.run(&mut command)?;
+            fs::rename(&part, &binary).with_context(|| format!("cannot write {}", binary.display()))
         },
     )?;
     Ok(binary)
