@@ -96,12 +96,21 @@ impl Scaled {
 
     /// Waits until the autoscaler scales on all of its metrics.
     pub fn await_active(&self) {
+        let all = self.autoscaler()["spec"]["metrics"].take();
+        self.await_known(all.as_array().expect("metrics").len());
+    }
+
+    /// Waits until it scales on one of them.
+    pub fn await_first(&self) {
+        self.await_known(1);
+    }
+
+    fn await_known(&self, least: usize) {
         let path = self.path("autoscaling/v2", "horizontalpodautoscalers");
         self.api.await_get(&path, |autoscaler| {
-            let wanted = autoscaler["spec"]["metrics"].as_array()?.len();
             let known = autoscaler["status"]["currentMetrics"].as_array()?;
             let known = known.iter().filter(|one| has_value(one)).count();
-            (known == wanted && condition(autoscaler, "ScalingActive") == "True").then_some(())
+            (known >= least && condition(autoscaler, "ScalingActive") == "True").then_some(())
         });
     }
 

@@ -48,6 +48,7 @@ fn ten_thousand_connections_keep_nobody_out() {
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     let replicas = adapter.replicas();
+    let _programs = load::on_each_node(&adapter);
     let crashes = security::restarts(&adapter);
     let begin = Instant::now();
     load::during(&adapter, || {

@@ -5,7 +5,8 @@ use std::{
     thread,
 };
 
-use observer_tests::cluster::Adapter;
+use observer_tests::cluster::{Adapter, NODES, Namespace, SOON, witness::still};
+use observer_tests::wait;
 
 /// Ends what goes on until told, when dropped: also where a part fails.
 struct End<'a>(&'a AtomicBool);
@@ -14,6 +15,24 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// A program on each node, once both nodes have a value.
+pub(crate) fn on_each_node(adapter: &Adapter) -> Namespace {
+    let namespace = Namespace::create(&adapter.cluster, "each");
+    for node in NODES {
+        namespace.apply(still(node, Some(node)));
+    }
+    await_each_node(adapter);
+    namespace
+}
+
+/// Waits until both nodes have a value.
+pub(crate) fn await_each_node(adapter: &Adapter) {
+    wait::until("values of both nodes", SOON, || {
+        let answer = adapter.try_ask("v1beta2", "nodes/*/go_goroutines").ok()?;
+        (answer.code == 200 && answer.items().len() == NODES.len()).then_some(())
+    });
 }
 
 /// Does something, during which every request through the API server must be

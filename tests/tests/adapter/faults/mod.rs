@@ -51,7 +51,8 @@ impl Calm {
     fn new(cluster: &Cluster) -> Self {
         let adapter = Adapter::get(cluster);
         let scaled = Scaled::example(&adapter, "hpa-pods", |_| ());
-        scaled.await_active();
+        // Not for the fallback: CPU figures come half a minute later.
+        scaled.await_first();
         let pods = scaled.await_ready(2);
         for pod in &pods {
             burst::ask(pod, LEAK);

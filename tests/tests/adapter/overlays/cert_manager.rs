@@ -9,7 +9,7 @@ use std::{
 
 use observer_tests::{
     cluster::{
-        Adapter, Cluster, NAMESPACE, NODES, SOON,
+        Adapter, Cluster, NAMESPACE, SOON,
         adapter::{Replica, deploy},
         now, observers, say,
         series::Exposition,
@@ -102,6 +102,7 @@ fn certificates_of_cert_manager_serve_and_rotate() {
     let _turn = turn::alone();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
+    let _programs = load::on_each_node(&adapter);
     let manager = Manager::new(&cluster);
     let (certificates, objects) = rendered(&cluster);
     let [adapters, nodes] = ["observer-adapter", "observer"].map(|name| {
@@ -112,14 +113,6 @@ fn certificates_of_cert_manager_serve_and_rotate() {
     let _back = Back(&adapter);
     forget(&cluster);
     manager.issue(adapters, 90);
-    let ends = manager.issue(nodes, 90);
-    for observer in observers(&cluster) {
-        // Until then no adapter believes it that knows this authority alone.
-        await_shown(&cluster, ends, || {
-            let (_, text) = observer.try_get("/metrics").ok()?;
-            Exposition::parse(&text).value(EXPIRY[1], &[])
-        });
-    }
     for mut object in objects {
         if object["kind"] == "APIService" {
             object["spec"]["caBundle"] = manager.bundle();
@@ -128,10 +121,16 @@ fn certificates_of_cert_manager_serve_and_rotate() {
     }
     rolled_out(&adapter);
     adapter.await_available();
-    wait::until("values of both nodes", SOON, || {
-        let answer = adapter.try_ask("v1beta2", "nodes/*/go_goroutines").ok()?;
-        (answer.code == 200 && answer.items().len() == NODES.len()).then_some(())
-    });
+    // Those that are still there would renew the other Secret, which was theirs.
+    adapter.replicas();
+    let ends = manager.issue(nodes, 90);
+    for observer in observers(&cluster) {
+        await_shown(&cluster, ends, || {
+            let (_, text) = observer.try_get("/metrics").ok()?;
+            Exposition::parse(&text).value(EXPIRY[1], &[])
+        });
+    }
+    load::await_each_node(&adapter);
     let token = cluster.token("monitoring", "prometheus");
     load::during(&adapter, || {
         let begin = Instant::now();
