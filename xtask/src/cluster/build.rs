@@ -21,6 +21,7 @@ const METRICS_SERVER: &str = "0.9.0";
 /// The newest that the Go release above builds.
 const REFERENCE_ADAPTER: &str = "1.37.0";
 const PROMETHEUS_ADAPTER: &str = "0.12.0";
+const CERT_MANAGER: &str = "1.16.2";
 const PROMETHEUS: &str = "3.15.1";
 /// The same release: its module never left v0.
 const PROMETHEUS_MODULE: &str = "0.315.1";
@@ -159,6 +160,18 @@ pub(super) fn prometheus_adapter(workspace: &Workspace) -> Result<PathBuf> {
         },
     )?;
     Ok(binary)
+}
+
+/// Fetches the definitions of cert-manager's objects, which its module has.
+pub(super) fn cert_manager_definitions(workspace: &Workspace) -> Result<PathBuf> {
+    go::toolchains(workspace, &[GO])?;
+    step(
+        &format!("definitions of cert-manager {CERT_MANAGER}"),
+        |step| {
+            let module = format!("github.com/cert-manager/cert-manager@v{CERT_MANAGER}");
+            Ok(download(workspace, step, &module)?.join("deploy/crds"))
+        },
+    )
 }
 
 /// Builds a program in a release, as `go install` does.

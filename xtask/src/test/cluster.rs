@@ -41,7 +41,9 @@ pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) 
         args("cluster", "--test-threads=1"),
         args("adapter", "--test-threads=4"),
     ];
-    within(workspace, fixtures, &["test"], &all, &[])
+    let definitions = cluster::cert_manager_definitions(workspace)?;
+    let more = [("OBSERVER_CERT_MANAGER", definitions.into_os_string())];
+    within(workspace, fixtures, &["test"], &all, &more)
 }
 
 /// Runs targets of the tests crate by cargo, one after the other, within a

@@ -3,6 +3,8 @@
 //! writes.
 
 use std::{
+    env, fs,
+    path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -79,6 +81,42 @@ impl<'a> Manager<'a> {
     }
 }
 
+/// The definitions of cert-manager's objects. Removed when dropped.
+struct Definitions<'a>(&'a Cluster);
+
+impl<'a> Definitions<'a> {
+    const NAMES: [&'static str; 2] = ["certificates", "issuers"];
+
+    fn create(cluster: &'a Cluster) -> Self {
+        let of = env::var_os("OBSERVER_CERT_MANAGER");
+        let of = of.expect("run cargo xtask test --step cluster");
+        let this = Self(cluster);
+        let directory = tempfile::tempdir().expect("a folder");
+        for name in Self::NAMES {
+            let file = format!("crd-{name}.yaml");
+            let text = fs::read_to_string(Path::new(&of).join(&file)).expect("a definition");
+            // Helm's lines are of no use to kubectl.
+            let lines = text.lines().filter(|line| !line.contains("{{"));
+            let path = directory.path().join(&file);
+            fs::write(&path, lines.collect::<Vec<_>>().join("\n")).expect("to write it");
+            let path = path.to_string_lossy();
+            cluster.kubectl(&["create", "--filename", &path]);
+            let name = format!("crd/{name}.cert-manager.io");
+            let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
+            cluster.kubectl(&[wait.as_slice(), &[&name]].concat());
+        }
+        this
+    }
+}
+
+impl Drop for Definitions<'_> {
+    fn drop(&mut self) {
+        let names = Self::NAMES.map(|name| format!("{name}.cert-manager.io"));
+        let args = ["delete", "crd", &names[0], &names[1]];
+        let _ = self.0.try_kubectl(&args);
+    }
+}
+
 /// Deletes what the overlay has no more.
 fn forget(cluster: &Cluster) {
     for kind in ["role", "rolebinding"] {
@@ -111,6 +149,15 @@ fn certificates_of_cert_manager_serve_and_rotate() {
         found.unwrap_or_else(|| panic!("no Certificate {name}"))
     });
     let _back = Back(&adapter);
+    let _definitions = Definitions::create(&cluster);
+    let path = deploy("adapter-overlays/cert-manager");
+    cluster.kubectl(&[
+        "apply",
+        "--dry-run=server",
+        "--validate=strict",
+        "-k",
+        &path,
+    ]);
     forget(&cluster);
     manager.issue(adapters, 90);
     for mut object in objects {
