@@ -3,11 +3,11 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use observer_tests::{
-    cluster::{Adapter, Cluster, NODES, adapter::Replica, say},
+    cluster::{Adapter, Cluster, NODES, SOON, adapter::Replica, say},
     wait,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,8 +15,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{load, security, turn};
 
 const CROWD: usize = 10_000;
-/// For connections that say nothing to be closed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Strangers that a replica holds.
+const PLACES: usize = 1024;
 
 fn address(replica: &Replica) -> SocketAddr {
     (replica.address, 6443).into()
@@ -72,14 +72,14 @@ fn ten_thousand_connections_keep_nobody_out() {
         }
         let list = adapter.ask("v1beta2", "nodes/*/go_goroutines");
         assert_eq!(list.items().len(), NODES.len(), "{list:?}");
-        // Nobody is waited for in vain.
-        wait::until("all of them to be closed", PATIENCE, || {
+        // Who came first makes room for who came last.
+        wait::until("no more strangers than there are places", SOON, || {
             crowd.retain_mut(|stream| !is_closed(stream));
-            crowd.is_empty().then_some(())
+            (crowd.len() <= PLACES * replicas.len()).then_some(())
         });
     });
     say(&format!(
-        "{CROWD} silent connections: all let in, all closed after {:.1} s",
+        "{CROWD} silent connections: all let in, and all but {PLACES} a replica closed, after {:.1} s",
         begin.elapsed().as_secs_f64()
     ));
     assert_eq!(security::restarts(&adapter), crashes, "it was too much");
