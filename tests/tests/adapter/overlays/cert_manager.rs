@@ -148,8 +148,8 @@ fn certificates_of_cert_manager_serve_and_rotate() {
         let found = all.find(|it| it["metadata"]["name"] == name);
         found.unwrap_or_else(|| panic!("no Certificate {name}"))
     });
-    let _back = Back(&adapter);
-    let _definitions = Definitions::create(&cluster);
+    let back = Back(&adapter);
+    let definitions = Definitions::create(&cluster);
     let path = deploy("adapter-overlays/cert-manager");
     cluster.kubectl(&[
         "apply",
@@ -194,6 +194,13 @@ fn certificates_of_cert_manager_serve_and_rotate() {
         let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
         assert_eq!(*restarts, 0, "{pod}");
     }
+    drop((definitions, back));
+    // The adapter has made them another certificate, which the kubelets would
+    // bring them within their minute.
+    let place = ["daemonset/observer", "--namespace", NAMESPACE];
+    cluster.kubectl(&[["rollout", "restart"].as_slice(), &place].concat());
+    cluster.kubectl(&[["rollout", "status"].as_slice(), &place].concat());
+    load::await_each_node(&adapter);
 }
 
 /// Waits until this end is shown, and has the kubelets look at Secrets at once
