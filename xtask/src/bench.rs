@@ -15,7 +15,9 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     if args.iter().any(|arg| IN_CLUSTER.contains(&arg.as_str())) {
         let mut all = vec!["--release", "--bin", "bench", "--"];
         all.extend(args.iter().map(String::as_str));
-        return test::cluster::within(workspace, &fixtures, &["run"], &[all]);
+        let scraped = cluster::prometheus_adapter(workspace)?;
+        let more = [("OBSERVER_PROMETHEUS_ADAPTER", scraped.into_os_string())];
+        return test::cluster::within(workspace, &fixtures, &["run"], &[all], &more);
     }
     let reference = cluster::reference_adapter(workspace)?;
     let more = [

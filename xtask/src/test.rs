@@ -194,7 +194,8 @@ fn lints(workspace: &Workspace) -> Result<()> {
     let host = "--package observer --package observer-tests --package xtask --all-targets";
     let host: Vec<_> = host.split(' ').collect();
     clippy("clippy: observer, tests, xtask", &host, |_| ())?;
-    let cluster = ["--package", "observer-tests", "--test", "cluster"];
+    let cluster = "--package observer-tests --test cluster --test adapter";
+    let cluster: Vec<_> = cluster.split(' ').collect();
     clippy("clippy: tests in a cluster", &cluster, |_| ())?;
     let shared = "--package observer-ebpf --lib --features user";
     let shared: Vec<_> = shared.split(' ').collect();

@@ -42,7 +42,7 @@ const CA: &str = "ca.crt";
 /// Says that a Secret is the adapter's to renew.
 const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "observer-adapter");
 /// How often all of it is looked at.
-const PERIOD: Duration = Duration::from_secs(30);
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// Why something could not be kept.
 #[derive(Debug, thiserror::Error)]

@@ -68,7 +68,12 @@ impl Adapter {
 
     /// Whether the aggregator takes it for available, else why not.
     pub fn availability(&self, version: &str) -> Result<(), String> {
-        let path = format!("/apis/apiregistration.k8s.io/v1/apiservices/{version}.{GROUP}");
+        self.availability_of(&format!("{version}.{GROUP}"))
+    }
+
+    /// As [`Self::availability`], of an APIService by its name.
+    pub fn availability_of(&self, name: &str) -> Result<(), String> {
+        let path = format!("/apis/apiregistration.k8s.io/v1/apiservices/{name}");
         let service = self.api.try_get(&path)?;
         let conditions = service.body["status"]["conditions"].as_array();
         let available = conditions

@@ -81,8 +81,15 @@ impl ApiServer {
 
     /// An answer, or why there is none.
     pub fn try_get(&self, path: &str) -> Result<Answer, String> {
+        self.try_get_as(path, "application/json")
+    }
+
+    fn try_get_as(&self, path: &str, accept: &str) -> Result<Answer, String> {
         let url = format!("{}{path}", self.url);
-        tls::get(&self.agent, &url, self.token.as_deref()).map(Answer::of)
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let mut headers = vec![("Accept", accept)];
+        headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
+        tls::get_with(&self.agent, &url, &headers).map(Answer::of)
     }
 
     /// An answer of whatever code.
@@ -99,10 +106,20 @@ impl ApiServer {
     }
 
     /// A good answer, once it is what is awaited.
-    pub fn await_get<T>(&self, path: &str, mut is_it: impl FnMut(&Value) -> Option<T>) -> T {
+    pub fn await_get<T>(&self, path: &str, is_it: impl FnMut(&Value) -> Option<T>) -> T {
+        self.await_get_as(path, "application/json", is_it)
+    }
+
+    /// As [`Self::await_get`], with what is accepted.
+    pub fn await_get_as<T>(
+        &self,
+        path: &str,
+        accept: &str,
+        mut is_it: impl FnMut(&Value) -> Option<T>,
+    ) -> T {
         let mut last = None;
         let found = wait::find(SOON, || {
-            let answer = self.try_get(path);
+            let answer = self.try_get_as(path, accept);
             let found = match &answer {
                 Ok(answer) if answer.code == 200 => is_it(&answer.body),
                 _ => None,

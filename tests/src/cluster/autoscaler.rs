@@ -43,6 +43,11 @@ impl Scaled {
     /// Applies an example but for its seconds and its namespace, after one more
     /// change of its objects.
     pub fn example(adapter: &Adapter, name: &str, change: impl Fn(&mut Value)) -> Self {
+        Self::faster(adapter, name, FASTER, change)
+    }
+
+    /// As [`Self::example`], with its seconds divided by this.
+    pub fn faster(adapter: &Adapter, name: &str, times: u64, change: impl Fn(&mut Value)) -> Self {
         let namespace = Namespace::create(&adapter.cluster, name);
         let path = deploy(&format!("examples/{name}"));
         let text = adapter.cluster.kubectl(&["kustomize", &path]);
@@ -53,13 +58,15 @@ impl Scaled {
                 continue;
             }
             if object["kind"] == "HorizontalPodAutoscaler" {
-                hurry(&mut object);
                 let text = object.to_string();
                 let of = format!(r#""kind":"Namespace","name":"{NAME}""#);
                 let own = format!(r#""kind":"Namespace","name":"{}""#, namespace.name);
                 object = serde_json::from_str(&text.replace(&of, &own)).expect("an autoscaler");
             }
             change(&mut object);
+            if object["kind"] == "HorizontalPodAutoscaler" {
+                hurry(&mut object, times);
+            }
             namespace.apply(object);
         }
         Self {
@@ -89,12 +96,21 @@ impl Scaled {
 
     /// Waits until the autoscaler scales on all of its metrics.
     pub fn await_active(&self) {
+        let all = self.autoscaler()["spec"]["metrics"].take();
+        self.await_known(all.as_array().expect("metrics").len());
+    }
+
+    /// Waits until it scales on one of them.
+    pub fn await_first(&self) {
+        self.await_known(1);
+    }
+
+    fn await_known(&self, least: usize) {
         let path = self.path("autoscaling/v2", "horizontalpodautoscalers");
         self.api.await_get(&path, |autoscaler| {
-            let wanted = autoscaler["spec"]["metrics"].as_array()?.len();
             let known = autoscaler["status"]["currentMetrics"].as_array()?;
             let known = known.iter().filter(|one| has_value(one)).count();
-            (known == wanted && condition(autoscaler, "ScalingActive") == "True").then_some(())
+            (known >= least && condition(autoscaler, "ScalingActive") == "True").then_some(())
         });
     }
 
@@ -117,8 +133,14 @@ impl Scaled {
 
     /// Its pods as they are now.
     pub fn pods(&self) -> Vec<Value> {
+        self.finder()()
+    }
+
+    /// Finds its pods, for another thread; none while nobody can be asked.
+    pub fn finder(&self) -> impl Fn() -> Vec<Value> + Send + use<> {
         let path = format!("/api/v1/namespaces/{}/pods", self.namespace.name);
-        match self.api.try_get(&path) {
+        let api = self.api.clone();
+        move || match api.try_get(&path) {
             Ok(answer) if answer.code == 200 => answer.items().to_vec(),
             _ => Vec::new(),
         }
@@ -136,13 +158,13 @@ pub fn ask_all(addresses: &[String], path: &str) -> Vec<Line> {
 }
 
 /// Divides the seconds of an autoscaler's behavior.
-fn hurry(autoscaler: &mut Value) {
+fn hurry(autoscaler: &mut Value, times: u64) {
     for direction in ["scaleUp", "scaleDown"] {
         let rules = &mut autoscaler["spec"]["behavior"][direction];
         let divide = |seconds: &mut Value| {
             if let Some(of) = seconds.as_u64() {
                 // Of a policy's period nothing shorter than a second is allowed.
-                *seconds = json!(of.div_ceil(FASTER));
+                *seconds = json!(of.div_ceil(times));
             }
         };
         divide(&mut rules["stabilizationWindowSeconds"]);

@@ -10,10 +10,13 @@ use observer_tests::{
 };
 use serde_json::{Value, json};
 
+use crate::turn;
+
 const GROUP: &str = "custom.metrics.k8s.io";
 
 #[test]
 fn the_certificate_is_its_own_and_comes_back() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     let path = format!("/apis/apiregistration.k8s.io/v1/apiservices/v1beta2.{GROUP}");
@@ -50,6 +53,7 @@ fn the_certificate_is_its_own_and_comes_back() {
 
 #[test]
 fn the_cluster_is_well_without_it() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     scale(&cluster, 1);

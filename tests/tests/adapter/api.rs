@@ -11,6 +11,8 @@ use observer_tests::{
 };
 use serde_json::{Value, json};
 
+use crate::turn;
+
 const GROUP: &str = "custom.metrics.k8s.io";
 /// Kinds of objects and metrics that discovery tells of.
 const KINDS: [&str; 7] = [
@@ -91,7 +93,9 @@ impl Shop {
 
 fn workload(kind: &str, name: &str) -> Value {
     let labels = json!({ "app": name });
-    let container = still(name, None)["spec"]["containers"][0].take();
+    let mut container = still(name, None)["spec"]["containers"][0].take();
+    // Other tests' pods stand still on the nodes meanwhile.
+    container["name"] = json!("shop");
     let mut spec = json!({
         "selector": { "matchLabels": labels },
         "template": { "metadata": { "labels": labels }, "spec": pod_spec(None, &[container]) },
@@ -142,6 +146,7 @@ fn stamp(item: &Value) -> f64 {
 
 #[test]
 fn discovery_is_whole_and_kubectl_is_content() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     for version in VERSIONS {
@@ -176,6 +181,7 @@ fn discovery_is_whole_and_kubectl_is_content() {
 
 #[test]
 fn every_route_tells_what_the_programs_say_of_themselves() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     let shop = Shop::open(&adapter);
@@ -228,7 +234,7 @@ fn selected(shop: &Shop, ask: &Ask<'_>, version: &str) {
         ("labelSelector=app!=web,app", &["store-", "agent-"]),
         ("labelSelector=!app", &[]),
         (
-            "metricLabelSelector=container%3Dwitness",
+            "metricLabelSelector=container%3Dshop",
             &["web-", "store-", "agent-"],
         ),
         ("metricLabelSelector=container%3Dother", &[]),
@@ -246,7 +252,7 @@ fn selected(shop: &Shop, ask: &Ask<'_>, version: &str) {
 /// Of nodes both spellings; others' pods are on them too, so that it is held
 /// against what the pods of all namespaces have at the same time.
 fn nodes(adapter: &Adapter, shop: &Shop, ask: &Ask<'_>, version: &str) {
-    let selector = "?metricLabelSelector=container%3Dwitness";
+    let selector = "?metricLabelSelector=container%3Dshop";
     let on: BTreeMap<String, String> = shop
         .namespace
         .list("pods")
@@ -276,6 +282,7 @@ fn nodes(adapter: &Adapter, shop: &Shop, ask: &Ask<'_>, version: &str) {
 
 #[test]
 fn errors_are_those_of_kubernetes() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     for version in VERSIONS {

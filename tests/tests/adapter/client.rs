@@ -15,6 +15,8 @@ use observer_tests::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::turn;
+
 /// Version of Go that the client is built with.
 const GO: &str = "1.26.8";
 
@@ -73,6 +75,7 @@ fn ask(cluster: &Cluster, questions: &[Value]) -> Vec<Answer> {
 
 #[test]
 fn the_autoscalers_own_client_understands_every_answer() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     let namespace = Namespace::create(&cluster, "client");

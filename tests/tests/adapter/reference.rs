@@ -19,6 +19,8 @@ use observer_tests::{
 };
 use serde_json::{Value, json};
 
+use crate::turn;
+
 /// Where the reference adapter's values are written; it takes no other port.
 const WRITE: u16 = 8080;
 const SERVE: u16 = 16444;
@@ -142,6 +144,7 @@ fn plain(mut answer: Answer) -> Answer {
 
 #[test]
 fn answers_are_those_of_the_reference_library() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     let reference = Reference::start(&cluster);

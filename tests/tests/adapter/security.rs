@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    thread,
     time::{Duration, SystemTime},
 };
 
@@ -19,6 +17,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 use serde_json::json;
+
+use crate::{load, turn};
 
 const NODES: &str = "/apis/custom.metrics.k8s.io/v1beta2/nodes/*/go_goroutines";
 const MAP: [&str; 4] = [
@@ -97,6 +97,7 @@ fn code(replica: &Replica, headers: &[(&str, &str)], identity: Option<&Identity>
 
 #[test]
 fn only_who_may_gets_an_answer() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     let (proxies, clients) = (
@@ -191,7 +192,7 @@ fn only_who_may_gets_an_answer() {
 }
 
 /// How often containers of the adapter were started again.
-fn restarts(adapter: &Adapter) -> Vec<u64> {
+pub(crate) fn restarts(adapter: &Adapter) -> Vec<u64> {
     let of = |pod: &serde_json::Value| {
         let status = &pod["status"]["containerStatuses"][0];
         status["restartCount"].as_u64().expect("a number")
@@ -230,17 +231,9 @@ impl Drop for Trust {
     }
 }
 
-/// Ends what goes on until told, when dropped.
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn authorities_change_under_load() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let adapter = Adapter::get(&cluster);
     let later = SystemTime::now() + DAY;
@@ -253,17 +246,7 @@ fn authorities_change_under_load() {
     let of_ended = ended.issue(PROXY, None, later);
     let ask = |identity| code(&replica, &ADMINISTRATOR, Some(identity));
     assert_ne!(ask(&client), 200);
-    let (over, answered) = (AtomicBool::new(false), AtomicU32::new(0));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                let answer = adapter.ask("v1beta2", "nodes/*/go_goroutines");
-                assert_eq!(answer.code, 200, "under load: {}", answer.body);
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        // Also where a part fails, or the load never ends.
-        let _end = End(&over);
+    load::during(&adapter, || {
         let trust = Trust::get(&cluster);
         // Both, as during a rotation, and one that is over.
         trust.set(&[&trust.before, next.1.as_str(), &ended.1].concat());
@@ -276,11 +259,11 @@ fn authorities_change_under_load() {
             (ask(&client) != 200).then_some(())
         });
     });
-    assert!(answered.into_inner() > 10, "no load");
 }
 
 #[test]
 fn the_api_server_says_no_for_us() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     Adapter::get(&cluster);
     let path = Adapter::path("v1beta2", "nodes/*/go_goroutines");

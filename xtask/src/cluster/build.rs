@@ -20,6 +20,8 @@ const VERSION: &str = "1.34.4";
 const METRICS_SERVER: &str = "0.9.0";
 /// The newest that the Go release above builds.
 const REFERENCE_ADAPTER: &str = "1.37.0";
+const PROMETHEUS_ADAPTER: &str = "0.12.0";
+const CERT_MANAGER: &str = "1.16.2";
 const PROMETHEUS: &str = "3.15.1";
 /// The same release: its module never left v0.
 const PROMETHEUS_MODULE: &str = "0.315.1";
@@ -129,6 +131,47 @@ pub(super) fn metrics_server_binary(workspace: &Workspace) -> PathBuf {
 pub(super) fn reference_adapter(workspace: &Workspace) -> Result<PathBuf> {
     let package = "sigs.k8s.io/custom-metrics-apiserver/test-adapter";
     install(workspace, package, REFERENCE_ADAPTER)
+}
+
+/// Makes sure that prometheus-adapter is built.
+pub(super) fn prometheus_adapter(workspace: &Workspace) -> Result<PathBuf> {
+    let binary = installed(workspace, "prometheus-adapter", PROMETHEUS_ADAPTER);
+    step(
+        &format!("prometheus-adapter {PROMETHEUS_ADAPTER}"),
+        |step| {
+            if binary.exists() {
+                step.note("already there");
+                return Ok(());
+            }
+            go::toolchains(workspace, &[GO])?;
+            let module = format!("sigs.k8s.io/prometheus-adapter@v{PROMETHEUS_ADAPTER}");
+            let module = download(workspace, step, &module)?;
+            let part = binaries(workspace).join("prometheus-adapter.part");
+            fs::create_dir_all(binary.parent().context("it lies in no directory")?)?;
+            step.note("compiling");
+            // In its own directory: proxies need not know which releases there are.
+            let mut command = go_command(workspace, &module);
+            command
+                .args(["build", "-v", "-trimpath", "-ldflags", "-s -w", "-o"])
+                .arg(&part)
+                .arg("./cmd/adapter");
+            step.run(&mut command)?;
+            fs::rename(&part, &binary).with_context(|| format!("cannot write {}", binary.display()))
+        },
+    )?;
+    Ok(binary)
+}
+
+/// Fetches the definitions of cert-manager's objects, which its module has.
+pub(super) fn cert_manager_definitions(workspace: &Workspace) -> Result<PathBuf> {
+    go::toolchains(workspace, &[GO])?;
+    step(
+        &format!("definitions of cert-manager {CERT_MANAGER}"),
+        |step| {
+            let module = format!("github.com/cert-manager/cert-manager@v{CERT_MANAGER}");
+            Ok(download(workspace, step, &module)?.join("deploy/crds"))
+        },
+    )
 }
 
 /// Builds a program in a release, as `go install` does.

@@ -170,6 +170,16 @@ pub(crate) fn reference_adapter(workspace: &Workspace) -> Result<PathBuf> {
     build::reference_adapter(workspace)
 }
 
+/// What many clusters have between Prometheus and the autoscaler, built.
+pub(crate) fn prometheus_adapter(workspace: &Workspace) -> Result<PathBuf> {
+    build::prometheus_adapter(workspace)
+}
+
+/// A folder with the definitions of cert-manager's objects, fetched.
+pub(crate) fn cert_manager_definitions(workspace: &Workspace) -> Result<PathBuf> {
+    build::cert_manager_definitions(workspace)
+}
+
 /// Where kubectl is, once all is built.
 pub(crate) fn kubectl_binary(workspace: &Workspace) -> PathBuf {
     build::directory(workspace).join("kubectl")

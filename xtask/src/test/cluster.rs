@@ -1,7 +1,9 @@
 //! The tests in a real cluster: one cluster, one installation for all of them.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -27,24 +29,32 @@ const NAMESPACE: &str = "--namespace=go-observer";
 
 /// Runs the tests in a cluster with the observer installed, and leaves nothing.
 pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
-    let args = |name| {
+    let args = |name, threads| {
         let mut args = vec!["--test", name];
         args.extend(filter);
-        args.extend(["--", "--test-threads=1"]);
+        args.extend(["--", threads]);
         args
     };
-    // The adapter changes the observers that the others want as they are.
-    let all = [args("cluster"), args("adapter")];
-    within(workspace, fixtures, &["test"], &all)
+    // The adapter changes the observers that the others want as they are. Its
+    // tests mostly wait, and know which of them may do so together.
+    let all = [
+        args("cluster", "--test-threads=1"),
+        args("adapter", "--test-threads=4"),
+    ];
+    let definitions = cluster::cert_manager_definitions(workspace)?;
+    let more = [("OBSERVER_CERT_MANAGER", definitions.into_os_string())];
+    within(workspace, fixtures, &["test"], &all, &more)
 }
 
 /// Runs targets of the tests crate by cargo, one after the other, within a
-/// cluster in which the observer is installed, and leaves nothing.
+/// cluster in which the observer is installed, and leaves nothing. They get
+/// more variables.
 pub(crate) fn within(
     workspace: &Workspace,
     fixtures: &Path,
     cargo: &[&str],
     targets: &[Vec<&str>],
+    more: &[(&str, OsString)],
 ) -> Result<()> {
     cluster::ensure_down(workspace)?;
     let reference = cluster::reference_adapter(workspace)?;
@@ -56,6 +66,7 @@ pub(crate) fn within(
         fixtures,
         cargo,
         reference: &reference,
+        more,
     };
     // What a killed run may have left.
     tests.cluster(&["down"])?;
@@ -101,6 +112,7 @@ struct Tests<'a> {
     cargo: &'a [&'a str],
     /// What the adapter's answers are held against.
     reference: &'a Path,
+    more: &'a [(&'a str, OsString)],
 }
 
 impl Tests<'_> {
@@ -145,11 +157,12 @@ impl Tests<'_> {
 
     fn run(&self, args: &[&str]) -> Result<()> {
         let program = this_program()?;
-        let more = [
+        let mut more = vec![
             ("OBSERVER_XTASK", program.into_os_string()),
             ("OBSERVER_REFERENCE_ADAPTER", self.reference.into()),
             (cache::VARIABLE, self.workspace.cache.root().into()),
         ];
+        more.extend_from_slice(self.more);
         let mut command = super::as_root(self.workspace, self.fixtures, self.cargo, &more)?;
         command
             .args(["--locked", "--package", "observer-tests"])

@@ -3,6 +3,7 @@
 //! divided by 20, since the policies, not the waiting, are what is tested.
 
 mod examples;
+mod flapping;
 
 use std::{
     thread::{self, JoinHandle},
@@ -15,10 +16,20 @@ use observer_tests::cluster::{
     burst, say,
 };
 
+use crate::turn;
+
 #[test]
 fn replicas_follow_load_by_policy() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     examples::run(&Adapter::get(&cluster));
+}
+
+#[test]
+fn load_that_comes_and_goes_does_not_flap() {
+    let _turn = turn::beside();
+    let cluster = Cluster::get();
+    flapping::run(&Adapter::get(&cluster));
 }
 
 /// Replicas that each example begins with.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use observer::adapter::pki::Authority;
+use observer_tests::wait;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -105,6 +106,10 @@ impl Adapter {
         }
         let adapter = Self::start(command, THEIRS, directory);
         let agent = agent();
+        let taken = format!("http://127.0.0.1:{WRITE}/");
+        wait::until("the reference adapter to take values", START, || {
+            agent.get(&taken).call().ok()
+        });
         for (node, pod) in (0..nodes).flat_map(|node| (0..pods).map(move |pod| (node, pod))) {
             let path = format!("namespaces/shop/pods/pod-{node}-{pod}/go_goroutines");
             let url = format!("http://127.0.0.1:{WRITE}/write-metrics/{path}");

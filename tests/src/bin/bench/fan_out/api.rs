@@ -128,8 +128,8 @@ pub(super) fn serve(size: &str) {
     });
     let of_shop = list("PodList", shop.iter(), "").into_bytes();
     let named = |node| {
-        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": format!("node-{node}")}})
-            .to_string()
+        let metadata = json!({"name": format!("node-{node}")});
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}).to_string()
     };
     let objects = Arc::new(Objects {
         pods: all.chain(shop.iter().cloned()).collect(),

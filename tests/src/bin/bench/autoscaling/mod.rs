@@ -1,6 +1,8 @@
 //! In a cluster, through the aggregator: how soon a burst in a pod is a value,
 //! and how soon the autoscaler has made a replica of it.
 
+mod scraped;
+
 use std::{
     fmt::Write as _,
     thread,
@@ -30,10 +32,6 @@ const WITHIN: Duration = Duration::from_secs(90);
 /// How often the observers look, and how old figures the adapter takes
 /// without asking.
 const SETTINGS: [(&str, &str); 2] = [("1s", "1s"), ("250ms", "250ms")];
-/// What a scraper of every 15 s knows at best: without the time that its
-/// database and an adapter in front of it would add.
-const SCRAPED: (&str, &str) = ("15s", "0s");
-
 /// The tables.
 pub(crate) fn table() -> String {
     let cluster = Cluster::get();
@@ -62,7 +60,7 @@ pub(crate) fn table() -> String {
             at(&sorted, 100)
         );
         add(&mut fresh, &row);
-        let sorted = scale_up(&adapter);
+        let sorted = scale_up(&adapter, eager, SYNC);
         let row = format!(
             "| every {} | {:.1} s | {:.1} s |",
             settings.0,
@@ -71,15 +69,16 @@ pub(crate) fn table() -> String {
         );
         add(&mut scaled, &row);
     }
-    set(&cluster, Some(SCRAPED));
-    let sorted = scale_up(&adapter);
+    set(&cluster, None);
+    let by_prometheus = scraped::Path::open(&cluster);
+    let sorted = scale_up(&adapter, scraped::by_prometheus, scraped::EVERY);
+    drop(by_prometheus);
     let row = format!(
-        "| every 15 s, as of a scraper | {:.1} s | {:.1} s |",
+        "| every 1 s, scraped by Prometheus every 15 s, asked by prometheus-adapter | {:.1} s | {:.1} s |",
         at(&sorted, 50),
         at(&sorted, 100)
     );
     add(&mut scaled, &row);
-    set(&cluster, None);
     format!("{fresh}\n{scaled}")
 }
 
@@ -147,11 +146,12 @@ fn freshness(adapter: &Adapter, interval: &str) -> Vec<f64> {
 }
 
 /// Seconds, sorted.
-fn scale_up(adapter: &Adapter) -> Vec<f64> {
+/// Bursts are spread over the period of whatever is slowest.
+fn scale_up(adapter: &Adapter, change: fn(&mut Value), period: Duration) -> Vec<f64> {
     let running: Vec<_> = (0..AT_ONCE)
         .map(|n| {
             let adapter = adapter.clone();
-            thread::spawn(move || rounds(&adapter, n))
+            thread::spawn(move || rounds(&adapter, n, change, period))
         })
         .collect();
     let mut all: Vec<f64> = running
@@ -162,8 +162,9 @@ fn scale_up(adapter: &Adapter) -> Vec<f64> {
     all
 }
 
-fn rounds(adapter: &Adapter, phase: usize) -> Vec<f64> {
-    let scaled = Scaled::example(adapter, "hpa-pods", eager);
+fn rounds(adapter: &Adapter, phase: usize, change: fn(&mut Value), period: Duration) -> Vec<f64> {
+    let scaled = Scaled::example(adapter, "hpa-pods", change);
+    scaled.await_active();
     scaled.await_ready(2);
     let replicas = scaled.watch();
     (0..ROUNDS)
@@ -172,8 +173,8 @@ fn rounds(adapter: &Adapter, phase: usize) -> Vec<f64> {
             // Which of them stayed is not ours to say.
             let pods = scaled.await_ready(2);
             // One look at a calm Deployment at least, and then at any phase.
-            let apart = 1.0 + (phase * ROUNDS + round) as f64 / (AT_ONCE * ROUNDS) as f64;
-            thread::sleep(SYNC.mul_f64(apart));
+            let apart = (phase * ROUNDS + round) as f64 / (AT_ONCE * ROUNDS) as f64;
+            thread::sleep(SYNC + period.mul_f64(apart));
             let begin = Instant::now();
             ask_all(&pods, "/leak?n=235");
             let more = replicas.await_at_least(3, WITHIN);
