@@ -51,10 +51,10 @@ pub(super) fn component(cluster: &Cluster<'_>) -> Component {
 }
 
 /// Its job, as the last of Prometheus' `scrape_configs`: `namespace` and `pod`
-/// are those of the object.
+/// are those of the object. Autoscalers of tests come and go within a minute.
 pub(super) fn scrape() -> String {
     format!(
-        "  - job_name: kube-state-metrics\n    honor_labels: true\n    \
+        "  - job_name: kube-state-metrics\n    honor_labels: true\n    scrape_interval: 5s\n    \
          static_configs: [{{ targets: [\"{HOST}:{PORT}\"] }}]\n"
     )
 }
