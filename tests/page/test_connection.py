@@ -1,5 +1,6 @@
 """The observer goes and comes back: the page says so, and is itself again."""
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 
@@ -12,6 +13,9 @@ def test_the_connection_is_lost_and_regained(open_page, observer, workload):
     observer.stop()
     expect(page.locator("#connection")).to_contain_text("Connection lost", timeout=5000)
     expect(name).to_be_visible()
+    # What was last known can be read as well as before.
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
     observer.start()
     expect(page.locator("#connection")).to_contain_text("Live", timeout=10_000)
     program.run("hold 33")

@@ -1,7 +1,10 @@
 """The table: figures, order, filter, themes and widths, strangers' names, keyboard, accessibility."""
 
+import json
 import os
 import shutil
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,74 @@ def test_names_of_strangers_are_text(open_page, workload, tmp_path):
     page.get_by_role("button", name="Look now").click()
     expect(page.get_by_role("button", name="Look again")).to_be_visible()
     assert page.locator("img, main script, iframe").count() == 0
+
+
+def first_event(observer, path):
+    """What the page gets when it begins to listen."""
+    command = ["curl", "--silent", "--no-buffer", "--max-time", "1", observer.url + path]
+    body = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout.decode()
+    name, data = body.split("\n\n")[0].split("\n")[:2]
+    return name, json.loads(data.removeprefix("data: "))
+
+
+@pytest.mark.parametrize("width", [360, 1920])
+def test_texts_of_strangers_pods_are_text(open_page, observer, workload, width):
+    """As on a cluster, where a pod may say of itself what it likes: the observer's own answer, with pods in it."""
+    html = "<img src=x onerror=alert(1)>"
+    program = workload()
+    hostile = {
+        "namespace": html,
+        "pod": f"{html} " + "x" * 4096,
+        "container": "<script>alert(2)</script>",
+        "workload": f"Deployment/{html}\n---\nkind: Secret",
+    }
+    row_id = observer.row(program.pid)["id"]
+
+    def changed(path):
+        name, data = first_event(observer, path)
+        data["kubernetes"] = True
+        for row in [*data.get("rows", []), *([data["row"]] if "row" in data else [])]:
+            if row["id"] == row_id:
+                row.update(hostile)
+        return f"{name}\ndata: {json.dumps(data)}\n\n"
+
+    def answer(route):
+        path = route.request.url.removeprefix(observer.url)
+        route.fulfill(status=200, content_type="text/event-stream", body=changed(path))
+
+    page = open_page(width=width)
+    page.route("**/api/v1/events*", answer)
+    page.goto(observer.url)
+    page.reload()
+    row = page.locator("tbody tr[data-key]").filter(has_text=html)
+    expect(row).to_have_count(1)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    page.goto(f"{observer.url}#/c/{row_id}")
+    expect(page.get_by_role("heading", name=html)).to_be_visible()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    page.get_by_role("button", name="HPA").first.click()
+    expect(page.get_by_text("No HPA: its workload has no name of Kubernetes")).to_be_visible()
+    assert page.locator("img, main script, iframe").count() == 0
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_program_that_only_collects_is_a_reason(open_page, workload):
+    program = workload()
+    page = open_page()
+    over = threading.Event()
+
+    def collect():
+        while not over.is_set():
+            program.run("gc 200")
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        expect(cell(page, program.pid, "attention")).to_contain_text("pauses", timeout=20_000)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_nothing_is_loaded_from_elsewhere_nor_inline(open_page, observer):

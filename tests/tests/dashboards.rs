@@ -61,19 +61,41 @@ fn samples() -> BTreeSet<String> {
     samples
 }
 
+/// Names in a text that can only be of our families.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| {
+        ["go_", "observer_", "process_"]
+            .iter()
+            .any(|start| word.starts_with(start))
+    })
+}
+
+/// The same of what the page gives to take along: queries of families, and
+/// autoscalers of the adapter's metrics.
+#[test]
+fn what_the_page_copies_is_served() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
+    let copy = read("observer/src/page/copy.js");
+    let (queries, autoscalers) = copy.split_once("const METRICS").expect("both");
+    let (samples, metrics) = (samples(), read("deploy/adapter/METRICS.md"));
+    assert!(names(queries).count() >= 6 && names(autoscalers).count() >= 4);
+    for name in names(queries) {
+        assert!(samples.contains(name), "{name}");
+    }
+    for name in names(autoscalers) {
+        assert!(metrics.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
 #[test]
 fn every_query_asks_for_what_is_exported() {
     let samples = samples();
     let mut asked = 0;
     for board in &BOARDS {
         for query in board.queries() {
-            let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let ours = words.filter(|word| {
-                ["go_", "observer_", "process_"]
-                    .iter()
-                    .any(|start| word.starts_with(start))
-            });
-            for word in ours {
+            for word in names(query) {
                 assert!(samples.contains(word), "{}: {word} in {query}", board.uid);
                 asked += 1;
             }

@@ -11,6 +11,9 @@ use crate::node::{Pod, PodContainer, Workload};
 /// pod's own UID is the API server's, and stands in no cgroup.
 const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 const TEMPLATE_HASH: &str = "pod-template-hash";
+/// The longest kind and name of an object. The API server holds objects to
+/// that, but not what a pod says of its owner.
+const LONGEST: (usize, usize) = (63, 253);
 
 /// What is kept of a pod: some hundred bytes of some ten thousand.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,9 +113,13 @@ pub(super) fn id(with_scheme: &str) -> Option<String> {
 
 /// What controls the pod. A ReplicaSet of a Deployment bears its name and the
 /// hash of the pod's template, which the pod bears as a label: so the name of
-/// the Deployment needs no right to read ReplicaSets.
+/// the Deployment needs no right to read ReplicaSets. Whoever creates a pod may
+/// name any owner, also one that cannot be: that one is none.
 fn workload(owners: &[OwnerReference], labels: &BTreeMap<String, String>) -> Option<Workload> {
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+    if owner.kind.len() > LONGEST.0 || owner.name.len() > LONGEST.1 {
+        return None;
+    }
     let deployment = (owner.kind == "ReplicaSet")
         .then(|| labels.get(TEMPLATE_HASH))
         .flatten()

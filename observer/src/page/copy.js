@@ -37,12 +37,17 @@ const GROUPS = {
 /** As a Kubernetes quantity. */
 const quantity = (value) => (value >= 10 ? String(Math.ceil(value)) : `${Math.max(1, Math.ceil(value * 1000))}m`);
 
+/** What a name can be: a pod may say of its owner whatever it likes, also lines of YAML. */
+const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+
 /** The HPA for a metric, or why there is none. */
 export function hpa(what, row) {
   if (!METRICS[what]) return { why: 'the adapter has no such metric' };
-  const [kind, name] = (row.workload ?? '').split('/');
+  const [kind, ...rest] = (row.workload ?? '').split('/');
+  const name = rest.join('/');
   if (!row.pod) return { why: 'an HPA scales pods; this is a process outside pods' };
   if (!GROUPS[kind]) return { why: `${row.workload ?? 'a pod that stands alone'} cannot be scaled` };
+  if (![name, row.namespace].every((one) => NAME.test(one))) return { why: 'its workload has no name of Kubernetes' };
   const [metric, now] = METRICS[what];
   return {
     text: `apiVersion: autoscaling/v2

@@ -41,6 +41,13 @@ impl Namespace {
         self.cluster.apply(&object);
     }
 
+    /// As [`Self::apply`], of what could not be kept as an annotation besides.
+    pub fn apply_new(&self, mut object: Value) {
+        object["metadata"]["namespace"] = json!(self.name);
+        let applied = self.cluster.apply_with(&object, &["--server-side"]);
+        applied.unwrap_or_else(|e| panic!("kubectl apply: {e}"));
+    }
+
     /// An object of this namespace, if it is there.
     pub fn find(&self, kind: &str, name: &str) -> Option<Value> {
         self.cluster.find(&[kind, name, "--namespace", &self.name])

@@ -50,6 +50,30 @@ impl Prometheus {
         series.collect()
     }
 
+    /// What a query gave between two times, in seconds since the epoch, every
+    /// five seconds.
+    pub fn range(&self, query: &str, (from, to): (f64, f64)) -> Vec<Curve> {
+        let query = escape(query);
+        let data = self.api(&format!(
+            "query_range?query={query}&start={from}&end={to}&step=5"
+        ));
+        let result = data["result"].as_array().expect("a matrix");
+        let curves = result.iter().map(|one| Curve {
+            labels: serde_json::from_value(one["metric"].clone()).expect("labels"),
+            points: points(&one["values"]),
+        });
+        curves.collect()
+    }
+
+    /// Values that a label of the selected series had between two times.
+    pub fn label_values(&self, label: &str, selector: &str, (from, to): (f64, f64)) -> Vec<String> {
+        let selector = escape(selector);
+        let data = self.api(&format!(
+            "label/{label}/values?match[]={selector}&start={from}&end={to}"
+        ));
+        serde_json::from_value(data).expect("names")
+    }
+
     /// What a query gives, once that is what is awaited.
     pub fn await_query(
         &self,
@@ -64,6 +88,26 @@ impl Prometheus {
         assert!(there, "{query} is not within {SCRAPED:?}, but {last:?}");
         last
     }
+}
+
+/// A series over time.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Seconds since the epoch, and the value then.
+    pub points: Vec<(f64, f64)>,
+}
+
+fn points(values: &Value) -> Vec<(f64, f64)> {
+    let point = |one: &Value| {
+        let value = one[1].as_str().and_then(|text| text.parse().ok());
+        one[0].as_f64().zip(value)
+    };
+    let values = values.as_array().expect("values").iter();
+    values
+        .map(|one| point(one).unwrap_or_else(|| panic!("no point: {one}")))
+        .collect()
 }
 
 fn escape(text: &str) -> String {

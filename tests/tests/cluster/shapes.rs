@@ -293,6 +293,45 @@ fn a_pods_owner_is_told_whatever_it_is() {
     }
 }
 
+/// Pods may carry a lot of text, and name any owner. What is told of them stays
+/// small, and one line of one label.
+#[test]
+fn what_strangers_write_on_their_pods_is_shown_as_text() {
+    let cluster = Cluster::get();
+    let observer = Observer::on(&cluster, NODE);
+    let namespace = Namespace::create(&cluster, "strangers");
+    let html = "<img src=x onerror=alert(1)>\nworld";
+    for (name, owner) in [("written", html.to_owned()), ("long", "x".repeat(4096))] {
+        let mut object = pod(name, Some(NODE), &[namespace::burst("main", burst::NEWEST)]);
+        let labels = (0..64).map(|n| (format!("label-{n}"), json!("v".repeat(63))));
+        object["metadata"]["labels"] = labels.collect();
+        object["metadata"]["annotations"] = json!({ "example.org/text": html.repeat(5_000) });
+        object["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "example.org/v1",
+            "kind": "<b>Kind</b>",
+            "name": owner,
+            "uid": "3f1c1d2e-0000-4000-8000-000000000001",
+            "controller": true,
+        }]);
+        namespace.apply_new(object);
+    }
+    for (name, expected) in [("written", Some(html)), ("long", None)] {
+        let (metrics, _) = await_series(&observer, &namespace.name, name, "main");
+        let (kind, workload) = owner(&metrics, &namespace.name, name);
+        assert_eq!(kind, expected.map_or("", |_| "<b>Kind</b>"));
+        // No line can be begun in a label.
+        assert_eq!(workload, expected.unwrap_or("").replace('\n', "\u{fffd}"));
+        let text = observer.get("/api/v1/containers");
+        let table: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+        let rows = table["rows"].as_array().expect("rows");
+        let is_it = |row: &&Value| row["pod"] == name && row["namespace"] == *namespace.name;
+        let row = rows.iter().find(is_it).expect("its row");
+        let workload = expected.map(|name| format!("<b>Kind</b>/{name}"));
+        assert_eq!(row["workload"], json!(workload), "{row}");
+        assert!(row.to_string().len() < 4096, "{row}");
+    }
+}
+
 fn owners(metrics: &Exposition, namespace: &str) -> Vec<(String, String)> {
     let pods: Vec<_> = metrics
         .select("observer_pod_info", &[("namespace", namespace)])

@@ -18,6 +18,8 @@ use crate::{
 /// 1.34 is the newest line whose kubelet still takes cgroup v1.
 const VERSION: &str = "1.34.4";
 const METRICS_SERVER: &str = "0.9.0";
+/// Made for this line of Kubernetes.
+const KUBE_STATE_METRICS: &str = "2.18.0";
 /// The newest that the Go release above builds.
 const REFERENCE_ADAPTER: &str = "1.37.0";
 const PROMETHEUS_ADAPTER: &str = "0.12.0";
@@ -87,34 +89,72 @@ pub(super) fn directory(workspace: &Workspace) -> PathBuf {
 /// Makes sure that Prometheus is built: Debian's finds no pods, Kubernetes'
 /// discovery is left out of it.
 pub(super) fn prometheus(workspace: &Workspace) -> Result<()> {
-    let binary = prometheus_binary(workspace);
-    step(&format!("Prometheus {PROMETHEUS}"), |step| {
-        if binary.exists() {
-            step.note("already there");
-            return Ok(());
-        }
-        go::toolchains(workspace, &[GO])?;
-        step.note("fetching it");
-        let module = format!("github.com/prometheus/prometheus@v{PROMETHEUS_MODULE}");
-        let module = download(workspace, step, &module)?;
-        let flags = format!("-s -w -X github.com/prometheus/common/version.Version={PROMETHEUS}");
-        let part = binaries(workspace).join("prometheus.part");
-        fs::create_dir_all(binaries(workspace))?;
-        step.note("compiling");
-        // In its own directory, whose go.mod and go.sum are the release's.
-        let mut command = go_command(workspace, &module);
-        command
-            .args(["build", "-v", "-trimpath", "-tags", PROMETHEUS_TAGS])
-            .args(["-ldflags", &flags, "-o"])
-            .arg(&part)
-            .arg("./cmd/prometheus");
-        step.run(&mut command)?;
-        fs::rename(&part, &binary).with_context(|| format!("cannot write {}", binary.display()))
-    })
+    let release = Release {
+        title: format!("Prometheus {PROMETHEUS}"),
+        module: format!("github.com/prometheus/prometheus@v{PROMETHEUS_MODULE}"),
+        package: "./cmd/prometheus",
+        tags: PROMETHEUS_TAGS,
+        version: PROMETHEUS,
+    };
+    release.build(workspace, &prometheus_binary(workspace))
 }
 
 pub(super) fn prometheus_binary(workspace: &Workspace) -> PathBuf {
     binaries(workspace).join(format!("prometheus-{PROMETHEUS}-go{GO}"))
+}
+
+/// Makes sure that kube-state-metrics is built.
+pub(super) fn kube_state_metrics(workspace: &Workspace) -> Result<()> {
+    let release = Release {
+        title: format!("kube-state-metrics {KUBE_STATE_METRICS}"),
+        module: format!("k8s.io/kube-state-metrics/v2@v{KUBE_STATE_METRICS}"),
+        package: ".",
+        tags: "",
+        version: KUBE_STATE_METRICS,
+    };
+    release.build(workspace, &kube_state_metrics_binary(workspace))
+}
+
+pub(super) fn kube_state_metrics_binary(workspace: &Workspace) -> PathBuf {
+    binaries(workspace).join(format!("kube-state-metrics-{KUBE_STATE_METRICS}-go{GO}"))
+}
+
+/// A program that is built in its module's own directory, whose go.mod and
+/// go.sum are the release's.
+struct Release {
+    title: String,
+    module: String,
+    package: &'static str,
+    tags: &'static str,
+    version: &'static str,
+}
+
+impl Release {
+    /// Builds it, unless it is there.
+    fn build(&self, workspace: &Workspace, binary: &Path) -> Result<()> {
+        step(&self.title, |step| {
+            if binary.exists() {
+                step.note("already there");
+                return Ok(());
+            }
+            go::toolchains(workspace, &[GO])?;
+            step.note("fetching it");
+            let module = download(workspace, step, &self.module)?;
+            let version = self.version;
+            let flags = format!("-s -w -X github.com/prometheus/common/version.Version={version}");
+            let part = binary.with_extension("part");
+            fs::create_dir_all(binaries(workspace))?;
+            step.note("compiling");
+            let mut command = go_command(workspace, &module);
+            command
+                .args(["build", "-v", "-trimpath", "-tags", self.tags])
+                .args(["-ldflags", &flags, "-o"])
+                .arg(&part)
+                .arg(self.package);
+            step.run(&mut command)?;
+            fs::rename(&part, binary).with_context(|| format!("cannot write {}", binary.display()))
+        })
+    }
 }
 
 /// Makes sure that metrics-server is built.

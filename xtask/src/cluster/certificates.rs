@@ -110,6 +110,7 @@ fn leaves() -> Vec<Leaf> {
         Leaf::server("scheduler-server", CLUSTER, scheduler, &local),
         Leaf::client("kube-proxy", CLUSTER, "/CN=system:kube-proxy"),
         Leaf::client("metrics-server", CLUSTER, "/CN=metrics-server"),
+        Leaf::client("kube-state-metrics", CLUSTER, "/CN=kube-state-metrics"),
         Leaf::server(
             "metrics-server-server",
             CLUSTER,

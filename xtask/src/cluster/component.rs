@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    containerd, control_plane, kubelet,
+    containerd, control_plane, kube_state_metrics, kubelet,
     layout::{Cluster, Node},
     metrics_server, process, prometheus, proxy,
 };
@@ -76,6 +76,9 @@ pub(super) fn all(cluster: &Cluster<'_>) -> Vec<Component> {
     all.push(prometheus::component(cluster));
     if cluster.settings.metrics_server {
         all.push(metrics_server::component(cluster));
+    }
+    if cluster.settings.kube_state_metrics {
+        all.push(kube_state_metrics::component(cluster));
     }
     all
 }

@@ -18,6 +18,7 @@ pub(super) fn write(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
         "scheduler",
         "kube-proxy",
         "metrics-server",
+        "kube-state-metrics",
     ];
     let nodes = Node::ALL.map(Node::name);
     for name in components.iter().chain(&nodes).chain(&["admin"]) {

@@ -9,6 +9,7 @@ mod containerd;
 mod control_plane;
 mod down;
 mod images;
+mod kube_state_metrics;
 mod kubeconfig;
 mod kubelet;
 mod layout;

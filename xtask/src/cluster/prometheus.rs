@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use super::{
     build,
     component::{Component, flags},
+    kube_state_metrics,
     layout::{API_PORT, CONTROL_PLANE, Cluster, Node, PROMETHEUS_PORT},
     probe,
 };
@@ -20,6 +21,7 @@ const ENTER: &str = "mount -t tmpfs none /run && mkdir -p /run/secrets/kubernete
 /// Long enough for any cluster on one machine.
 const TOKEN_HOURS: u32 = 24 * 365;
 const NAMESPACE: &str = "monitoring";
+const FILE: &str = "prometheus.yaml";
 const ACCOUNT: &str = "prometheus";
 
 /// Serves where the project has no configuration of its own: pods that say
@@ -113,22 +115,45 @@ pub(super) fn url() -> String {
     format!("http://127.0.0.1:{PROMETHEUS_PORT}")
 }
 
-/// The project's own if there is one.
+/// The project's own if there is one, and nothing is added to it.
 fn configuration(cluster: &Cluster<'_>) -> PathBuf {
-    let own = cluster
-        .workspace
-        .root
-        .join("deploy/prometheus/prometheus.yaml");
-    if own.exists() {
+    let own = own(cluster).join(FILE);
+    if own.exists() && !cluster.settings.kube_state_metrics {
         own
     } else {
-        cluster.path("prometheus/prometheus.yaml")
+        cluster.path("prometheus").join(FILE)
     }
+}
+
+fn own(cluster: &Cluster<'_>) -> PathBuf {
+    cluster.workspace.root.join("deploy/prometheus")
+}
+
+/// Writes the configuration, in case it is not the project's as it is. That
+/// ends with the list of jobs; its rules are found beside it.
+fn write_configuration(cluster: &Cluster<'_>) -> Result<()> {
+    let mut text = MINIMAL.to_owned();
+    let own = own(cluster);
+    if own.join(FILE).exists() {
+        for file in fs::read_dir(&own).with_context(|| format!("cannot read {}", own.display()))? {
+            let file = file?;
+            if file.path().extension().is_some_and(|end| end == "yaml") {
+                let rules = fs::read_to_string(file.path())?;
+                let name = file.file_name();
+                cluster.write(&format!("prometheus/{}", name.to_string_lossy()), &rules)?;
+            }
+        }
+        text = fs::read_to_string(own.join(FILE))?;
+    }
+    if cluster.settings.kube_state_metrics {
+        text.push_str(&kube_state_metrics::scrape());
+    }
+    cluster.write(&format!("prometheus/{FILE}"), &text)
 }
 
 /// Writes its service account's files; the API server must be there.
 pub(super) fn configure(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
-    cluster.write("prometheus/prometheus.yaml", MINIMAL)?;
+    write_configuration(cluster)?;
     let token = "prometheus/serviceaccount/token";
     if cluster.path(token).exists() {
         return Ok(());

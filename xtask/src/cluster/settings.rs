@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 pub(crate) enum Extra {
     /// The resource metrics API, `metrics.k8s.io`.
     MetricsServer,
+    /// What the API server knows of objects, as metrics for Prometheus.
+    KubeStateMetrics,
 }
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) metrics_server: bool,
+    pub(super) kube_state_metrics: bool,
     /// Seconds between two looks of the HorizontalPodAutoscaler's controller.
     pub(super) autoscaler_seconds: u32,
 }
@@ -25,6 +28,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             metrics_server: false,
+            kube_state_metrics: false,
             autoscaler_seconds: 5,
         }
     }
@@ -41,6 +45,7 @@ impl Settings {
         let default = Self::default();
         Ok(Self {
             metrics_server: value["metrics_server"].as_bool().unwrap_or(false),
+            kube_state_metrics: value["kube_state_metrics"].as_bool().unwrap_or(false),
             autoscaler_seconds: value["autoscaler_seconds"]
                 .as_u64()
                 .and_then(|seconds| u32::try_from(seconds).ok())
@@ -51,6 +56,7 @@ impl Settings {
     pub(super) fn text(&self) -> String {
         json!({
             "metrics_server": self.metrics_server,
+            "kube_state_metrics": self.kube_state_metrics,
             "autoscaler_seconds": self.autoscaler_seconds,
         })
         .to_string()
@@ -59,6 +65,7 @@ impl Settings {
     /// Adds what the command line asks for.
     pub(super) fn merge(&mut self, with: &[Extra], autoscaler_seconds: Option<u32>) {
         self.metrics_server |= with.contains(&Extra::MetricsServer);
+        self.kube_state_metrics |= with.contains(&Extra::KubeStateMetrics);
         if let Some(seconds) = autoscaler_seconds {
             self.autoscaler_seconds = seconds;
         }
@@ -79,6 +86,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         second.merge(&[], None);
         assert_eq!(second, first);
+        second.merge(&[Extra::KubeStateMetrics], None);
+        assert!(second.metrics_server && second.kube_state_metrics);
         assert_eq!(Settings::load(&path).unwrap(), Settings::default());
     }
 }

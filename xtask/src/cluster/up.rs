@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{
     build, certificates, cgroups,
     component::{self, Component},
-    containerd, images, kubeconfig, kubelet,
+    containerd, images, kube_state_metrics, kubeconfig, kubelet,
     layout::{Cluster, Node},
     metrics_server, network, process, prometheus, proxy,
 };
@@ -43,6 +43,9 @@ pub(super) fn prepare(cluster: &Cluster<'_>) -> Result<()> {
     build::prometheus(workspace)?;
     if cluster.settings.metrics_server {
         build::metrics_server(workspace)?;
+    }
+    if cluster.settings.kube_state_metrics {
+        build::kube_state_metrics(workspace)?;
     }
     images::build_pause(workspace)
 }
@@ -112,6 +115,9 @@ fn objects(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
     let mut text = format!("{ROLES}{}", prometheus::ROLES);
     if cluster.settings.metrics_server {
         text.push_str(&metrics_server::objects(cluster, step)?);
+    }
+    if cluster.settings.kube_state_metrics {
+        text.push_str(kube_state_metrics::ROLES);
     }
     cluster.write("bootstrap.yaml", &text)?;
     let mut command = cluster.kubectl();

@@ -71,7 +71,7 @@ pub(crate) fn within(
     // What a killed run may have left.
     tests.cluster(&["down"])?;
     let result = tests
-        .cluster(&["up", "--with", "metrics-server"])
+        .cluster(&["up", "--with=metrics-server", "--with=kube-state-metrics"])
         .and_then(|()| tests.install(&archives))
         .and_then(|()| targets.iter().try_for_each(|args| tests.run(args)));
     if result.is_err() {

@@ -1,13 +1,13 @@
 //! Which boards there are.
 
-use super::{Board, panel};
+use super::{Board, autoscaling, panel};
 
-const NAMESPACE: (&str, &str) = ("namespace", "label_values(go_goroutines, namespace)");
+pub(super) const NAMESPACE: (&str, &str) = ("namespace", "label_values(go_goroutines, namespace)");
 const POD: (&str, &str) = (
     "pod",
     "label_values(go_goroutines{namespace=\"$namespace\"}, pod)",
 );
-const WORKLOAD: (&str, &str) = (
+pub(super) const WORKLOAD: (&str, &str) = (
     "workload",
     "label_values(observer_pod_info{namespace=\"$namespace\"}, workload)",
 );
@@ -23,6 +23,7 @@ macro_rules! of_workload {
         )
     };
 }
+pub(super) use of_workload;
 
 /// All of them.
 pub static BOARDS: [Board; 5] = [
@@ -30,6 +31,7 @@ pub static BOARDS: [Board; 5] = [
         uid: "go-observer-node",
         title: "Go runtimes of a node",
         variables: &[NODE],
+        annotations: &[],
         panels: &[
             panel(
                 "Goroutines, the ten containers with most",
@@ -74,10 +76,17 @@ pub static BOARDS: [Board; 5] = [
             panel(
                 "Figures that are not exact",
                 "short",
-                &[(
-                    "count by (reason) (observer_process_coverage{node=~\"$node\", reason!=\"\"})",
-                    "{{reason}}",
-                )],
+                // The sum is also there, and 0, where all are.
+                &[
+                    (
+                        "sum(observer_process_coverage{node=~\"$node\"} == bool 0)",
+                        "all",
+                    ),
+                    (
+                        "count by (reason) (observer_process_coverage{node=~\"$node\", reason!=\"\"})",
+                        "{{reason}}",
+                    ),
+                ],
             ),
         ],
     },
@@ -85,6 +94,7 @@ pub static BOARDS: [Board; 5] = [
         uid: "go-observer-workload",
         title: "Go runtimes of a workload",
         variables: &[NAMESPACE, WORKLOAD],
+        annotations: &[],
         panels: &[
             panel(
                 "Goroutines by pod",
@@ -146,6 +156,7 @@ pub static BOARDS: [Board; 5] = [
         uid: "go-observer-pod",
         title: "Go runtime of a pod",
         variables: &[NAMESPACE, POD],
+        annotations: &[],
         panels: &[
             panel(
                 "Goroutines by state",
@@ -231,6 +242,7 @@ pub static BOARDS: [Board; 5] = [
         uid: "go-observer-self",
         title: "The observer itself",
         variables: &[],
+        annotations: &[],
         panels: &[
             panel(
                 "Go processes observed",
@@ -279,49 +291,5 @@ pub static BOARDS: [Board; 5] = [
             ),
         ],
     },
-    Board {
-        uid: "go-observer-autoscaling",
-        title: "Autoscaling by goroutines",
-        variables: &[NAMESPACE, WORKLOAD],
-        panels: &[
-            panel(
-                "Goroutines of the workload",
-                "short",
-                &[(
-                    "sum(go_goroutines{namespace=\"$namespace\"} * on (namespace, pod) group_left () max by (namespace, pod) (observer_pod_info{workload=\"$workload\"}))",
-                    "goroutines",
-                )],
-            ),
-            panel(
-                "Goroutines by pod, which the target is of",
-                "short",
-                &[(
-                    of_workload!("go_goroutines{namespace=\"$namespace\"}"),
-                    "{{pod}}",
-                )],
-            ),
-            panel(
-                "Pods of the workload",
-                "short",
-                &[(
-                    "count(max by (pod) (observer_pod_info{namespace=\"$namespace\", workload=\"$workload\"}))",
-                    "pods",
-                )],
-            ),
-            panel(
-                "Replicas the HPA wants (kube-state-metrics)",
-                "short",
-                &[
-                    (
-                        "kube_horizontalpodautoscaler_status_desired_replicas{namespace=\"$namespace\", horizontalpodautoscaler=\"$workload\"}",
-                        "desired",
-                    ),
-                    (
-                        "kube_horizontalpodautoscaler_spec_max_replicas{namespace=\"$namespace\", horizontalpodautoscaler=\"$workload\"}",
-                        "at most",
-                    ),
-                ],
-            ),
-        ],
-    },
+    autoscaling::BOARD,
 ];

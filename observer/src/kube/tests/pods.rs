@@ -61,6 +61,23 @@ fn the_workload_is_what_controls_the_pod() {
     assert_eq!(found(&hash, json!([])), None);
 }
 
+/// What a pod says of its owner is not checked by the API server: text of any
+/// kind is taken for what it is, and none that no object can have.
+#[test]
+fn a_pod_cannot_be_given_a_boundless_owner() {
+    let owned = |kind: &str, name: &str| {
+        let owner = json!([{"apiVersion": "x/v1", "kind": kind, "name": name, "uid": UID, "controller": true}]);
+        workload(&json!({}), &owner)
+    };
+    let is = |kind: &str, name: &str| Some((kind.to_owned(), name.to_owned()));
+    let html = "<img src=x onerror=alert(1)>";
+    assert_eq!(owned(html, html), is(html, html));
+    let (kind, name) = ("k".repeat(63), "n".repeat(253));
+    assert_eq!(owned(&kind, &name), is(&kind, &name));
+    assert_eq!(owned(&kind, &"n".repeat(4096)), None);
+    assert_eq!(owned(&"k".repeat(4096), &name), None);
+}
+
 #[test]
 fn ids_have_the_scheme_of_their_runtime() {
     let hash = id('c');

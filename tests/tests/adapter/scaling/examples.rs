@@ -71,8 +71,8 @@ struct Seen {
     numbers: Vec<u64>,
 }
 
-/// Every example.
-pub(super) fn run(adapter: &Adapter) {
+/// Every example, `hpa-pods` first; each is there until dropped.
+pub(super) fn run(adapter: &Adapter) -> Vec<Scaled> {
     let running = EXAMPLES.map(|example| {
         let adapter = adapter.clone();
         let name = example.name.to_owned();
@@ -82,8 +82,10 @@ pub(super) fn run(adapter: &Adapter) {
             .expect("a thread")
     });
     let ended: Vec<_> = running.into_iter().map(JoinHandle::join).collect();
+    let mut all = Vec::new();
     for seen in ended {
-        let seen = seen.expect("the example, whose panic is above");
+        let (scaled, seen) = seen.expect("the example, whose panic is above");
+        all.push(scaled);
         say(&format!(
             "{}: first replica {:.1} s after the burst; replicas {:?}",
             seen.name,
@@ -91,12 +93,16 @@ pub(super) fn run(adapter: &Adapter) {
             seen.numbers
         ));
     }
+    all
 }
 
-fn one(adapter: &Adapter, example: Example) -> Seen {
+fn one(adapter: &Adapter, example: Example) -> (Scaled, Seen) {
     let scaled = Scaled::example(adapter, example.name, |object| on_one_node(object, example));
     scaled.await_active();
     let pods = scaled.await_ready(LEAST as usize);
+    if example.name == EXAMPLES[0].name {
+        boards::Stage::await_scraped(&adapter.cluster, &scaled.namespace.name, LEAST);
+    }
     assert_eq!(pods.len() as u64, LEAST, "{}", example.name);
     let replicas = scaled.watch();
     let mut load = None;
@@ -124,11 +130,12 @@ fn one(adapter: &Adapter, example: Example) -> Seen {
     replicas.await_at_most(LEAST, FALL);
     let changes = replicas.all();
     by_policy(example.name, &changes, end);
-    Seen {
+    let seen = Seen {
         name: example.name,
         up: first.duration_since(burst),
         numbers: replicas.numbers(),
-    }
+    };
+    (scaled, seen)
 }
 
 /// How long the autoscaler looks back before it adds replicas.

@@ -2,6 +2,7 @@
 //! for its namespace and its seconds: windows and periods of minutes are
 //! divided by 20, since the policies, not the waiting, are what is tested.
 
+mod boards;
 mod examples;
 mod flapping;
 
@@ -18,11 +19,15 @@ use observer_tests::cluster::{
 
 use crate::turn;
 
+/// While replicas come and go the boards have something to show.
 #[test]
-fn replicas_follow_load_by_policy() {
+fn replicas_follow_load_by_policy_and_the_boards_show_it() {
     let _turn = turn::beside();
     let cluster = Cluster::get();
-    examples::run(&Adapter::get(&cluster));
+    let adapter = Adapter::get(&cluster);
+    let stage = boards::Stage::set(&cluster);
+    let ran = examples::run(&adapter);
+    stage.check(&cluster, &ran[0].namespace.name, "burst");
 }
 
 #[test]
