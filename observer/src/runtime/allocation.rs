@@ -61,8 +61,7 @@ pub(super) fn read(
     let totals = Totals::read(heap, sizes, snapshot.heap_stats());
     // Mostly nothing is merged meanwhile.
     let again = snapshot.heap_stats_again();
-    if !same(again, snapshot.heap_stats())
-        && !totals.steady(&Totals::read(heap, sizes, again)) {
+    if !same(again, snapshot.heap_stats()) && !totals.steady(&Totals::read(heap, sizes, again)) {
         return Err(StateError::Torn("memstats.heapStats"));
     }
     let unflushed = spans.unflushed(memory, layout, heap, snapshot)?;

@@ -91,7 +91,7 @@ fn a_c_program_that_calls_a_go_library() {
     let library = fixture("cshared", GO, "default");
     let dir = tempfile::tempdir().expect("a directory");
     let (source, host) = (dir.path().join("host.c"), dir.path().join("host"));
-    fs::write(&source, include_str!("../fixtures/cshared/host.c")).expect("the C source");
+    fs::write(&source, include_str!("../../fixtures/cshared/host.c")).expect("the C source");
     let cc = Command::new("cc")
         .arg("-o")
         .arg(&host)

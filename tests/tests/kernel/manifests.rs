@@ -21,7 +21,6 @@ use k8s_openapi::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-#[path = "manifests/adapter.rs"]
 mod adapter;
 
 const BASE: &str = "observer";
