@@ -11,7 +11,8 @@ from support import fixture, until
 LOOKED_AT = 200
 SMOOTH = 500
 
-FRAMES = """(seconds) => new Promise((resolve) => {
+FRAMES = """(seconds) => new Promise((resolve, reject) => {
+  setTimeout(() => reject(new Error('no frames: the page is not drawn')), seconds * 5000);
   const frames = []; const began = performance.now(); let last = began;
   const box = document.querySelector('.scroll');
   const step = (now) => {
@@ -65,6 +66,8 @@ def test_the_page_is_smooth_and_the_observer_small(open_page, observer, crowd, r
     table = page.locator("table.figures")
     until("all have a row", lambda: int(table.get_attribute("aria-rowcount")) > SMOOTH or page.wait_for_timeout(200), 30)
     assert page.locator("tbody tr[data-key]").count() < 80, "only what is in sight is drawn"
+    # Only the page in front is drawn.
+    page.bring_to_front()
     frames = sorted(page.evaluate(FRAMES, 5))
     median, late = frames[len(frames) // 2], frames[len(frames) * 95 // 100]
     print(f"{SMOOTH} rows: {len(frames)} frames, median {median:.1f} ms, 95th percentile {late:.1f} ms")
