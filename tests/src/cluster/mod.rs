@@ -10,6 +10,7 @@ pub mod observers;
 pub mod prometheus;
 pub mod series;
 mod tls;
+pub mod turn;
 pub mod variant;
 pub mod witness;
 

@@ -5,12 +5,11 @@ use std::time::Instant;
 use observer_tests::{
     cluster::{
         Adapter, Cluster, NAMESPACE, Namespace, SOON, adapter::deploy, autoscaler::condition, say,
+        turn,
     },
     wait,
 };
 use serde_json::{Value, json};
-
-use crate::turn;
 
 const GROUP: &str = "custom.metrics.k8s.io";
 

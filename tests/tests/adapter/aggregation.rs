@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-use observer_tests::cluster::{Adapter, Cluster, adapter::VERSIONS};
+use observer_tests::cluster::{Adapter, Cluster, adapter::VERSIONS, turn};
 use serde_json::Value;
-
-use crate::turn;
 
 const GROUP: &str = "custom.metrics.k8s.io";
 const TOGETHER: &str =

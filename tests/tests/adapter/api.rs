@@ -5,13 +5,11 @@ use std::{collections::BTreeMap, process::Command};
 use observer_tests::{
     cluster::{
         Adapter, Cluster, NODES, Namespace, SOON, adapter::VERSIONS, burst, namespace::pod_spec,
-        now, witness::still,
+        now, turn, witness::still,
     },
     wait,
 };
 use serde_json::{Value, json};
-
-use crate::turn;
 
 const GROUP: &str = "custom.metrics.k8s.io";
 /// Kinds of objects and metrics that discovery tells of.

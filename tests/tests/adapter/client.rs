@@ -7,15 +7,13 @@ use std::{
 
 use observer_tests::{
     cluster::{
-        Adapter, Cluster, NODES, Namespace, burst,
+        Adapter, Cluster, NODES, Namespace, burst, turn,
         witness::{address, still},
     },
     paths,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use crate::turn;
 
 /// Version of Go that the client is built with.
 const GO: &str = "1.26.8";

@@ -7,12 +7,12 @@ use std::{
 };
 
 use observer_tests::{
-    cluster::{Adapter, Cluster, NODES, SOON, adapter::Replica, say},
+    cluster::{Adapter, Cluster, NODES, SOON, adapter::Replica, say, turn},
     wait,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{load, security, turn};
+use crate::{load, security};
 
 const CROWD: usize = 10_000;
 /// Strangers that a replica holds.

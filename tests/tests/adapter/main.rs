@@ -15,5 +15,4 @@ mod overlays;
 mod reference;
 mod scaling;
 mod security;
-mod turn;
 mod walk;

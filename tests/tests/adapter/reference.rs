@@ -12,14 +12,12 @@ use observer_tests::{
         Adapter, Cluster, NODES, Namespace, SOON,
         adapter::VERSIONS,
         api_server::Answer,
-        burst,
+        burst, turn,
         witness::{address, still},
     },
     wait,
 };
 use serde_json::{Value, json};
-
-use crate::turn;
 
 /// Where the reference adapter's values are written; it takes no other port.
 const WRITE: u16 = 8080;

@@ -10,6 +10,7 @@ use observer_tests::{
         Adapter, Cluster, SOON,
         adapter::{Identity, Replica},
         api_server::ApiServer,
+        turn,
     },
     wait,
 };
@@ -18,7 +19,7 @@ use rcgen::{
 };
 use serde_json::json;
 
-use crate::{load, turn};
+use crate::load;
 
 const NODES: &str = "/apis/custom.metrics.k8s.io/v1beta2/nodes/*/go_goroutines";
 const MAP: [&str; 4] = [

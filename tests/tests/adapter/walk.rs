@@ -12,12 +12,10 @@ use std::{
 };
 
 use observer_tests::{
-    cluster::{Cluster, SOON, say},
+    cluster::{Cluster, SOON, say, turn},
     wait,
 };
 use tempfile::TempDir;
-
-use crate::turn;
 
 /// The line of README before the walk's commands ends so.
 const BEFORE: &str = "From nothing to an autoscaler on an uninstrumented program:";

@@ -14,7 +14,7 @@ use observer_tests::cluster::{
     Cluster, NODES, Namespace, Observer,
     burst::{self, Line},
     namespace::{self, pod},
-    now, observers, say,
+    now, observers, say, turn,
 };
 
 /// The observer's own, as deploy/observer sets it, and what may come on top.
@@ -53,6 +53,7 @@ struct Burst<'a> {
 
 #[test]
 fn pile_up_and_recovery_are_seen_in_time() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let observers = observers(&cluster);
     let namespace = Namespace::create(&cluster, "bursts");

@@ -15,6 +15,7 @@ use observer_tests::{
         namespace::{fixture, pod_spec},
         observers, say,
         series::Exposition,
+        turn,
         witness::{Witness, still},
     },
     paths, wait,
@@ -142,6 +143,7 @@ fn look(observers: &[Observer], namespace: &str, shown: &mut BTreeMap<String, f6
 
 #[test]
 fn pods_that_come_and_go_leave_nothing_and_keep_their_own_figures() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let pods = env::var(PODS).map_or(40, |text| text.parse().expect("a number"));
     let namespace = Namespace::create(&cluster, "churn");
@@ -242,6 +244,7 @@ fn pods_that_come_and_go_leave_nothing_and_keep_their_own_figures() {
 
 #[test]
 fn a_pod_of_the_same_name_begins_anew() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "again");
     let mut template = still("again", Some("node-a"));
@@ -282,6 +285,7 @@ fn a_pod_of_the_same_name_begins_anew() {
 
 #[test]
 fn a_process_id_used_again_in_another_pod_is_that_pods() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "reused");
     let observer = Observer::on(&cluster, "node-a");

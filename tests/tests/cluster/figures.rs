@@ -10,6 +10,7 @@ use observer_tests::{
         now, observers,
         prometheus::{Prometheus, SCRAPED},
         series::Exposition,
+        turn,
     },
     state::{Report, STILL},
     wait,
@@ -174,6 +175,7 @@ fn scrape(observers: &[Observer], after: f64) -> BTreeMap<String, Exposition> {
 
 #[test]
 fn stripped_programs_of_three_releases_on_two_nodes() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let observers = observers(&cluster);
     let namespace = Namespace::create(&cluster, "figures");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use observer_tests::cluster::Cluster;
+use observer_tests::cluster::{Cluster, turn};
 use serde_json::json;
 
 /// Only its name: the schema is the Prometheus Operator's.
@@ -73,6 +73,7 @@ impl Drop for Example {
 
 #[test]
 fn the_api_server_takes_every_kustomization() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let _definition = Definition::create(&cluster);
     // A dry run creates none, and then refuses what would be in it.

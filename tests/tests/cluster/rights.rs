@@ -6,7 +6,7 @@ use std::fs;
 use observer_tests::cluster::{
     Cluster, NODES, Namespace, Observer, burst,
     namespace::{self, pod},
-    observers,
+    observers, turn,
     variant::Variant,
 };
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ fn status(observer: &Observer) -> String {
 
 #[test]
 fn the_observer_runs_with_exactly_four_capabilities() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let four = FOUR.iter().fold(0_u64, |set, (_, bit)| set | 1 << bit);
     for observer in observers(&cluster) {
@@ -62,6 +63,7 @@ fn the_observer_runs_with_exactly_four_capabilities() {
 
 #[test]
 fn a_capability_that_lacks_is_named_and_nothing_crashes() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "rights");
     namespace.apply(pod(

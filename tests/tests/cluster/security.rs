@@ -3,7 +3,9 @@
 use std::{fs, process::Command};
 
 use observer_tests::{
-    cluster::{Cluster, NAMESPACE, NODES, Namespace, Observer, SOON, observers, variant::Variant},
+    cluster::{
+        Cluster, NAMESPACE, NODES, Namespace, Observer, SOON, observers, turn, variant::Variant,
+    },
     wait,
 };
 use serde_json::json;
@@ -49,6 +51,7 @@ impl Drop for Binding {
 
 #[test]
 fn figures_are_for_those_who_may_read_metrics() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "callers");
     let stranger = account(&namespace, "stranger");
@@ -74,6 +77,7 @@ fn figures_are_for_those_who_may_read_metrics() {
 
 #[test]
 fn a_token_goes_when_its_account_does() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "gone");
     let token = account(&namespace, "reader");
@@ -186,6 +190,7 @@ impl Drop for SecretOfTest {
 
 #[test]
 fn a_new_certificate_is_served_without_a_restart() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let certificates = Certificates::create();
     certificates.sign("first", "/CN=observer", 0x11);

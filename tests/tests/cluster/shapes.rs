@@ -9,6 +9,7 @@ use observer_tests::{
         namespace::{self, fixture, pod, pod_spec},
         now,
         series::Exposition,
+        turn,
     },
     paths::GO,
     wait,
@@ -54,6 +55,7 @@ fn serving_at(mut container: Value, port: u16) -> Value {
 
 #[test]
 fn containers_of_one_pod_are_told_apart() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let observer = Observer::on(&cluster, NODE);
     let namespace = Namespace::create(&cluster, "containers");
@@ -116,6 +118,7 @@ fn containers_of_one_pod_are_told_apart() {
 
 #[test]
 fn processes_of_one_container_are_one_series() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let observer = Observer::on(&cluster, NODE);
     let namespace = Namespace::create(&cluster, "processes");
@@ -186,6 +189,7 @@ impl Drop for Static {
 
 #[test]
 fn static_pods_and_ephemeral_containers_have_names() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let observer = Observer::on(&cluster, NODE);
     let namespace = Namespace::create(&cluster, "odd");
@@ -237,6 +241,7 @@ fn static_pods_and_ephemeral_containers_have_names() {
 
 #[test]
 fn a_pods_owner_is_told_whatever_it_is() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let observers = NODES.map(|node| Observer::on(&cluster, node));
     let namespace = Namespace::create(&cluster, "owners");
@@ -297,6 +302,7 @@ fn a_pods_owner_is_told_whatever_it_is() {
 /// small, and one line of one label.
 #[test]
 fn what_strangers_write_on_their_pods_is_shown_as_text() {
+    let _turn = turn::beside();
     let cluster = Cluster::get();
     let observer = Observer::on(&cluster, NODE);
     let namespace = Namespace::create(&cluster, "strangers");

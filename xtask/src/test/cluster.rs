@@ -29,18 +29,15 @@ const NAMESPACE: &str = "--namespace=go-observer";
 
 /// Runs the tests in a cluster with the observer installed, and leaves nothing.
 pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
-    let args = |name, threads| {
+    // They mostly wait, and know which of them may do so together.
+    let args = |name| {
         let mut args = vec!["--test", name];
         args.extend(filter);
-        args.extend(["--", threads]);
+        args.extend(["--", "--test-threads=4"]);
         args
     };
-    // The adapter changes the observers that the others want as they are. Its
-    // tests mostly wait, and know which of them may do so together.
-    let all = [
-        args("cluster", "--test-threads=1"),
-        args("adapter", "--test-threads=4"),
-    ];
+    // The adapter changes the observers that the others want as they are.
+    let all = [args("cluster"), args("adapter")];
     let definitions = cluster::cert_manager_definitions(workspace)?;
     let more = [("OBSERVER_CERT_MANAGER", definitions.into_os_string())];
     within(workspace, fixtures, &["test"], &all, &more)

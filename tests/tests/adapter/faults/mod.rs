@@ -16,14 +16,13 @@ use observer_tests::{
         autoscaler::{Replicas, SYNC, Scaled},
         burst, now,
         observers::process_of,
-        say,
+        say, turn,
     },
     wait,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::probe::{Seen, Source, Values};
-use crate::turn;
 
 /// Replicas that the load asks for throughout.
 const REPLICAS: usize = 4;

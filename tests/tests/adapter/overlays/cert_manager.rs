@@ -15,6 +15,7 @@ use observer_tests::{
         adapter::{Replica, deploy},
         now, observers, say,
         series::Exposition,
+        turn,
     },
     wait,
 };
@@ -22,7 +23,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use serde_json::{Value, json};
 
 use super::{Back, rolled_out};
-use crate::{load, turn};
+use crate::load;
 
 const DAY: Duration = Duration::from_hours(24);
 /// Of the adapter, then of the observers.

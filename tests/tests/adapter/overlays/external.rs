@@ -5,14 +5,13 @@ use observer_tests::{
         Adapter, Cluster, SOON,
         adapter::deploy,
         autoscaler::{SYNC, Scaled, ask_all},
-        say,
+        say, turn,
     },
     wait,
 };
 use serde_json::{Value, json};
 
 use super::{Back, CUSTOM, EXTERNAL, rolled_out};
-use crate::turn;
 
 /// Of two pods each, so that they ask for five.
 const LEAK: &str = "/leak?n=235";

@@ -14,10 +14,8 @@ use std::{
 use observer_tests::cluster::{
     Adapter, Cluster,
     autoscaler::{Change, SYNC, Scaled},
-    burst, say,
+    burst, say, turn,
 };
-
-use crate::turn;
 
 /// While replicas come and go the boards have something to show.
 #[test]

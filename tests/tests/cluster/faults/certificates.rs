@@ -8,7 +8,8 @@ use std::{
 
 use observer_tests::{
     cluster::{
-        Cluster, NAMESPACE, Namespace, Observer, SOON, now, variant::Variant, witness::Witness,
+        Cluster, NAMESPACE, Namespace, Observer, SOON, now, turn, variant::Variant,
+        witness::Witness,
     },
     wait,
 };
@@ -130,6 +131,7 @@ fn await_shown(authority: &Authority<'_>, observer: &Observer, ends: SystemTime)
 
 #[test]
 fn certificates_change_without_a_restart_and_expired_ones_are_replaced() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "certificates");
     let authority = Authority::create(&cluster);

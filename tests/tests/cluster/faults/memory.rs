@@ -6,6 +6,7 @@ use observer_tests::{
     cluster::{
         Cluster, Namespace, Observer, SOON, burst,
         namespace::{self, pod},
+        turn,
         witness::{Witness, address},
     },
     wait,
@@ -18,6 +19,7 @@ const POD: &str = "hungry";
 
 #[test]
 fn a_program_killed_for_its_memory_starts_anew() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "memory");
     let witness = Witness::start(&namespace, NODE, 108);

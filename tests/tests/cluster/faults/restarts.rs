@@ -7,7 +7,7 @@ use std::{
 
 use observer_tests::{
     cluster::{
-        Cluster, NAMESPACE, Namespace, Observer, SOON, series::Exposition, witness::Witness,
+        Cluster, NAMESPACE, Namespace, Observer, SOON, series::Exposition, turn, witness::Witness,
     },
     wait,
 };
@@ -16,6 +16,7 @@ use super::{NODE, kill, restarts, tell};
 
 #[test]
 fn an_observer_that_is_killed_is_back_with_the_same_figures() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "killed");
     let witness = Witness::start(&namespace, NODE, 101);
@@ -51,6 +52,7 @@ fn an_observer_that_is_killed_is_back_with_the_same_figures() {
 
 #[test]
 fn an_observer_whose_pod_is_deleted_is_followed_by_another() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "deleted");
     let witness = Witness::start(&namespace, NODE, 102);
@@ -77,6 +79,7 @@ fn an_observer_whose_pod_is_deleted_is_followed_by_another() {
 
 #[test]
 fn an_upgrade_goes_from_node_to_node_and_changes_no_figure() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "upgraded");
     let witnesses = ["node-a", "node-b"]
@@ -129,6 +132,7 @@ fn an_upgrade_goes_from_node_to_node_and_changes_no_figure() {
 
 #[test]
 fn a_restart_of_containerd_goes_unnoticed() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "containerd");
     let witness = Witness::start(&namespace, NODE, 105);

@@ -12,6 +12,7 @@ use observer_tests::{
     cluster::{
         Cluster, Namespace, Observer, SOON,
         series::Exposition,
+        turn,
         witness::{Witness, still},
     },
     wait,
@@ -58,6 +59,7 @@ fn without_labels(metrics: &Exposition) -> f64 {
 
 #[test]
 fn observing_goes_on_while_the_api_server_is_away() {
+    let _turn = turn::alone();
     let cluster = Cluster::get();
     let away = env::var(AWAY).map_or(20, |text| text.parse().expect("seconds"));
     let away = Duration::from_secs(away);

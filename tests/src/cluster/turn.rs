@@ -6,16 +6,16 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 static CLUSTER: RwLock<()> = RwLock::new(());
 
 /// Of a test that keeps to namespaces of its own.
-pub(crate) type Beside = RwLockReadGuard<'static, ()>;
+pub type Beside = RwLockReadGuard<'static, ()>;
 /// Of a test that others would not survive.
-pub(crate) type Alone = RwLockWriteGuard<'static, ()>;
+pub type Alone = RwLockWriteGuard<'static, ()>;
 
 /// Waits until nobody has the cluster alone.
-pub(crate) fn beside() -> Beside {
+pub fn beside() -> Beside {
     CLUSTER.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until nobody else has it.
-pub(crate) fn alone() -> Alone {
+pub fn alone() -> Alone {
     CLUSTER.write().unwrap_or_else(PoisonError::into_inner)
 }
