@@ -187,18 +187,16 @@ impl Entry {
         let latency = self.members.values_mut().filter_map(Member::point).max();
         self.rates = (created, exited);
         self.last_point = Some(look.now);
-        let states = self.of_states(|state| state.goroutines.states.clone());
         let of = |get: fn(&GoroutineStates) -> u64| {
-            let states = states.as_ref()?;
-            Some(states.iter().map(get).sum::<u64>() as f64)
+            self.sum_of(|state| state.goroutines.states.as_ref().map(get))
         };
         let point = Point {
             at: look.at,
             goroutines: number(self.goroutines().map(|live| live as f64)),
             runnable: self.sum_of(|state| Some(state.goroutines.runnable)),
-            running: number(of(|states| states.running)),
-            waiting: number(of(|states| states.waiting)),
-            not_in_go: number(of(|states| states.not_in_go)),
+            running: of(|states| states.running),
+            waiting: of(|states| states.waiting),
+            not_in_go: of(|states| states.not_in_go),
             created: number(created),
             exited: number(exited),
             stopped: number(stopped.map(|ns| (ns / 1e9).min(1.0))),
@@ -306,8 +304,9 @@ impl Entry {
     }
 
     pub(super) fn sum(&self, of: impl Fn(&StateFigures) -> Option<u64>) -> Option<u64> {
-        let all = self.of_states(of)?;
-        Some(all.into_iter().fold(0, u64::saturating_add))
+        let mut each = self.members().map(|it| it.state().and_then(&of));
+        let first = each.next()??;
+        each.try_fold(first, |sum, one| Some(sum.saturating_add(one?)))
     }
 
     fn sum_of(&self, of: impl Fn(&StateFigures) -> Option<u64>) -> f32 {
