@@ -4,9 +4,12 @@ pub(crate) mod cluster;
 mod page;
 
 use std::{
+    env,
     ffi::OsString,
+    panic,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -21,6 +24,10 @@ use crate::{
     workspace::Workspace,
 };
 
+/// Those of the tests on the kernel that may run beside an observer.
+const LIBRARY: &str = "library::";
+/// Those that nothing may run beside.
+const ALONE: &str = "alone::";
 /// How long the test command fuzzes.
 const FUZZ_SECONDS: u64 = 20;
 
@@ -68,10 +75,8 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
         let start = Instant::now();
         eprintln!("── {}", stage.name());
         match stage {
-            Stage::Kernel if stages.contains(&Stage::Cluster) => {
-                ahead = cluster::build_ahead(workspace);
-            }
-            Stage::Cluster => cluster::wait(ahead.take()),
+            Stage::Lints if stages.contains(&Stage::Build) => ahead = build_ahead(workspace),
+            Stage::Build => wait(ahead.take()),
             _ => {}
         }
         let result = run(workspace, *stage, filter, &mut fixtures);
@@ -155,6 +160,31 @@ fn run(
         Stage::Page => page::run(workspace, &fixtures()?, filter),
         Stage::Cluster => cluster::run(workspace, &fixtures()?, filter),
     }
+}
+
+/// Begins the build of the product beside steps that build other things: much of
+/// it keeps one core busy. Whether it succeeds shows when its turn has come.
+fn build_ahead(workspace: &Workspace) -> Option<Child> {
+    let mut command = workspace.command(this_program().ok()?);
+    command
+        .args(["test", "--step", &Stage::Build.name()])
+        .env("CARGO_MANIFEST_DIR", workspace.root.join("xtask"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().ok()
+}
+
+/// Until what was begun ahead has ended.
+fn wait(ahead: Option<Child>) {
+    if let Some(mut child) = ahead {
+        let _ = child.wait();
+    }
+}
+
+/// This program's file, which becomes root by itself where it must.
+fn this_program() -> Result<PathBuf> {
+    env::current_exe().context("cannot find this program's file")
 }
 
 fn format(workspace: &Workspace) -> Result<()> {
@@ -247,12 +277,42 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
         ("OBSERVER_DYNAMIC", dynamic.into_os_string()),
         ("OBSERVER_KUBECTL", kubectl.into_os_string()),
     ];
-    let mut command = as_root(workspace, fixtures, &["test"], &more)?;
-    command
-        .args(["--locked", "--package", "observer-tests", "--no-fail-fast"])
-        .args(filter)
-        .args(["--", "--test-threads=1"]);
-    step("tests on the kernel", |step| step.stream(&mut command))
+    let test = |args: &[&str]| {
+        as_root(workspace, fixtures, &["test"], &more).map(|mut command| {
+            command.args(["--locked", "--package", "observer-tests"]);
+            command.args(args);
+            command
+        })
+    };
+    if let Some(filter) = filter {
+        let mut command = test(&["--no-fail-fast", filter, "--", "--test-threads=1"])?;
+        return step("tests on the kernel", |step| step.stream(&mut command));
+    }
+    step("build of the tests on the kernel", |step| {
+        step.run(&mut test(&["--no-run"])?)
+    })?;
+    let one_by_one = ["--", "--test-threads=1"];
+    let but = [
+        &["--no-fail-fast"],
+        &one_by_one[..],
+        &["--skip", LIBRARY, "--skip", ALONE],
+    ];
+    let only = |name| test(&[&["--test", "kernel", name], &one_by_one[..]].concat());
+    let mut observers = test(&but.concat())?;
+    let mut library = only(LIBRARY)?;
+    step("tests on the kernel", |step| {
+        thread::scope(|scope| {
+            let library = scope.spawn(|| step.stream(&mut library));
+            let observers = step.stream(&mut observers);
+            let library = library
+                .join()
+                .unwrap_or_else(|panic| panic::resume_unwind(panic));
+            observers.and(library)
+        })
+    })?;
+    step("tests on the kernel, alone", |step| {
+        step.stream(&mut only(ALONE)?)
+    })
 }
 
 /// A cargo command that builds as this user and runs what it built as root,

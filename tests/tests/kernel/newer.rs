@@ -1,135 +1,18 @@
-//! A release of Go that is newer than the observer: read only where the
-//! program itself tells how.
+//! A program of a newer release that does not tell how it is to be read: left
+//! out, with the reason.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-};
+use std::{fs, path::Path, thread};
 
 use observer::gobinary::{Figure, Inspected, Reason, inspect};
 use observer_tests::{
     Observer,
-    agreement::look,
-    observer::{ATTACH, run},
-    paths::{fixture, go},
+    observer::{ATTACH, SETTLED, run},
     state::Program,
     wait,
 };
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// The newest release, and one of the same length that is not there yet.
-const NEWEST: &str = "1.27.4";
-const NEWER: &str = "1.28.0";
-
-/// A build of the newest release that says of itself that it is newer.
-fn renamed(directory: &TempDir, variant: &str) -> PathBuf {
-    let mut data = fs::read(fixture("state", NEWEST, variant)).expect("the fixture");
-    rename(&mut data);
-    let path = directory.path().join(format!("state-{NEWER}-{variant}"));
-    fs::write(&path, data).expect("the renamed fixture");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permissions");
-    path
-}
-
-/// Builds the fixture with a runtime whose structs have more fields than they
-/// ever had, early in each: nearly everything lies elsewhere.
-fn moved(directory: &TempDir) -> PathBuf {
-    let root = go(NEWEST);
-    let runtime = root.join("src/runtime/runtime2.go");
-    let mut source = fs::read_to_string(&runtime).expect("the runtime's source");
-    for (before, more) in [
-        ("type schedt struct {\n", "observerPad [3]uint64\n"),
-        ("\tatomicstatus ", "\n\tobserverPad [2]uint64\n"),
-        ("\tmcache      *mcache", "\n\tobserverPad [5]uint64\n"),
-        ("\talllink         *m", "\n\tobserverPad [4]uint64\n"),
-    ] {
-        let at = source.find(before).unwrap_or_else(|| panic!("{before:?}"));
-        let at = if before.ends_with('\n') {
-            at + before.len()
-        } else {
-            at
-        };
-        source.insert_str(at, more);
-    }
-    let changed = directory.path().join("runtime2.go");
-    fs::write(&changed, source).expect("the changed source");
-    let overlay = directory.path().join("overlay.json");
-    let replace = serde_json::json!({ "Replace": { runtime.display().to_string(): changed } });
-    fs::write(&overlay, replace.to_string()).expect("the overlay");
-    let built = directory.path().join("moved");
-    let output = Command::new(root.join("bin/go"))
-        .args(["build", "-overlay"])
-        .arg(&overlay)
-        .arg("-o")
-        .arg(&built)
-        .arg(".")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state"))
-        .env("GOROOT", &root)
-        .env("GOCACHE", root.join("../../gocache"))
-        .envs([("GOTOOLCHAIN", "local"), ("GOENV", "off"), ("GOFLAGS", "")])
-        .env("CGO_ENABLED", "0")
-        .output()
-        .expect("go build");
-    assert!(output.status.success(), "{output:?}");
-    let mut data = fs::read(&built).expect("what was built");
-    rename(&mut data);
-    fs::write(&built, data).expect("the renamed program");
-    built
-}
-
-fn rename(data: &mut [u8]) {
-    let (old, new) = (format!("go{NEWEST}"), format!("go{NEWER}"));
-    let mut count = 0;
-    for at in 0..data.len() - old.len() {
-        if data[at..].starts_with(old.as_bytes()) {
-            data[at..at + new.len()].copy_from_slice(new.as_bytes());
-            count += 1;
-        }
-    }
-    assert_ne!(count, 0, "{old} is nowhere in the file");
-}
-
-fn exact(path: &Path) {
-    let file = fs::File::open(path).expect("the program");
-    let binary = match inspect(&file) {
-        Ok(Inspected::Go(binary)) => binary,
-        other => panic!("{}: {other:?}", path.display()),
-    };
-    assert_eq!(binary.version, format!("go{NEWER}"));
-    assert!(binary.state.gaps.is_empty(), "{:?}", binary.state.gaps);
-    let mut program = Program::start(path);
-    let mut reader =
-        observer::runtime::reader_of(program.pid, &binary).unwrap_or_else(|e| panic!("{e}"));
-    for letter in ['a', 'g', 'p', 'm', 'c', 'P', 'd', 'a'] {
-        program.obey(letter);
-        let look = look(&mut reader, &mut program).unwrap_or_else(|e| panic!("{e}"));
-        let wrong = &look.agreement.wrong;
-        assert!(
-            wrong.is_empty(),
-            "{} after {letter}: {wrong:#?}",
-            path.display()
-        );
-    }
-    assert!(reader.gaps().is_empty(), "{:?}", reader.gaps());
-}
-
-#[test]
-fn what_describes_itself_is_exact() {
-    let directory = tempfile::tempdir().expect("a directory");
-    for variant in ["default", "pie", "cgo"] {
-        exact(&renamed(&directory, variant));
-    }
-}
-
-#[test]
-fn fields_that_moved_are_read_where_they_are() {
-    let directory = tempfile::tempdir().expect("a directory");
-    exact(&moved(&directory));
-}
+use crate::library::newer::renamed;
 
 #[test]
 fn what_is_stripped_is_left_out_and_said_so() {
@@ -164,7 +47,7 @@ fn what_is_stripped_is_left_out_and_said_so() {
         });
         assert_eq!(process["coverage"]["state"]["reason"], "unknown_layout");
         assert!(process["figures"]["state"].is_null(), "{process}");
-        thread::sleep(observer_tests::observer::SETTLED);
+        thread::sleep(SETTLED);
         let metrics = observer.get("/metrics");
         let pid = format!("pid=\"{}\"", program.pid);
         let of_it = || metrics.lines().filter(|line| line.contains(&pid));

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -134,24 +135,21 @@ fn figures_stay_exact(observer: &Observer, variants: &[&str]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-#[test]
-fn figures_stay_exact_without_a_probe_on_each_goroutine() {
-    figures_stay_exact(&auto(), &["default", "piestripped"]);
-}
-
 /// The sites of a file hit by each goroutine.
 fn exact_sites(all: &[Site]) -> Vec<Site> {
     let exact = all.iter().filter(|site| site.kind.contains("Goroutine"));
     exact.cloned().collect()
 }
 
-#[test]
-fn they_are_gone_from_the_text_and_come_back_for_a_newcomer() {
-    let path = fixture("workload", GO, "default");
+/// They are gone from the text, and come back for a newcomer.
+fn gone_until_a_newcomer(observer: &Observer) {
+    // A file that nothing else runs.
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("workload");
+    fs::copy(fixture("workload", GO, "default"), &path).expect("a copy");
     let exact = exact_sites(&sites(&path));
-    let observer = auto();
     let mut w = Workload::start(&path);
-    without_exact(&observer, w.pid);
+    without_exact(observer, w.pid);
     let gone = || changed(w.pid, &path, &exact) == 0;
     assert!(wait::comes_true(Duration::from_secs(3), gone), "restored");
 
@@ -187,6 +185,16 @@ fn they_are_gone_from_the_text_and_come_back_for_a_newcomer() {
     }
     let stayed = since.elapsed();
     assert!(stayed > Duration::from_secs(50), "only {stayed:?}");
+}
+
+#[test]
+fn without_a_probe_on_each_goroutine() {
+    let observer = auto();
+    thread::scope(|scope| {
+        // Together, since in each a minute is waited for.
+        scope.spawn(|| figures_stay_exact(&observer, &["default", "piestripped"]));
+        scope.spawn(|| gone_until_a_newcomer(&observer));
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! themselves.
 
 use std::{
+    collections::BTreeMap,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -45,6 +46,34 @@ fn number(state: &Value, place: &str) -> u64 {
     number.unwrap_or_else(|| panic!("{place} in {state}"))
 }
 
+/// What the node says wrongly of programs that stand still. On a busy machine a
+/// runtime may start a thread between the two looks, which allocates; what is
+/// read wrongly is so each time.
+fn differing<'a>(
+    observer: &Observer,
+    programs: impl Iterator<Item = &'a mut (String, Program)>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut programs: Vec<_> = programs.collect();
+    if programs.is_empty() {
+        return BTreeMap::new();
+    }
+    thread::sleep(SETTLED);
+    let before: Vec<_> = programs
+        .iter()
+        .map(|(_, program)| awaited(observer, program.pid))
+        .collect();
+    let said: Vec<_> = programs.iter_mut().map(|(_, p)| p.report()).collect();
+    thread::sleep(SETTLED);
+    let all = programs.iter().zip(before).zip(said);
+    all.filter_map(|(((name, program), before), said)| {
+        let mut agreement = Agreement::default();
+        agreement.compare(&before, &said, &awaited(observer, program.pid));
+        let wrong = agreement.wrong;
+        (!wrong.is_empty()).then(|| (name.clone(), wrong))
+    })
+    .collect()
+}
+
 #[test]
 fn what_the_node_serves_is_what_the_programs_say() {
     let observer = Observer::start();
@@ -59,26 +88,19 @@ fn what_the_node_serves_is_what_the_programs_say() {
     for (_, program) in &programs {
         awaited(&observer, program.pid);
     }
-    let mut wrong = Vec::new();
     for letter in ['a', 'p', 'c', 'P', 'g'] {
         for (_, program) in &mut programs {
             program.obey(letter);
         }
-        thread::sleep(SETTLED);
-        let before: Vec<_> = programs
-            .iter()
-            .map(|(_, program)| awaited(&observer, program.pid))
-            .collect();
-        let said: Vec<_> = programs.iter_mut().map(|(_, p)| p.report()).collect();
-        thread::sleep(SETTLED);
-        for (((name, program), before), said) in programs.iter().zip(before).zip(said) {
-            let mut agreement = Agreement::default();
-            agreement.compare(&before, &said, &awaited(&observer, program.pid));
-            let found = agreement.wrong.into_iter();
-            wrong.extend(found.map(|wrong| format!("{name} after {letter}: {wrong}")));
+        let mut wrong = differing(&observer, programs.iter_mut());
+        for _ in 0..2 {
+            let again = programs
+                .iter_mut()
+                .filter(|(name, _)| wrong.contains_key(name));
+            wrong = differing(&observer, again);
         }
+        assert!(wrong.is_empty(), "after {letter}: {wrong:#?}");
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! The tests in a real cluster: one cluster, one installation for all of them.
 
 use std::{
-    env,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -81,28 +80,6 @@ pub(crate) fn within(
     result.and(down)
 }
 
-/// Begins to build the image while the tests on the kernel mostly wait, and
-/// gives way to them. Whether it succeeds shows when the image is needed.
-pub(super) fn build_ahead(workspace: &Workspace) -> Option<Child> {
-    let mut command = workspace.command("nice");
-    command
-        .args(["-n", "19"])
-        .arg(this_program().ok()?)
-        .arg("image")
-        .env("CARGO_MANIFEST_DIR", workspace.root.join("xtask"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.spawn().ok()
-}
-
-/// Until the image that was begun is there.
-pub(super) fn wait(ahead: Option<Child>) {
-    if let Some(mut child) = ahead {
-        let _ = child.wait();
-    }
-}
-
 struct Tests<'a> {
     workspace: &'a Workspace,
     fixtures: &'a Path,
@@ -126,7 +103,7 @@ impl Tests<'_> {
     }
 
     fn xtask(&self) -> Result<Command> {
-        let mut command = self.workspace.command(this_program()?);
+        let mut command = self.workspace.command(super::this_program()?);
         command.env("CARGO_MANIFEST_DIR", self.workspace.root.join("xtask"));
         Ok(command)
     }
@@ -153,7 +130,7 @@ impl Tests<'_> {
     }
 
     fn run(&self, args: &[&str]) -> Result<()> {
-        let program = this_program()?;
+        let program = super::this_program()?;
         let mut more = vec![
             ("OBSERVER_XTASK", program.into_os_string()),
             ("OBSERVER_REFERENCE_ADAPTER", self.reference.into()),
@@ -218,9 +195,4 @@ impl Tests<'_> {
         eprintln!("what the cluster said is in {}", directory.display());
         Ok(())
     }
-}
-
-/// Where the tests find this program.
-pub(super) fn this_program() -> Result<PathBuf> {
-    env::current_exe().context("cannot find this program's file")
 }

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 use anyhow::Result;
 
 use crate::{
-    build,
+    image::{self, Arch},
     setup::{self, Privilege},
     ui::step,
     workspace::Workspace,
@@ -13,14 +13,12 @@ use crate::{
 
 /// Runs them as root, which observing needs.
 pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
-    if !workspace.observer().exists() {
-        build::observer(workspace)?;
-    }
+    let observer = image::program(workspace, Arch::Amd64)?;
     let tools = setup::page(workspace)?;
     let shots = workspace.cache.join("page/shots");
     std::fs::create_dir_all(&shots)?;
     let mut variables = vec![
-        ("OBSERVER_BIN", workspace.observer().into_os_string()),
+        ("OBSERVER_BIN", observer.into_os_string()),
         ("OBSERVER_FIXTURES", fixtures.as_os_str().to_owned()),
         ("OBSERVER_SHOTS", shots.clone().into_os_string()),
         ("PLAYWRIGHT_BROWSERS_PATH", tools.browsers.into_os_string()),
