@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::{setup, workspace::Workspace};
+use crate::{setup, ui::step, workspace::Workspace};
 
 /// The table, in the repository.
 const TABLE: &str = "observer/src/runtime/layouts.tsv";
@@ -41,7 +41,17 @@ pub(crate) fn layouts(workspace: &Workspace, more: &[String]) -> anyhow::Result<
         .zip(&tags)
         .map(|(name, tag)| ((*name).to_owned(), setup::go::root(workspace, tag)))
         .collect();
-    run(&toolchains, &table)
+    step(&format!("layouts of {} releases", names.len()), |step| {
+        run(&toolchains, &table)?;
+        let now =
+            fs::read_to_string(&table).with_context(|| format!("reading {}", table.display()))?;
+        step.note(if now == text {
+            "the table is as it was"
+        } else {
+            "the table has changed"
+        });
+        Ok(())
+    })
 }
 
 /// The releases of a table's second line.
