@@ -5,6 +5,7 @@ use std::{fmt::Write as _, path::Path, process::Command, time::Duration};
 
 use observer_tests::{
     Observer,
+    api::Probes,
     paths::{self, fixture},
     wait,
     workload::Conversation,
@@ -13,11 +14,12 @@ use serde::Deserialize;
 
 use crate::tracer::PlainTracer;
 
-/// How often the three ways take turns, so that a machine that gets slower
-/// gets slower for all; and short rounds of each load in one turn.
+/// How often the three ways take turns, and rounds of each load in one of
+/// them. A machine gets slower and faster; what is held against each other was
+/// measured within half a minute.
 const TURNS: usize = 7;
-const ROUNDS: usize = 3;
-const ROUND_MS: u32 = 200;
+const ROUNDS: usize = 6;
+const ROUND_MS: u32 = 100;
 const VERSIONS: [&str; 4] = ["1.17.13", "1.22.12", "1.26.8", "1.27.4"];
 /// Goroutines a second of a busy server.
 const RATE: u32 = 20_000;
@@ -31,7 +33,8 @@ struct Round {
     cpu_ns: f64,
 }
 
-/// A load, and what of it is measured.
+/// What the program does, and what of it counts.
+#[derive(Clone, Copy)]
 struct Load {
     name: &'static str,
     work: u32,
@@ -39,10 +42,8 @@ struct Load {
     of: fn(Round) -> f64,
 }
 
-/// Only making goroutines, on one P: with more, an unobserved program has
-/// several speeds of its own. The first is measured last, since the budget
-/// takes probes away then.
-fn loads(work: u32) -> [Load; 4] {
+/// On one P: with more, an unobserved program has several speeds of its own.
+fn loads(work: u32) -> [Load; 3] {
     let load = |name, work, rate, of| Load {
         name,
         work,
@@ -50,12 +51,11 @@ fn loads(work: u32) -> [Load; 4] {
         of,
     };
     [
-        load("as fast as it can", 0, 0, |round| round.ns),
-        load("20,000 a second, bound by CPU", work, 0, |round| round.ns),
-        load("the same, CPU time", work, 0, |round| round.cpu_ns),
+        load("20,000 a second, CPU-bound", work, 0, |round| round.ns),
         load("20,000 a second, paced: CPU time", 0, RATE, |round| {
             round.cpu_ns
         }),
+        load("as fast as it can", 0, 0, |round| round.ns),
     ]
 }
 
@@ -79,7 +79,7 @@ impl Spin {
     fn calibrate(&mut self) -> u32 {
         const TRIED: u32 = 20_000;
         let each = median((0..9).map(|_| {
-            let round = self.round(ROUND_MS, TRIED, 0);
+            let round = self.round(200, TRIED, 0);
             round.cpu_ns / round.goroutines
         }));
         (f64::from(TRIED) * 1e9 / f64::from(RATE) / each) as u32
@@ -87,7 +87,7 @@ impl Spin {
 
     /// Nanoseconds of a goroutine.
     fn measure(&mut self, load: &Load) -> f64 {
-        self.round(ROUND_MS / 4, load.work, load.rate);
+        self.round(ROUND_MS / 2, load.work, load.rate);
         median((0..ROUNDS).map(|_| {
             let round = self.round(ROUND_MS, load.work, load.rate);
             (load.of)(round) / round.goroutines
@@ -95,22 +95,55 @@ impl Spin {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
+    sorted
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let sorted = sorted(values);
+    sorted[sorted.len() / 2]
+}
+
+/// One turn of one load, in nanoseconds of a goroutine.
+#[derive(Clone, Copy, Default)]
+struct Turn {
+    before: f64,
+    observed: f64,
+    after: f64,
+    plain: f64,
+}
+
+impl Turn {
+    fn unobserved(self) -> f64 {
+        f64::midpoint(self.before, self.after)
     }
 }
 
-/// One load in one turn: unobserved, observed, plain entry probes, and
-/// unobserved once more.
-type Turn = [f64; 4];
+/// The turns of one load, and what stood at the end of the last.
+#[derive(Default)]
+struct Measured {
+    turns: Vec<Turn>,
+    probes: Option<Probes>,
+}
 
-fn observed(spin: &mut Spin, loads: &[Load; 4]) -> [f64; 4] {
+impl Measured {
+    fn median(&self, of: impl Fn(Turn) -> f64) -> f64 {
+        median(self.turns.iter().copied().map(of))
+    }
+
+    /// How much the unobserved program differs from itself within a turn: the
+    /// second lowest and the second highest.
+    fn noise(&self) -> (f64, f64) {
+        let sorted = sorted(self.turns.iter().map(|turn| turn.after / turn.before));
+        (sorted[1], sorted[sorted.len() - 2])
+    }
+}
+
+/// The program under an observer: each load is measured once the budget has
+/// had the time to act on it.
+fn observed(spin: &mut Spin, loads: &[Load]) -> Vec<(f64, Probes)> {
     let mut command = Command::new(paths::observer());
     command
         .env("OBSERVER_PROBE_BUDGET", "1")
@@ -124,68 +157,91 @@ fn observed(spin: &mut Spin, loads: &[Load; 4]) -> [f64; 4] {
     wait::until("batches only", Duration::from_secs(10), || {
         probes().filter(|probes| probes.batch && !probes.exact)
     });
-    let before = probes().map_or(0, |probes| probes.counted.batches);
-    let [fast, others @ ..] = loads;
-    let [bound, bound_cpu, paced] = others.each_ref().map(|load| spin.measure(load));
-    spin.0
-        .say(&format!("{} 0 0", BUDGET_ACTS.as_millis() + 1500));
-    let acted = wait::comes_true(BUDGET_ACTS + Duration::from_secs(1), || {
-        probes().is_some_and(|probes| !probes.hot)
-    });
-    assert!(acted, "over the budget: {:?}\n{}", probes(), observer.log());
-    let counted = probes().map_or(0, |probes| probes.counted.batches) - before;
-    assert!(counted > 0, "the observer's probes are not hit");
-    spin.0.hear();
-    let fast = spin.measure(fast);
+    let mut all = Vec::new();
+    for load in loads {
+        let before = probes().map_or(0, |probes| probes.counted.batches);
+        let settling = BUDGET_ACTS.as_millis() + 1500;
+        spin.0
+            .say(&format!("{settling} {} {}", load.work, load.rate));
+        let acted = wait::comes_true(BUDGET_ACTS + Duration::from_secs(1), || {
+            probes().is_some_and(|probes| !probes.hot)
+        });
+        spin.0.hear();
+        let fast = load.rate == 0 && load.work == 0;
+        assert!(acted || !fast, "over the budget\n{}", observer.log());
+        let ns = spin.measure(load);
+        let now = probes().expect("it is listed");
+        let counted = now.counted.batches > before;
+        assert!(counted || !now.batch, "the observer's probes are not hit");
+        all.push((ns, now));
+    }
     observer.stop();
-    [fast, bound, bound_cpu, paced]
+    all
 }
 
-fn measure(path: &Path) -> [(&'static str, Vec<Turn>); 4] {
+fn measure(path: &Path) -> Vec<(Load, Measured)> {
     let mut spin = Spin::start(path);
     let loads = loads(spin.calibrate());
     let tracer = PlainTracer::new(path);
-    let mut turns = loads.each_ref().map(|load| (load.name, Vec::new()));
+    let mut all = loads.map(|_| Measured::default());
     for _ in 0..TURNS {
         let before = loads.each_ref().map(|load| spin.measure(load));
-        let ours = observed(&mut spin, &loads);
+        let observed = observed(&mut spin, &loads);
         let after = loads.each_ref().map(|load| spin.measure(load));
         let probes = tracer.enable();
-        let entry = loads.each_ref().map(|load| spin.measure(load));
+        let plain = loads.each_ref().map(|load| spin.measure(load));
         assert!(probes.hits() > 0, "the plain tracer's probes are not hit");
         drop(probes);
-        for (n, (_, turns)) in turns.iter_mut().enumerate() {
-            turns.push([before[n], ours[n], entry[n], after[n]]);
+        for (n, (observed, probes)) in observed.into_iter().enumerate() {
+            all[n].turns.push(Turn {
+                before: before[n],
+                observed,
+                after: after[n],
+                plain: plain[n],
+            });
+            all[n].probes = Some(probes);
         }
     }
-    turns
+    loads.into_iter().zip(all).collect()
+}
+
+/// What stands on goroutines of a program.
+fn stands(probes: &Probes) -> &'static str {
+    match (probes.exact, probes.batch) {
+        (true, _) => "each goroutine",
+        (false, true) => "each batch",
+        (false, false) => "none",
+    }
 }
 
 /// The table.
 pub(crate) fn table() -> String {
     let mut table = format!(
-        "ns per goroutine, medians of {TURNS} turns; the ratios are the medians of each turn's, \
-         to what was measured unobserved right before and after. GOMAXPROCS=1, \
-         `--probe-budget 1`, `--goroutine-probes auto`: as fast as it can, once the budget has \
-         acted (at most {} s); 20,000 a second, with all probes in place that are needed. A plain \
-         tracer has uprobes on the first instruction of `runtime.newproc1` and of \
-         `runtime.gdestroy` (`goexit0` before 1.22).\n\n\
+        "ns per goroutine, medians of {TURNS} turns of {ROUNDS} rounds of {ROUND_MS} ms: \
+         unobserved, observed, unobserved, plain entry probes; ratios within each turn, and between \
+         its two unobserved measurements (the second lowest and highest). GOMAXPROCS=1, \
+         `--probe-budget 1`; each load is observed for {:.1} s before it is measured. CPU-bound: \
+         each goroutine computes for 50 us, so that what is added lowers the throughput. Paced: \
+         the program sleeps for most of the time. A plain tracer has uprobes on the first \
+         instruction of `runtime.newproc1` and of `runtime.gdestroy` (`goexit0` before 1.22).\n\n\
          | Go | load | unobserved | observed | plain entry probes | observed / unobserved | \
-         plain / unobserved |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n",
-        BUDGET_ACTS.as_secs()
+         unobserved / itself | plain / unobserved | the observer's probes on goroutines |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        BUDGET_ACTS.as_secs_f64() + 1.5,
     );
     for version in VERSIONS {
-        for (load, turns) in measure(&fixture("spin", version, "default")) {
-            let of = |of: fn(&Turn) -> f64| median(turns.iter().map(of));
+        for (load, measured) in measure(&fixture("spin", version, "default")) {
+            let (low, high) = measured.noise();
             let _ = writeln!(
                 table,
-                "| {version} | {load} | {:.0} | {:.0} | {:.0} | {:.3} | {:.3} |",
-                of(|turn| f64::midpoint(turn[0], turn[3])),
-                of(|turn| turn[1]),
-                of(|turn| turn[2]),
-                of(|turn| turn[1] / f64::midpoint(turn[0], turn[3])),
-                of(|turn| turn[2] / turn[3]),
+                "| {version} | {} | {:.0} | {:.0} | {:.0} | {:.3} | {low:.3} to {high:.3} | {:.2} | {} |",
+                load.name,
+                measured.median(Turn::unobserved),
+                measured.median(|turn| turn.observed),
+                measured.median(|turn| turn.plain),
+                measured.median(|turn| turn.observed / turn.unobserved()),
+                measured.median(|turn| turn.plain / turn.unobserved()),
+                measured.probes.as_ref().map_or("", stands),
             );
         }
     }
