@@ -1,6 +1,6 @@
-//! The spin fixture: it creates goroutines as fast as one P can.
+//! The spin fixture: it creates goroutines as fast as one P can, or at a rate.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use serde::Deserialize;
 
@@ -9,37 +9,57 @@ use crate::{
     workload::Conversation,
 };
 
+/// What the program did in one round.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Round {
+    goroutines: f64,
+    ns: f64,
+    cpu_ns: f64,
+}
+
+impl Round {
+    /// Nanoseconds of a goroutine.
+    pub fn elapsed(self) -> f64 {
+        self.ns / self.goroutines
+    }
+
+    /// Nanoseconds of CPU time of a goroutine.
+    pub fn cpu(self) -> f64 {
+        self.cpu_ns / self.goroutines
+    }
+}
+
 /// The spin fixture as a process. Killed when dropped.
 #[derive(Debug)]
 pub struct Spin {
-    /// Each line of milliseconds is answered by a round.
+    /// Each line of milliseconds, loops of each goroutine and goroutines a
+    /// second (0: as fast as it can) is answered by a round.
     pub talk: Conversation,
 }
 
 impl Spin {
     /// Starts it.
     pub fn start() -> Self {
-        let mut talk = Conversation::start(Command::new(fixture("spin", GO, "default")));
+        Self::of(&fixture("spin", GO, "default"))
+    }
+
+    /// Starts one of its builds.
+    pub fn of(path: &Path) -> Self {
+        let mut talk = Conversation::start(Command::new(path));
         talk.hear();
         Self { talk }
     }
 
-    /// Nanoseconds per goroutine in one round.
-    pub fn round(&mut self, milliseconds: u32) -> f64 {
-        #[derive(Deserialize)]
-        struct Round {
-            goroutines: f64,
-            ns: f64,
-        }
-        let line = self.talk.ask(&milliseconds.to_string());
-        let round: Round = serde_json::from_str(&line).expect("spin's round");
-        round.ns / round.goroutines
+    /// Has it make goroutines for some milliseconds.
+    pub fn round(&mut self, milliseconds: u32, loops: u32, rate: u32) -> Round {
+        let line = self.talk.ask(&format!("{milliseconds} {loops} {rate}"));
+        serde_json::from_str(&line).expect("spin's round")
     }
 
-    /// The same, the best of some short rounds.
+    /// Nanoseconds of a goroutine, the best of some short rounds.
     pub fn best(&mut self, rounds: u32) -> f64 {
         (0..rounds)
-            .map(|_| self.round(200))
+            .map(|_| self.round(200, 0, 0).elapsed())
             .fold(f64::INFINITY, f64::min)
     }
 }

@@ -7,12 +7,14 @@ use observer_tests::{
     Observer,
     api::Probes,
     paths::{self, fixture},
+    spin::{Round, Spin},
     wait,
-    workload::Conversation,
 };
-use serde::Deserialize;
 
-use crate::tracer::PlainTracer;
+use crate::{
+    statistics::{median, sorted},
+    tracer::PlainTracer,
+};
 
 /// How often the three ways take turns, and rounds of each load in one of
 /// them. A machine gets slower and faster; what is held against each other was
@@ -25,13 +27,6 @@ const VERSIONS: [&str; 4] = ["1.17.13", "1.22.12", "1.26.8", "1.27.4"];
 const RATE: u32 = 20_000;
 /// How long the budget may take.
 const BUDGET_ACTS: Duration = Duration::from_secs(3);
-
-#[derive(Clone, Copy, Deserialize)]
-struct Round {
-    goroutines: f64,
-    ns: f64,
-    cpu_ns: f64,
-}
 
 /// What the program does, and what of it counts.
 #[derive(Clone, Copy)]
@@ -51,59 +46,24 @@ fn loads(work: u32) -> [Load; 3] {
         of,
     };
     [
-        load("20,000 a second, CPU-bound", work, 0, |round| round.ns),
-        load("20,000 a second, paced: CPU time", 0, RATE, |round| {
-            round.cpu_ns
-        }),
-        load("as fast as it can", 0, 0, |round| round.ns),
+        load("20,000 a second, CPU-bound", work, 0, Round::elapsed),
+        load("20,000 a second, paced: CPU time", 0, RATE, Round::cpu),
+        load("as fast as it can", 0, 0, Round::elapsed),
     ]
 }
 
-/// The program.
-struct Spin(Conversation);
-
-impl Spin {
-    fn start(path: &Path) -> Self {
-        let mut talk = Conversation::start(Command::new(path));
-        talk.hear();
-        Self(talk)
-    }
-
-    fn round(&mut self, ms: u32, work: u32, rate: u32) -> Round {
-        let line = self.0.ask(&format!("{ms} {work} {rate}"));
-        serde_json::from_str(&line).expect("spin's round")
-    }
-
-    /// Turns in a loop that make [`RATE`] goroutines fill a second of one CPU,
-    /// whoever else uses it.
-    fn calibrate(&mut self) -> u32 {
-        const TRIED: u32 = 20_000;
-        let each = median((0..9).map(|_| {
-            let round = self.round(200, TRIED, 0);
-            round.cpu_ns / round.goroutines
-        }));
-        (f64::from(TRIED) * 1e9 / f64::from(RATE) / each) as u32
-    }
-
-    /// Nanoseconds of a goroutine.
-    fn measure(&mut self, load: &Load) -> f64 {
-        self.round(ROUND_MS / 2, load.work, load.rate);
-        median((0..ROUNDS).map(|_| {
-            let round = self.round(ROUND_MS, load.work, load.rate);
-            (load.of)(round) / round.goroutines
-        }))
-    }
+/// Turns in a loop that make [`RATE`] goroutines fill a second of one CPU,
+/// whoever else uses it.
+fn calibrate(spin: &mut Spin) -> u32 {
+    const TRIED: u32 = 20_000;
+    let each = median((0..9).map(|_| spin.round(200, TRIED, 0).cpu()));
+    (f64::from(TRIED) * 1e9 / f64::from(RATE) / each) as u32
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let sorted = sorted(values);
-    sorted[sorted.len() / 2]
+/// Nanoseconds of a goroutine.
+fn measured(spin: &mut Spin, load: &Load) -> f64 {
+    spin.round(ROUND_MS / 2, load.work, load.rate);
+    median((0..ROUNDS).map(|_| (load.of)(spin.round(ROUND_MS, load.work, load.rate))))
 }
 
 /// One turn of one load, in nanoseconds of a goroutine.
@@ -151,7 +111,7 @@ fn observed(spin: &mut Spin, loads: &[Load]) -> Vec<(f64, Probes)> {
         .env("OBSERVER_GOROUTINE_PROBES", "auto");
     let mut observer = Observer::spawn_every(Duration::from_secs(1), command);
     observer.await_ready();
-    let pid = spin.0.pid();
+    let pid = spin.talk.pid();
     let probes = || observer.process(pid).map(|process| process.probes);
     // A process that sleeps is sampled, too.
     wait::until("batches only", Duration::from_secs(10), || {
@@ -161,15 +121,15 @@ fn observed(spin: &mut Spin, loads: &[Load]) -> Vec<(f64, Probes)> {
     for load in loads {
         let before = probes().map_or(0, |probes| probes.counted.batches);
         let settling = BUDGET_ACTS.as_millis() + 1500;
-        spin.0
+        spin.talk
             .say(&format!("{settling} {} {}", load.work, load.rate));
         let acted = wait::comes_true(BUDGET_ACTS + Duration::from_secs(1), || {
             probes().is_some_and(|probes| !probes.hot)
         });
-        spin.0.hear();
+        spin.talk.hear();
         let fast = load.rate == 0 && load.work == 0;
         assert!(acted || !fast, "over the budget\n{}", observer.log());
-        let ns = spin.measure(load);
+        let ns = measured(spin, load);
         let now = probes().expect("it is listed");
         let counted = now.counted.batches > before;
         assert!(counted || !now.batch, "the observer's probes are not hit");
@@ -180,16 +140,16 @@ fn observed(spin: &mut Spin, loads: &[Load]) -> Vec<(f64, Probes)> {
 }
 
 fn measure(path: &Path) -> Vec<(Load, Measured)> {
-    let mut spin = Spin::start(path);
-    let loads = loads(spin.calibrate());
+    let mut spin = Spin::of(path);
+    let loads = loads(calibrate(&mut spin));
     let tracer = PlainTracer::new(path);
     let mut all = loads.map(|_| Measured::default());
     for _ in 0..TURNS {
-        let before = loads.each_ref().map(|load| spin.measure(load));
+        let before = loads.each_ref().map(|load| measured(&mut spin, load));
         let observed = observed(&mut spin, &loads);
-        let after = loads.each_ref().map(|load| spin.measure(load));
+        let after = loads.each_ref().map(|load| measured(&mut spin, load));
         let probes = tracer.enable();
-        let plain = loads.each_ref().map(|load| spin.measure(load));
+        let plain = loads.each_ref().map(|load| measured(&mut spin, load));
         assert!(probes.hits() > 0, "the plain tracer's probes are not hit");
         drop(probes);
         for (n, (observed, probes)) in observed.into_iter().enumerate() {

@@ -8,7 +8,9 @@ mod cluster;
 mod crowd;
 mod fan_out;
 mod goroutines;
+mod probes;
 mod sample;
+mod statistics;
 mod tracer;
 
 use std::process::ExitCode;
@@ -18,9 +20,12 @@ type Table = (&'static str, fn() -> String);
 /// Where this is set, a cluster runs.
 const IN_CLUSTER: &str = "OBSERVER_XTASK";
 
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 8] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
+    }),
+    ("probes", || {
+        format!("## Each goroutine counted\n\n{}", probes::table())
     }),
     ("sample", || {
         format!("## One sample of a process's state\n\n{}", sample::table())

@@ -8,6 +8,8 @@ use observer_tests::{
     state::{Executable, Program, STILL},
 };
 
+use crate::statistics::sorted;
+
 const SAMPLES: usize = 2000;
 const VERSIONS: [&str; 3] = ["1.17.13", "1.22.12", "1.27.4"];
 
@@ -35,15 +37,12 @@ fn measure(version: &str, processors: u32, letters: &str) -> (f64, f64) {
     let mut reader = Executable::open(&path, false)
         .reader(program.pid)
         .expect("a reader");
-    let mut took: Vec<f64> = (0..SAMPLES)
-        .map(|_| {
-            let begin = Instant::now();
-            let figures = reader.sample().expect("a sample");
-            assert_eq!(figures.scheduler.processors, u64::from(processors));
-            begin.elapsed().as_secs_f64() * 1e6
-        })
-        .collect();
-    took.sort_by(f64::total_cmp);
+    let took = sorted((0..SAMPLES).map(|_| {
+        let begin = Instant::now();
+        let figures = reader.sample().expect("a sample");
+        assert_eq!(figures.scheduler.processors, u64::from(processors));
+        begin.elapsed().as_secs_f64() * 1e6
+    }));
     (took[SAMPLES / 2], took[SAMPLES * 99 / 100])
 }
 
