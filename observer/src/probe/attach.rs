@@ -7,8 +7,6 @@
 use std::{
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::mpsc::{self, Sender},
-    thread,
 };
 
 use aya::programs::{
@@ -21,6 +19,7 @@ use rustix::fs::{Mode, OFlags, open};
 use super::{
     Attached, LinkMode, ProbeError, Probes, Standing, clock,
     error::{chain, errno},
+    reaper::Ticket,
 };
 use crate::gobinary::{Site, SitePlan};
 
@@ -111,7 +110,11 @@ impl Probes {
                 sites: sites.len(),
                 since_ns: Some(clock::monotonic_ns()),
             };
-            *target_links.of(group) = GroupLinks { links, sites };
+            *target_links.of(group) = GroupLinks {
+                links,
+                sites,
+                leaving: None,
+            };
             attached.refused.extend(refused);
         }
         if attached.sites() == 0 {
@@ -182,9 +185,17 @@ impl Probes {
         let path = PathBuf::from(format!("/proc/self/fd/{}", target_links.file.as_raw_fd()));
         let stands = target_links.of(group);
         if !on {
-            let links = std::mem::take(&mut stands.links);
-            self.reaper.take(links);
+            if !stands.links.is_empty() {
+                let links = std::mem::take(&mut stands.links);
+                stands.leaving = Some(self.reaper.take(links));
+            }
             return Ok(None);
+        }
+        // Beside links that are still being closed, each hit would count twice.
+        if let Some(ticket) = stands.leaving.take()
+            && let Some(links) = self.reaper.recall(ticket)
+        {
+            stands.links = links;
         }
         if stands.links.is_empty() {
             let sites = stands.sites.clone();
@@ -230,6 +241,8 @@ struct GroupLinks {
     links: Vec<UProbeLink>,
     /// Its sites that the kernel takes.
     sites: Vec<Site>,
+    /// Those that were taken away last.
+    leaving: Option<Ticket>,
 }
 
 impl TargetLinks {
@@ -308,34 +321,4 @@ fn is_about_site(error: &ProgramError) -> bool {
         errno(error),
         Some(ENOTSUPP | libc::EINVAL | libc::EIO | libc::EOPNOTSUPP | libc::ENOEXEC)
     )
-}
-
-/// A thread that closes links: the kernel waits for running programs at each,
-/// in all for seconds where there are many.
-#[derive(Debug)]
-pub(super) struct Reaper(Option<Sender<Vec<UProbeLink>>>);
-
-impl Reaper {
-    pub(super) fn start() -> Self {
-        let (sender, receiver) = mpsc::channel::<Vec<UProbeLink>>();
-        let thread = thread::Builder::new()
-            .name("probe-reaper".to_owned())
-            .spawn(move || {
-                for links in receiver {
-                    drop(links);
-                }
-            });
-        if let Err(error) = &thread {
-            tracing::warn!(%error, "no thread for taking probes away; that will block instead");
-        }
-        Self(thread.is_ok().then_some(sender))
-    }
-
-    /// Closes the links, some time.
-    pub(super) fn take(&self, links: Vec<UProbeLink>) {
-        if let Some(sender) = &self.0 {
-            // The receiver is gone only when the thread is: then this drops the links here.
-            let _ = sender.send(links);
-        }
-    }
 }

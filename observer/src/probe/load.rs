@@ -12,9 +12,9 @@ use observer_ebpf::names;
 
 use super::{
     LinkMode, ProbeError, Probes,
-    attach::Reaper,
     error::chain,
     kernel_types::{self, TaskOffsets},
+    reaper::Reaper,
 };
 
 /// The programs, compiled by the build script.

@@ -14,6 +14,7 @@ mod events;
 mod kernel_types;
 mod load;
 mod read;
+mod reaper;
 
 use std::{collections::HashMap, fmt};
 
@@ -21,11 +22,14 @@ use aya::{
     Ebpf,
     maps::{self, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
-use observer_ebpf::{GcFigures, GoroutineFigures, Group, Health, ProcessKey, Registration, Target};
+use observer_ebpf::{GcFigures, GoroutineFigures, Health, Registration, Target};
 
 use crate::gobinary::Site;
 
-use self::attach::{Reaper, TargetLinks};
+use self::{attach::TargetLinks, reaper::Reaper};
+// They are part of what this module asks for.
+pub use observer_ebpf::{Group, ProcessKey};
+
 pub use self::{
     calibrate::{HitCost, calibrate_child},
     capabilities::missing,

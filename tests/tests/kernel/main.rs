@@ -16,4 +16,5 @@ mod library;
 mod matrix;
 mod newer;
 mod planes;
+mod probes;
 mod state;
