@@ -10,6 +10,7 @@ pub mod containers;
 pub mod metrics;
 pub mod observer;
 pub mod paths;
+pub mod release;
 pub mod short;
 pub mod spin;
 pub mod state;

@@ -7,22 +7,26 @@ use observer_tests::{
     Observer,
     api::Probes,
     paths::{self, fixture},
+    release,
     spin::{Round, Spin},
     wait,
 };
+use tempfile::TempDir;
 
-use crate::{
-    statistics::{median, sorted},
-    tracer::PlainTracer,
-};
+use crate::{statistics::median, tracer::PlainTracer};
 
-/// How often the three ways take turns, and rounds of each load in one of
-/// them. A machine gets slower and faster; what is held against each other was
-/// measured within half a minute.
-const TURNS: usize = 7;
-const ROUNDS: usize = 6;
+/// Rounds of each load, in turns with the same program without probes.
+const ROUNDS: usize = 30;
+/// And with the plain tracer, which needs no fine distinction.
+const PLAIN_ROUNDS: usize = 10;
 const ROUND_MS: u32 = 100;
-const VERSIONS: [&str; 4] = ["1.17.13", "1.22.12", "1.26.8", "1.27.4"];
+/// Releases, and what their copies without probes say they are.
+const VERSIONS: [(&str, &str); 4] = [
+    ("1.17.13", "1.28.13"),
+    ("1.22.12", "1.28.12"),
+    ("1.26.8", "1.28.8"),
+    ("1.27.4", "1.28.4"),
+];
 /// Goroutines a second of a busy server.
 const RATE: u32 = 20_000;
 /// How long the budget may take.
@@ -60,109 +64,124 @@ fn calibrate(spin: &mut Spin) -> u32 {
     (f64::from(TRIED) * 1e9 / f64::from(RATE) / each) as u32
 }
 
-/// Nanoseconds of a goroutine.
-fn measured(spin: &mut Spin, load: &Load) -> f64 {
-    spin.round(ROUND_MS / 2, load.work, load.rate);
-    median((0..ROUNDS).map(|_| (load.of)(spin.round(ROUND_MS, load.work, load.rate))))
+/// A program, and one alike in every instruction that says it is of a release
+/// no observer knows, which gets no probes. A machine gets slower and faster by
+/// more than probes cost; between two rounds in a row it hardly does.
+struct Pair {
+    probed: Spin,
+    bare: Spin,
+    _directory: TempDir,
 }
 
-/// One turn of one load, in nanoseconds of a goroutine.
-#[derive(Clone, Copy, Default)]
-struct Turn {
-    before: f64,
-    observed: f64,
-    after: f64,
-    plain: f64,
-}
-
-impl Turn {
-    fn unobserved(self) -> f64 {
-        f64::midpoint(self.before, self.after)
-    }
-}
-
-/// The turns of one load, and what stood at the end of the last.
-#[derive(Default)]
+/// A load in a pair.
+#[derive(Clone, Copy)]
 struct Measured {
-    turns: Vec<Turn>,
-    probes: Option<Probes>,
+    /// Nanoseconds of a goroutine where probes may be.
+    ns: f64,
+    /// The same, of what it takes without probes.
+    ratio: f64,
 }
 
-impl Measured {
-    fn median(&self, of: impl Fn(Turn) -> f64) -> f64 {
-        median(self.turns.iter().copied().map(of))
-    }
-
-    /// How much the unobserved program differs from itself within a turn: the
-    /// second lowest and the second highest.
-    fn noise(&self) -> (f64, f64) {
-        let sorted = sorted(self.turns.iter().map(|turn| turn.after / turn.before));
-        (sorted[1], sorted[sorted.len() - 2])
-    }
-}
-
-/// The program under an observer: each load is measured once the budget has
-/// had the time to act on it.
-fn observed(spin: &mut Spin, loads: &[Load]) -> Vec<(f64, Probes)> {
-    let mut command = Command::new(paths::observer());
-    command
-        .env("OBSERVER_PROBE_BUDGET", "1")
-        .env("OBSERVER_CPU_CEILING", "5")
-        .env("OBSERVER_GOROUTINE_PROBES", "auto");
-    let mut observer = Observer::spawn_every(Duration::from_secs(1), command);
-    observer.await_ready();
-    let pid = spin.talk.pid();
-    let probes = || observer.process(pid).map(|process| process.probes);
-    // A process that sleeps is sampled, too.
-    wait::until("batches only", Duration::from_secs(10), || {
-        probes().filter(|probes| probes.batch && !probes.exact)
-    });
-    let mut all = Vec::new();
-    for load in loads {
-        let before = probes().map_or(0, |probes| probes.counted.batches);
-        let settling = BUDGET_ACTS.as_millis() + 1500;
-        spin.talk
-            .say(&format!("{settling} {} {}", load.work, load.rate));
-        let acted = wait::comes_true(BUDGET_ACTS + Duration::from_secs(1), || {
-            probes().is_some_and(|probes| !probes.hot)
-        });
-        spin.talk.hear();
-        let fast = load.rate == 0 && load.work == 0;
-        assert!(acted || !fast, "over the budget\n{}", observer.log());
-        let ns = measured(spin, load);
-        let now = probes().expect("it is listed");
-        let counted = now.counted.batches > before;
-        assert!(counted || !now.batch, "the observer's probes are not hit");
-        all.push((ns, now));
-    }
-    observer.stop();
-    all
-}
-
-fn measure(path: &Path) -> Vec<(Load, Measured)> {
-    let mut spin = Spin::of(path);
-    let loads = loads(calibrate(&mut spin));
-    let tracer = PlainTracer::new(path);
-    let mut all = loads.map(|_| Measured::default());
-    for _ in 0..TURNS {
-        let before = loads.each_ref().map(|load| measured(&mut spin, load));
-        let observed = observed(&mut spin, &loads);
-        let after = loads.each_ref().map(|load| measured(&mut spin, load));
-        let probes = tracer.enable();
-        let plain = loads.each_ref().map(|load| measured(&mut spin, load));
-        assert!(probes.hits() > 0, "the plain tracer's probes are not hit");
-        drop(probes);
-        for (n, (observed, probes)) in observed.into_iter().enumerate() {
-            all[n].turns.push(Turn {
-                before: before[n],
-                observed,
-                after: after[n],
-                plain: plain[n],
-            });
-            all[n].probes = Some(probes);
+impl Pair {
+    fn start(path: &Path, version: &str, newer: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bare = directory.path().join("bare");
+        release::renamed(path, &bare, version, newer);
+        Self {
+            probed: Spin::of(path),
+            bare: Spin::of(&bare),
+            _directory: directory,
         }
     }
-    loads.into_iter().zip(all).collect()
+
+    fn measure(&mut self, load: &Load, rounds: usize) -> Measured {
+        let round = |spin: &mut Spin| (load.of)(spin.round(ROUND_MS, load.work, load.rate));
+        let both = (0..rounds).map(|n| {
+            if n.is_multiple_of(2) {
+                let probed = round(&mut self.probed);
+                (probed, round(&mut self.bare))
+            } else {
+                let bare = round(&mut self.bare);
+                (round(&mut self.probed), bare)
+            }
+        });
+        let both: Vec<_> = both.collect();
+        Measured {
+            ns: median(both.iter().map(|(probed, _)| *probed)),
+            ratio: median(both.iter().map(|(probed, bare)| probed / bare)),
+        }
+    }
+
+    /// Each load under an observer, once the budget has had the time to act on it.
+    fn observed(&mut self, loads: &[Load; 3]) -> [(Measured, Probes); 3] {
+        let mut command = Command::new(paths::observer());
+        command
+            .env("OBSERVER_PROBE_BUDGET", "1")
+            .env("OBSERVER_CPU_CEILING", "5")
+            .env("OBSERVER_GOROUTINE_PROBES", "auto");
+        let mut observer = Observer::spawn_every(Duration::from_secs(1), command);
+        observer.await_ready();
+        let [pid, bare] = [&self.probed, &self.bare].map(|spin| spin.talk.pid());
+        let probes = |pid| observer.process(pid).map(|process| process.probes);
+        // A process that sleeps is sampled, too.
+        wait::until("batches only", Duration::from_secs(10), || {
+            probes(pid).filter(|probes| probes.batch && !probes.exact)
+        });
+        let all = loads.each_ref().map(|load| {
+            let before = probes(pid).map_or(0, |probes| probes.counted.batches);
+            let settling = BUDGET_ACTS.as_millis() + 1500;
+            let talk = &mut self.probed.talk;
+            talk.say(&format!("{settling} {} {}", load.work, load.rate));
+            let acted = wait::comes_true(BUDGET_ACTS + Duration::from_secs(1), || {
+                probes(pid).is_some_and(|probes| !probes.hot)
+            });
+            talk.hear();
+            let fast = load.rate == 0 && load.work == 0;
+            assert!(acted || !fast, "over the budget\n{}", observer.log());
+            let measured = self.measure(load, ROUNDS);
+            let now = probes(pid).expect("it is listed");
+            let counted = now.counted.batches > before;
+            assert!(counted || !now.batch, "the observer's probes are not hit");
+            (measured, now)
+        });
+        let none = probes(bare).is_none_or(|probes| probes.hits == 0);
+        assert!(none, "{:?}", probes(bare));
+        observer.stop();
+        all
+    }
+}
+
+/// A load in each way.
+struct Row {
+    load: Load,
+    unobserved: [Measured; 2],
+    observed: Measured,
+    plain: Measured,
+    probes: Probes,
+}
+
+fn measure(version: &str, newer: &str) -> Vec<Row> {
+    let path = fixture("spin", version, "default");
+    let mut pair = Pair::start(&path, version, newer);
+    let loads = loads(calibrate(&mut pair.probed));
+    let before = loads.each_ref().map(|load| pair.measure(load, ROUNDS));
+    let observed = pair.observed(&loads);
+    let after = loads.each_ref().map(|load| pair.measure(load, ROUNDS));
+    let tracer = PlainTracer::new(&path);
+    let probes = tracer.enable();
+    let plain = loads
+        .each_ref()
+        .map(|load| pair.measure(load, PLAIN_ROUNDS));
+    assert!(probes.hits() > 0, "the plain tracer's probes are not hit");
+    let rows = loads.into_iter().zip(observed).enumerate();
+    rows.map(|(n, (load, (observed, probes)))| Row {
+        load,
+        unobserved: [before[n], after[n]],
+        observed,
+        plain: plain[n],
+        probes,
+    })
+    .collect()
 }
 
 /// What stands on goroutines of a program.
@@ -177,31 +196,33 @@ fn stands(probes: &Probes) -> &'static str {
 /// The table.
 pub(crate) fn table() -> String {
     let mut table = format!(
-        "ns per goroutine, medians of {TURNS} turns of {ROUNDS} rounds of {ROUND_MS} ms: \
-         unobserved, observed, unobserved, plain entry probes; ratios within each turn, and between \
-         its two unobserved measurements (the second lowest and highest). GOMAXPROCS=1, \
-         `--probe-budget 1`; each load is observed for {:.1} s before it is measured. CPU-bound: \
-         each goroutine computes for 50 us, so that what is added lowers the throughput. Paced: \
-         the program sleeps for most of the time. A plain tracer has uprobes on the first \
-         instruction of `runtime.newproc1` and of `runtime.gdestroy` (`goexit0` before 1.22).\n\n\
+        "ns per goroutine, medians of {ROUNDS} rounds of {ROUND_MS} ms, GOMAXPROCS=1, \
+         `--probe-budget 1`; each load is observed for {:.1} s before it is measured. Ratios are to \
+         a second process of the same code without probes, of which a round follows each, and to \
+         what that ratio is with no observer; \"itself\" is that after, to that before. CPU-bound: \
+         each goroutine computes for 50 us, so that what is added lowers the throughput. Paced: the \
+         program sleeps for most of the time. A plain tracer has uprobes on the first instruction \
+         of `runtime.newproc1` and of `runtime.gdestroy` (`goexit0` before 1.22).\n\n\
          | Go | load | unobserved | observed | plain entry probes | observed / unobserved | \
          unobserved / itself | plain / unobserved | the observer's probes on goroutines |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         BUDGET_ACTS.as_secs_f64() + 1.5,
     );
-    for version in VERSIONS {
-        for (load, measured) in measure(&fixture("spin", version, "default")) {
-            let (low, high) = measured.noise();
+    for (version, newer) in VERSIONS {
+        for row in measure(version, newer) {
+            let [before, after] = row.unobserved;
+            let unobserved = f64::midpoint(before.ratio, after.ratio);
             let _ = writeln!(
                 table,
-                "| {version} | {} | {:.0} | {:.0} | {:.0} | {:.3} | {low:.3} to {high:.3} | {:.2} | {} |",
-                load.name,
-                measured.median(Turn::unobserved),
-                measured.median(|turn| turn.observed),
-                measured.median(|turn| turn.plain),
-                measured.median(|turn| turn.observed / turn.unobserved()),
-                measured.median(|turn| turn.plain / turn.unobserved()),
-                measured.probes.as_ref().map_or("", stands),
+                "| {version} | {} | {:.0} | {:.0} | {:.0} | {:.3} | {:.3} | {:.2} | {} |",
+                row.load.name,
+                f64::midpoint(before.ns, after.ns),
+                row.observed.ns,
+                row.plain.ns,
+                row.observed.ratio / unobserved,
+                after.ratio / before.ratio,
+                row.plain.ratio / unobserved,
+                stands(&row.probes),
             );
         }
     }

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,6 +11,7 @@ use observer::gobinary::{Inspected, inspect};
 use observer_tests::{
     agreement::look,
     paths::{fixture, go},
+    release,
     state::Program,
 };
 use tempfile::TempDir;
@@ -22,11 +22,8 @@ const NEWER: &str = "1.28.0";
 
 /// A build of the newest release that says of itself that it is newer.
 pub(crate) fn renamed(directory: &TempDir, variant: &str) -> PathBuf {
-    let mut data = fs::read(fixture("state", NEWEST, variant)).expect("the fixture");
-    rename(&mut data);
     let path = directory.path().join(format!("state-{NEWER}-{variant}"));
-    fs::write(&path, data).expect("the renamed fixture");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permissions");
+    release::renamed(&fixture("state", NEWEST, variant), &path, NEWEST, NEWER);
     path
 }
 
@@ -70,22 +67,8 @@ fn moved(directory: &TempDir) -> PathBuf {
         .output()
         .expect("go build");
     assert!(output.status.success(), "{output:?}");
-    let mut data = fs::read(&built).expect("what was built");
-    rename(&mut data);
-    fs::write(&built, data).expect("the renamed program");
+    release::renamed(&built, &built, NEWEST, NEWER);
     built
-}
-
-fn rename(data: &mut [u8]) {
-    let (old, new) = (format!("go{NEWEST}"), format!("go{NEWER}"));
-    let mut count = 0;
-    for at in 0..data.len() - old.len() {
-        if data[at..].starts_with(old.as_bytes()) {
-            data[at..at + new.len()].copy_from_slice(new.as_bytes());
-            count += 1;
-        }
-    }
-    assert_ne!(count, 0, "{old} is nowhere in the file");
 }
 
 fn exact(path: &Path) {
