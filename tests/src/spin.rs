@@ -33,7 +33,7 @@ impl Round {
 #[derive(Debug)]
 pub struct Spin {
     /// Each line of milliseconds, loops of each goroutine and goroutines a
-    /// second (0: as fast as it can) is answered by a round.
+    /// second (none: as fast as it can) is answered by a round.
     pub talk: Conversation,
 }
 
@@ -50,16 +50,16 @@ impl Spin {
         Self { talk }
     }
 
-    /// Has it make goroutines for some milliseconds.
-    pub fn round(&mut self, milliseconds: u32, loops: u32, rate: u32) -> Round {
-        let line = self.talk.ask(&format!("{milliseconds} {loops} {rate}"));
+    /// Has it make goroutines for some milliseconds, as fast as it can.
+    pub fn round(&mut self, milliseconds: u32, loops: u32) -> Round {
+        let line = self.talk.ask(&format!("{milliseconds} {loops}"));
         serde_json::from_str(&line).expect("spin's round")
     }
 
     /// Nanoseconds of a goroutine, the best of some short rounds.
     pub fn best(&mut self, rounds: u32) -> f64 {
         (0..rounds)
-            .map(|_| self.round(200, 0, 0).elapsed())
+            .map(|_| self.round(200, 0).elapsed())
             .fold(f64::INFINITY, f64::min)
     }
 }

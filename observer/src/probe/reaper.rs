@@ -10,18 +10,17 @@ use std::{
 use aya::programs::uprobe::UProbeLink;
 
 /// Which links were handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
 /// Closes links, in the order they came.
-#[derive(Debug)]
 pub(super) struct Reaper {
     shared: Arc<Shared>,
     /// Without it, whoever hands links over waits until they are closed.
     has_thread: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -33,15 +32,6 @@ struct Queue {
     closing: Option<Ticket>,
     handed_over: u64,
     ended: bool,
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue")
-            .field("waiting", &self.waiting.len())
-            .field("closing", &self.closing)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Reaper {

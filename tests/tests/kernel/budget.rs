@@ -32,7 +32,7 @@ fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
     let observer = Observer::start_as(command);
     observer.attached(pid);
     assert_eq!(changed(pid, &file, &hot), hot.len(), "hot probes are set");
-    let probed = spin.round(200, 0, 0).elapsed();
+    let probed = spin.round(200, 0).elapsed();
     spin.talk.say("3000");
     let off = wait::comes_true(Duration::from_secs(3), || {
         observer.process(pid).is_some_and(|p| !p.probes.hot)
@@ -102,7 +102,7 @@ fn a_process_within_the_budget_keeps_its_probes() {
     let mut spin = Spin::start();
     let pid = spin.talk.pid();
     observer.attached(pid);
-    spin.round(2500, 0, 0);
+    spin.round(2500, 0);
     let now = observer.settled(pid);
     assert!(now.probes.hot && now.coverage["goroutines_created"].covered);
     assert!(now.probes.hits > 0 && now.probes.cost_ns > 0);

@@ -31,6 +31,8 @@ const VERSIONS: [(&str, &str); 4] = [
 const RATE: u32 = 20_000;
 /// How long the budget may take.
 const BUDGET_ACTS: Duration = Duration::from_secs(3);
+/// How long a load is observed before it is measured.
+const SETTLES: Duration = Duration::from_millis(4500);
 
 /// What the program does: how long each goroutine computes.
 #[derive(Clone, Copy)]
@@ -57,7 +59,7 @@ fn loads(work: u32) -> [Load; 2] {
 /// whoever else uses it.
 fn calibrate(spin: &mut Spin) -> u32 {
     const TRIED: u32 = 20_000;
-    let each = median((0..9).map(|_| spin.round(200, TRIED, 0).cpu()));
+    let each = median((0..9).map(|_| spin.round(200, TRIED).cpu()));
     (f64::from(TRIED) * 1e9 / f64::from(RATE) / each) as u32
 }
 
@@ -92,7 +94,7 @@ impl Pair {
     }
 
     fn measure(&mut self, load: &Load, rounds: usize) -> Measured {
-        let round = |spin: &mut Spin| spin.round(ROUND_MS, load.work, 0).elapsed();
+        let round = |spin: &mut Spin| spin.round(ROUND_MS, load.work).elapsed();
         let both = (0..rounds).map(|n| {
             if n.is_multiple_of(2) {
                 let probed = round(&mut self.probed);
@@ -126,9 +128,8 @@ impl Pair {
         });
         let all = loads.each_ref().map(|load| {
             let before = probes(pid).map_or(0, |probes| probes.counted.batches);
-            let settling = BUDGET_ACTS.as_millis() + 1500;
             let talk = &mut self.probed.talk;
-            talk.say(&format!("{settling} {}", load.work));
+            talk.say(&format!("{} {}", SETTLES.as_millis(), load.work));
             let acted = wait::comes_true(BUDGET_ACTS + Duration::from_secs(1), || {
                 probes(pid).is_some_and(|probes| !probes.hot)
             });
@@ -206,7 +207,7 @@ pub(crate) fn table() -> String {
          | Go | load | unobserved | observed | plain entry probes | observed / unobserved | \
          unobserved / itself | plain / unobserved | the observer's probes on goroutines |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-        BUDGET_ACTS.as_secs_f64() + 1.5,
+        SETTLES.as_secs_f64(),
     );
     for (version, newer) in VERSIONS {
         for row in measure(version, newer) {

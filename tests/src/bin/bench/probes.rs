@@ -21,8 +21,8 @@ const VERSIONS: [&str; 4] = ["1.17.13", "1.22.12", "1.26.8", "1.27.4"];
 type Turn = [f64; 3];
 
 fn measured(spin: &mut Spin) -> f64 {
-    spin.round(ROUND_MS / 2, 0, 0);
-    median((0..ROUNDS).map(|_| spin.round(ROUND_MS, 0, 0).elapsed()))
+    spin.round(ROUND_MS / 2, 0);
+    median((0..ROUNDS).map(|_| spin.round(ROUND_MS, 0).elapsed()))
 }
 
 fn observed(spin: &mut Spin) -> f64 {
