@@ -88,6 +88,17 @@ impl SiteKind {
         }
     }
 
+    /// Whether the program reads the process's memory at it.
+    pub const fn reads_memory(self) -> bool {
+        matches!(
+            self,
+            Self::StopReason
+                | Self::StartAfterSweepTermination
+                | Self::StartAfterMarkTermination
+                | Self::StartBeforeMarkRestart
+        )
+    }
+
     /// The kind with this number. Spelled out, because a look-up in [`Self::ALL`]
     /// would be a load and a bounds check at every hit.
     #[inline(always)]

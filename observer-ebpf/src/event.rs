@@ -38,7 +38,7 @@ impl EventKind {
 pub struct Event {
     /// Number of the [`EventKind`].
     pub kind: u32,
-    /// The process, in the initial pid namespace.
+    /// The process, as the observer's pid namespace numbers it.
     pub tgid: u32,
     /// Its life, see [`crate::ProcessKey`].
     pub epoch: u32,

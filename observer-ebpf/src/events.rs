@@ -5,7 +5,10 @@ use core::mem::MaybeUninit;
 use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_ns};
 use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey};
 
-use crate::maps::{EVENTS, health};
+use crate::{
+    diagnostics::lost_event,
+    maps::{EVENTS, health},
+};
 
 /// What differs between events; the rest is the current task's.
 pub(crate) struct Fields {
@@ -21,6 +24,7 @@ pub(crate) struct Fields {
 pub(crate) fn send(fields: &Fields) {
     let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
         health!(lost_events);
+        lost_event(fields.kind, fields.process.tgid);
         return;
     };
     let comm = bpf_get_current_comm().unwrap_or([0; COMM_LEN]);

@@ -7,7 +7,7 @@ use crate::TimeHistogram;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct ProcessKey {
-    /// Process id in the initial pid namespace.
+    /// Process id in the observer's pid namespace.
     pub tgid: u32,
     /// Which life of that id, by [`Registration::epoch`].
     pub epoch: u32,
@@ -213,15 +213,16 @@ pub struct GcFigures {
     pub cycle_seen: u32,
     /// Reason of the stop that goes on, as [`StwReason`].
     pub reason: u32,
+    /// Up to 1.20: the reason that all of `reasons_pending` gave, or `Unknown`
+    /// where they differ.
+    pub pending_reason: u32,
     /// When that stop began (CLOCK_MONOTONIC); 0 for none.
     pub stop_began: u64,
     /// Its stopping time, where a site told it (1.22).
     pub stopping_ns: u64,
     /// The [`SiteKind`](crate::SiteKind) that said what stop is ending, until
     /// the return of `startTheWorldWithSema` completes it; else 0.
-    pub start_kind: u32,
-    /// Up to 1.20: the reason all of those gave, or `Unknown` where they differ.
-    pub pending_reason: u32,
+    pub start_kind: u64,
     /// Pauses so far of the cycle that runs.
     pub cycle: GcCycleFigures,
 }
@@ -262,11 +263,11 @@ impl GcFigures {
         trigger: 0,
         cycle_seen: CYCLE_UNSEEN,
         reason: 0,
+        pending_reason: 0,
         stop_began: 0,
         stopping_ns: 0,
         start_kind: 0,
         reasons_pending: 0,
-        pending_reason: 0,
         cycle: GcCycleFigures::ZERO,
     };
 }
@@ -362,8 +363,8 @@ impl GcFigures {
         const {
             assert!(align_of::<GcFigures>() == 8 && size_of::<GcFigures>().is_multiple_of(8));
         }
-        // SAFETY: `repr(C)`, only integers, every padding byte named, so all of
-        // it is initialized; aligned as asserted, and borrowed as long as `self`.
+        // SAFETY: `repr(C)`, only integers and no padding, as `padding.rs` checks, so
+        // all of it is initialized; aligned as asserted, and borrowed as long as `self`.
         unsafe { core::slice::from_raw_parts((&raw const *self).cast(), size_of::<Self>() / 8) }
     }
 }
@@ -372,7 +373,8 @@ impl GcFigures {
 mod pod {
     use super::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
 
-    // SAFETY: as all of them: `repr(C)`, only integers, every padding byte named.
+    // SAFETY: as all of them: `repr(C)`, only integers and no padding, as
+    // `padding.rs` checks.
     unsafe impl aya::Pod for ProcessKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Registration {}

@@ -8,6 +8,7 @@ use observer_ebpf::{
 
 use crate::{
     atomic,
+    diagnostics::{Figures, no_room_for_figures},
     maps::{GC, count, health},
     site::Registers,
 };
@@ -28,6 +29,7 @@ pub(crate) fn figures(process: ProcessKey) -> Option<*mut GcFigures> {
             let _ = GC.insert(&process, &ZERO, BPF_NOEXIST as u64);
             let Some(figures) = GC.get_ptr_mut(&process) else {
                 health!(refused_gc);
+                no_room_for_figures(Figures::Gc, process.tgid);
                 return None;
             };
             figures

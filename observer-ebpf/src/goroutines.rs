@@ -3,7 +3,10 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use observer_ebpf::{GoroutineFigures, ProcessKey, SiteKind};
 
-use crate::maps::{GOROUTINES, count, health};
+use crate::{
+    diagnostics::{Figures, no_room_for_figures},
+    maps::{GOROUTINES, count, health},
+};
 
 /// Counts one hit.
 #[inline(always)]
@@ -15,6 +18,7 @@ pub(crate) fn hit(process: ProcessKey, kind: SiteKind) {
             let _ = GOROUTINES.insert(&process, &GoroutineFigures::ZERO, BPF_NOEXIST as u64);
             let Some(figures) = GOROUTINES.get_ptr_mut(&process) else {
                 health!(refused_goroutines);
+                no_room_for_figures(Figures::Goroutines, process.tgid);
                 return;
             };
             figures

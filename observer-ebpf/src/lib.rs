@@ -13,6 +13,8 @@ mod cookie;
 mod event;
 mod figures;
 mod histogram;
+mod kernel;
+mod padding;
 
 pub use cookie::{Abi, Cookie, Group, SiteKind};
 pub use event::{COMM_LEN, Event, EventKind};
@@ -22,6 +24,7 @@ pub use figures::{
     STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason, Target,
 };
 pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
+pub use kernel::KernelOffsets;
 
 /// Names of maps, programs and globals, as both sides spell them.
 pub mod names {
@@ -39,22 +42,28 @@ pub mod names {
     pub const HEALTH: &str = "HEALTH";
     /// `RingBuf` of [`crate::Event`].
     pub const EVENTS: &str = "EVENTS";
+    /// `RingBuf` of what the programs say for themselves, as aya-log names it.
+    pub const LOG: &str = "AYA_LOGS";
     /// The uprobe program for a `uprobe_multi` link (kernel 6.6 and newer).
     pub const SITE_MULTI: &str = "site_multi";
     /// The same program for perf-event links (kernels before 6.6).
     pub const SITE_SINGLE: &str = "site_single";
+    /// The program arrays that stay empty, one for each of the two: see
+    /// [`PRIVATE_STACKS`].
+    pub const NEVER: [&str; 2] = ["NEVER_MULTI", "NEVER_SINGLE"];
+    /// Whether the kernel has private stacks (0 or 1), which the two must not get.
+    pub const PRIVATE_STACKS: &str = "PRIVATE_STACKS";
+    /// Whether programs may read the memory of processes (0 or 1).
+    pub const READS_USER_MEMORY: &str = "READS_USER_MEMORY";
     /// The programs on BTF tracepoints, which are named as their tracepoints are.
     pub const TRACEPOINTS: [&str; 3] = [
         "sched_process_exec",
         "sched_process_fork",
         "sched_process_exit",
     ];
-    /// Offset of `task_struct.tgid`; 0 where the kernel's types do not tell.
-    pub const TASK_TGID: &str = "TASK_TGID";
-    /// Offset of `task_struct.pid`, likewise.
-    pub const TASK_PID: &str = "TASK_PID";
-    /// Offset of `task_struct.signal`, likewise.
-    pub const TASK_SIGNAL: &str = "TASK_SIGNAL";
-    /// Offset of `signal_struct.live`, likewise.
-    pub const SIGNAL_LIVE: &str = "SIGNAL_LIVE";
+    /// The global [`crate::KernelOffsets`].
+    pub const KERNEL: &str = "KERNEL";
+    /// The global `u32`: inode number of the pid namespace whose process ids are
+    /// told and counted by; 0 for the initial one.
+    pub const PID_NAMESPACE: &str = "PID_NAMESPACE";
 }

@@ -21,15 +21,20 @@
 )]
 
 mod atomic;
+mod diagnostics;
 mod events;
 mod gc;
 mod goroutines;
 mod maps;
+mod offsets;
 mod opaque;
+mod pids;
+mod private_stack;
 mod processes;
 mod registration;
 mod site;
 mod stops;
+mod user_memory;
 
 /// The licence the kernel asks for before it lets a program call GPL-only helpers.
 #[unsafe(link_section = "license")]

@@ -1,4 +1,10 @@
 //! The maps, and the counters of what they refused.
+//!
+//! A hit may be preempted anywhere, and the next thread's on the same CPU then
+//! runs from its start to its end. What is written here is a process's figures,
+//! added to with atomics or held by a lock of that process's runtime; no map is
+//! scratch memory that a hit fills and reads again, not even a per-CPU one. Of
+//! the ring buffers each hit reserves a piece of its own.
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,

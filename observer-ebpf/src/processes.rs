@@ -1,9 +1,5 @@
 //! Processes that begin another program, fork and end, from BTF tracepoints,
 //! which need no tracefs.
-//!
-//! Where fields of the kernel's own structures lie differs from build to
-//! build. User space reads it from the kernel's BTF and patches it in before
-//! loading; the verifier sees constants and checks each load against the types.
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid, macros::btf_tracepoint, programs::BtfTracePointContext,
@@ -13,31 +9,18 @@ use observer_ebpf::{EventKind, ProcessKey};
 use crate::{
     events::{Fields, send},
     maps::{PROCESSES, health},
+    offsets::offset,
+    pids,
     registration::new_epoch,
 };
-
-#[unsafe(no_mangle)]
-static TASK_TGID: u64 = 0;
-#[unsafe(no_mangle)]
-static TASK_PID: u64 = 0;
-#[unsafe(no_mangle)]
-static TASK_SIGNAL: u64 = 0;
-#[unsafe(no_mangle)]
-static SIGNAL_LIVE: u64 = 0;
-
-/// An offset that user space patched in; the compiler must not take the 0.
-macro_rules! offset {
-    ($name:ident) => {{
-        // SAFETY: a static of this type.
-        unsafe { core::ptr::read_volatile(&raw const $name) }
-    }};
-}
 
 /// A task runs a new program.
 #[btf_tracepoint(function = "sched_process_exec")]
 fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
+    let Some(tgid) = pids::current() else {
+        return 0;
+    };
     health!(process_events);
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let (mut epoch, mut old_epoch) = (0, 0);
     if let Some(registration) = PROCESSES.get_ptr_mut(&tgid) {
         epoch = new_epoch();
@@ -63,11 +46,13 @@ fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
 /// A task forks: `(parent, child)`.
 #[btf_tracepoint(function = "sched_process_fork")]
 fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
-    let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let Some(parent) = pids::current() else {
+        return 0;
+    };
     if PROCESSES.get_ptr(&parent).is_none() {
         return 0;
     }
-    let (at_tgid, at_pid) = (offset!(TASK_TGID), offset!(TASK_PID));
+    let (at_tgid, at_pid) = (offset!(task_tgid), offset!(task_pid));
     if at_tgid == 0 || at_pid == 0 {
         return 0;
     }
@@ -81,7 +66,13 @@ fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
         )
     };
     // A new thread has its own pid and the process's tgid.
-    if tgid != pid || tgid == parent {
+    if tgid != pid {
+        return 0;
+    }
+    let Some(tgid) = pids::of_task(child, tgid) else {
+        return 0;
+    };
+    if tgid == parent {
         return 0;
     }
     health!(process_events);
@@ -98,16 +89,18 @@ fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 /// A task ends.
 #[btf_tracepoint(function = "sched_process_exit")]
 fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let tgid = (pid_tgid >> 32) as u32;
+    let Some(tgid) = pids::current() else {
+        return 0;
+    };
     let Some(registration) = PROCESSES.get_ptr(&tgid) else {
         return 0;
     };
-    let (at_signal, at_live) = (offset!(TASK_SIGNAL), offset!(SIGNAL_LIVE));
+    let (at_signal, at_live) = (offset!(task_signal), offset!(signal_live));
     if at_signal == 0 || at_live == 0 {
         // The leader mostly ends last, when not, the sweep in user space finds
         // what its other threads counted.
-        if pid_tgid as u32 != tgid {
+        let pid_tgid = bpf_get_current_pid_tgid();
+        if pid_tgid as u32 != (pid_tgid >> 32) as u32 {
             return 0;
         }
     } else {

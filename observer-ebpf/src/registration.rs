@@ -5,6 +5,7 @@ use observer_ebpf::{EventKind, ProcessKey, Registration};
 
 use crate::{
     atomic,
+    diagnostics::{self, alias_hit, no_room_for_process},
     events::{Fields, send},
     maps::{ALIASES, PROCESSES, health},
 };
@@ -70,6 +71,7 @@ fn register(tgid: u32, target: u32) -> Option<*mut Registration> {
     // Another thread may have been first, which is as good.
     let Some(registration) = PROCESSES.get_ptr_mut(&tgid) else {
         health!(refused_processes);
+        no_room_for_process(tgid);
         return None;
     };
     if inserted.is_ok() {
@@ -86,6 +88,7 @@ fn register(tgid: u32, target: u32) -> Option<*mut Registration> {
 
 #[inline(never)]
 fn first_hit(process: ProcessKey, target: u32) {
+    diagnostics::first_hit(process, target);
     send(&Fields {
         kind: EventKind::FirstHit,
         process,
@@ -100,6 +103,7 @@ fn first_hit(process: ProcessKey, target: u32) {
 #[inline(always)]
 fn alias(loser: u32, owner: u32) {
     health!(alias_hits);
+    alias_hit(loser, owner);
     let pair = (loser as u64) << 32 | owner as u64;
     if ALIASES.get_ptr(&pair).is_none() {
         // SAFETY: the helper has no precondition.

@@ -2,14 +2,18 @@
 //! hands over to the concern.
 
 use aya_ebpf::{
-    EbpfContext as _,
-    helpers::{bpf_get_attach_cookie, bpf_get_current_pid_tgid},
-    macros::uprobe,
+    EbpfContext as _, helpers::bpf_get_attach_cookie, macros::uprobe, maps::ProgramArray,
     programs::ProbeContext,
 };
 use observer_ebpf::{Cookie, SiteKind};
 
-use crate::{gc, goroutines, registration::key_for_hit, stops};
+use crate::{
+    diagnostics::unknown_kind,
+    gc, goroutines, pids,
+    private_stack::{NEVER_MULTI, NEVER_SINGLE, never},
+    registration::key_for_hit,
+    stops,
+};
 
 /// The registers that sites are read by.
 #[derive(Clone, Copy)]
@@ -26,23 +30,28 @@ pub(crate) struct Registers {
 /// For `uprobe_multi` links (kernel 6.6 and newer).
 #[uprobe(multi)]
 fn site_multi(ctx: ProbeContext) -> u32 {
-    site(&ctx);
+    site(&ctx, &NEVER_MULTI);
     0
 }
 
 /// For perf-event links.
 #[uprobe]
 fn site_single(ctx: ProbeContext) -> u32 {
-    site(&ctx);
+    site(&ctx, &NEVER_SINGLE);
     0
 }
 
 #[inline(always)]
-fn site(ctx: &ProbeContext) {
+fn site(ctx: &ProbeContext, empty: &ProgramArray) {
     // SAFETY: the context is this program's own.
     let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let Some(kind) = SiteKind::from_u8(cookie.kind()) else {
+        // No probe has such a cookie.
+        unknown_kind(cookie.0);
+        never(empty, ctx);
+        return;
+    };
+    let Some(tgid) = pids::current() else {
         return;
     };
     let Some(process) = key_for_hit(tgid, cookie.target()) else {

@@ -2,7 +2,7 @@
 //! cycle. The runtime's `worldsema` excludes one stop from another, so plain
 //! writes do.
 
-use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_user};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_ebpf::{
     Abi, CYCLE_UNSEEN, Cookie, GC_TRIGGERS, GcFigures, ProcessKey, STOPS_KEPT, STW_REASONS,
     SiteKind, StopFigures, StopRecord, StwReason, TIME_HISTOGRAM_BUCKETS, TimeHistogram,
@@ -11,9 +11,10 @@ use observer_ebpf::{
 use crate::{
     atomic,
     gc::{self, figures, mark_restarted, mark_terminated, sweep_terminated},
-    maps::{TARGETS, health},
+    maps::TARGETS,
     opaque::opaque,
     site::Registers,
+    user_memory::read,
 };
 
 const MARK_TERMINATION: u32 = StwReason::GcMarkTermination as u32;
@@ -98,7 +99,7 @@ fn start(gc: *mut GcFigures, abi: i32, regs: Registers) {
                 mark_terminated(gc, began, Some(pause));
             }
         } else {
-            (*gc).start_kind = SiteKind::StartTheWorld as u32;
+            (*gc).start_kind = SiteKind::StartTheWorld as u64;
             (*gc).stop_began = began;
             (*gc).reason = reason;
         }
@@ -117,7 +118,7 @@ fn start_other(gc: *mut GcFigures) {
         (*gc).start_kind = if (*gc).stop_began == 0 {
             0
         } else {
-            SiteKind::StartAfterOther as u32
+            SiteKind::StartAfterOther as u64
         };
     }
 }
@@ -136,7 +137,6 @@ fn start_collector(
         (*gc).start_kind = 0;
         (*gc).stop_began = 0;
         let Some((address, began)) = pause_start else {
-            health!(failed_reads);
             // The cycle is not seen whole any more.
             gc::spoil(gc);
             if last {
@@ -158,7 +158,7 @@ fn start_collector(
             MARK_TERMINATION
         };
         (*gc).stop_began = began;
-        (*gc).start_kind = kind as u32;
+        (*gc).start_kind = kind as u64;
     }
 }
 
@@ -290,17 +290,7 @@ fn last_gc(target: u32, pause_start: u64) -> Option<u64> {
     if distance == 0 {
         return None;
     }
-    let end = read(pause_start.wrapping_add(distance as u64));
-    if end.is_none() {
-        health!(failed_reads);
-    }
-    end
-}
-
-#[inline(always)]
-fn read(address: u64) -> Option<u64> {
-    // SAFETY: the helper checks the address and fails without a fault.
-    unsafe { bpf_probe_read_user(address as *const u64) }.ok()
+    read(pause_start.wrapping_add(distance as u64))
 }
 
 /// Up to 1.20: `stopTheWorld` says why before it waits for its turn. Where
@@ -338,9 +328,7 @@ fn reason_of(text: u64, len: u64) -> u32 {
         (13, word(b"start t"), StwReason::StartTrace),
         (12, word(b"stop tr"), StwReason::StopTrace),
     ];
-    // SAFETY: the helper checks the address and fails without a fault.
-    let Ok(first) = (unsafe { bpf_probe_read_user(text as *const [u8; 7]) }) else {
-        health!(failed_reads);
+    let Some(first) = read::<[u8; 7]>(text) else {
         return UNKNOWN;
     };
     let first = word(&first);

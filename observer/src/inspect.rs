@@ -34,7 +34,10 @@ pub fn run(settings: &InspectSettings) -> Result<()> {
     let (file, name, process) = open(&settings.what)?;
     let binary = match gobinary::inspect(&file).with_context(|| format!("cannot inspect {name}"))? {
         Inspected::Go(binary) => binary,
-        Inspected::NotGo(reason) => bail!("{name} is not a Go executable: {reason}"),
+        Inspected::NotGo(reason) => match gobinary::foreign(&file) {
+            Some(foreign) => bail!("{name} is {foreign}"),
+            None => bail!("{name} is not a Go executable: {reason}"),
+        },
     };
     let goroutines = match (&process, settings.goroutines) {
         (_, false) => None,

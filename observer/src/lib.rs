@@ -23,7 +23,13 @@ pub mod inspect;
 #[cfg(not(fuzzing))]
 pub mod kube;
 #[cfg(not(fuzzing))]
+pub mod listen;
+#[cfg(not(fuzzing))]
+pub mod log;
+#[cfg(not(fuzzing))]
 pub mod node;
+#[cfg(not(fuzzing))]
+pub mod preconditions;
 #[cfg(not(fuzzing))]
 pub mod probe;
 pub mod runtime;
@@ -37,3 +43,5 @@ pub mod settings;
 pub mod terminal;
 #[cfg(not(fuzzing))]
 pub mod top;
+#[cfg(not(fuzzing))]
+pub mod vitals;

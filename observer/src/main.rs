@@ -12,20 +12,21 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use observer::{
     adapter::{self, settings::AdapterSettings},
     auth::{Security, review},
-    inspect, kube,
-    node::{self, Limits, Node, Snapshots},
-    probe::{self, LinkMode, LoadOptions, Probes},
+    discover, inspect, kube, log,
+    node::{self, Environment, Limits, Node, Snapshots},
+    preconditions,
+    probe::{self, Kernel, LinkMode, LoadOptions, LogLevel, Probes},
     serve,
-    settings::{Cli, Command, GoroutineProbes, Link, LogFormat, NodeSettings, When},
+    settings::{Cli, Command, EbpfLog, GoroutineProbes, Link, LogFormat, NodeSettings, When},
     terminal::{self, TerminalInfo},
     top,
+    vitals::Vitals,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -35,26 +36,32 @@ use tokio::{
 /// How long requests in flight may go on after the signal to end.
 const GRACE: Duration = Duration::from_millis(500);
 /// What the client of the API server would say at each try, the observer says
-/// once when it begins and once when it ends.
-const DEFAULT_FILTER: &str = "info,kube_client=off,kube_runtime=off";
+/// once when it begins and once when it ends. What the kernel refuses to aya it
+/// says itself, with what is lost.
+const DEFAULT_FILTER: &str = "info,aya=error,kube_client=off,kube_runtime=off";
+/// Whatever the programs say was asked for by `--ebpf-log`.
+const EBPF_FILTER: &str = ",observer_ebpf=debug";
 /// How others on the cluster call the observers.
 const SERVICE_NAME: &str = "observer.go-observer.svc";
 
 fn main() -> ExitCode {
+    preconditions::tell_panics_in_one_line();
     let result = match Cli::parse().command {
         Command::Node(settings) => node(&settings),
         Command::Adapter(settings) => adapter(&settings),
         Command::Inspect(settings) => inspect::run(&settings),
-        Command::Top(settings) => top::run(&settings),
+        Command::Top(settings) => preconditions::check_limits().and_then(|()| top::run(&settings)),
         Command::CalibrateChild => probe::calibrate_child().map_err(Into::into),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("observer: {error:#}");
+            log::say(&format!("observer: {error:#}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    log::flush();
+    code
 }
 
 fn node(settings: &NodeSettings) -> Result<()> {
@@ -63,18 +70,14 @@ fn node(settings: &NodeSettings) -> Result<()> {
         When::Off => false,
         When::Auto => io::stdout().is_terminal() && io::stdin().is_terminal(),
     };
+    preconditions::check()?;
     // The table owns the screen; log lines would tear it.
     if !table {
-        start_log(settings.log_format);
+        start_log(settings.log_format, EBPF_FILTER)?;
     }
-    let listener = StdListener::bind(settings.listen).with_context(|| {
-        format!(
-            "cannot listen on {}; choose another address with --listen",
-            settings.listen
-        )
-    })?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+    let listeners = settings.address(on_kubernetes(settings)).bind()?;
+    let addresses = listeners.iter().map(StdListener::local_addr);
+    let addresses = addresses.collect::<io::Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -83,13 +86,13 @@ fn node(settings: &NodeSettings) -> Result<()> {
     let cluster = runtime.block_on(cluster(settings))?;
     let security = security(
         settings,
+        &addresses,
         cluster
             .as_ref()
             .map(|(connection, _)| connection.client.clone()),
     )?;
 
-    raise_file_limit();
-    let (mut probes, missing) = load(settings.link);
+    let (mut probes, environment) = load(settings);
     let limits = Limits {
         probe_budget: settings.probe_budget,
         cpu_ceiling: settings.cpu_ceiling,
@@ -100,30 +103,41 @@ fn node(settings: &NodeSettings) -> Result<()> {
             GoroutineProbes::Always => node::GoroutineProbes::Always,
         },
     };
-    let (node, snapshots) = Node::start(settings.interval, probes, missing, limits)?;
+    let vitals = Vitals::default();
+    let (node, snapshots) = Node::start(settings.interval, probes, environment, limits, &vitals)?;
     let served = security.describe();
-    tracing::info!(%address, served, interval = ?settings.interval, "observing");
+    tracing::info!(?addresses, served, interval = ?settings.interval, "observing");
 
     let snapshots = match cluster {
         Some((connection, node)) => {
             let _within = runtime.enter();
-            let pods = kube::watch_pods(connection, &node);
-            kube::attribute(snapshots, pods, node, settings.host_processes)
+            let pods = kube::watch_pods(connection, &node, &vitals);
+            kube::attribute(snapshots, pods, node, settings.host_processes, &vitals)
         }
         None => snapshots,
     };
 
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
-        Some(Table::start(snapshots.clone(), address, table_quit)?)
+        let address = addresses.first().context("nothing is listened on")?;
+        Some(Table::start(snapshots.clone(), *address, table_quit)?)
     } else {
         // Nobody quits: the sender must outlive the server.
         std::mem::forget(table_quit);
         None
     };
+    // Whatever ends after the server is meant to.
+    let mut dead = None;
     let served = runtime.block_on(async {
-        let listener = TcpListener::from_std(listener)?;
-        serve::serve(listener, snapshots, security, ended(quit)).await
+        let shutdown = async {
+            tokio::select! {
+                () = ended(quit) => {}
+                () = vitals.any_ended() => dead = vitals.ended(),
+            }
+        };
+        let listeners = listeners.into_iter().map(TcpListener::from_std);
+        let listeners = listeners.collect::<io::Result<_>>()?;
+        serve::serve(listeners, snapshots, security, vitals.clone(), shutdown).await
     });
     tracing::info!("stopping");
     node.stop();
@@ -131,11 +145,18 @@ fn node(settings: &NodeSettings) -> Result<()> {
         table.stop()?;
     }
     runtime.shutdown_timeout(GRACE);
-    served.context("the HTTP server failed")
+    served.context("the HTTP server failed")?;
+    if let Some(part) = dead {
+        bail!(
+            "internal error: a part of the observer has ended ({part}); the log may say why; please report it"
+        );
+    }
+    Ok(())
 }
 
 fn adapter(settings: &AdapterSettings) -> Result<()> {
-    start_log(settings.log_format);
+    preconditions::check_limits()?;
+    start_log(settings.log_format, "")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -148,14 +169,17 @@ fn adapter(settings: &AdapterSettings) -> Result<()> {
     served.context("the adapter cannot serve")
 }
 
-/// The API server and this node's name, where Kubernetes is asked.
-async fn cluster(settings: &NodeSettings) -> Result<Option<(kube::Connection, String)>> {
-    let on = match settings.kube {
+fn on_kubernetes(settings: &NodeSettings) -> bool {
+    match settings.kube {
         When::On => true,
         When::Off => false,
         When::Auto => kube::is_in_cluster(),
-    };
-    if !on {
+    }
+}
+
+/// The API server and this node's name, where Kubernetes is asked.
+async fn cluster(settings: &NodeSettings) -> Result<Option<(kube::Connection, String)>> {
+    if !on_kubernetes(settings) {
         return Ok(None);
     }
     let node = settings.node_name()?.to_owned();
@@ -165,11 +189,19 @@ async fn cluster(settings: &NodeSettings) -> Result<Option<(kube::Connection, St
 }
 
 /// What is served with: on a cluster TLS, to callers whom the API server allows.
-fn security(settings: &NodeSettings, client: Option<::kube::Client>) -> Result<Security> {
+fn security(
+    settings: &NodeSettings,
+    addresses: &[SocketAddr],
+    client: Option<::kube::Client>,
+) -> Result<Security> {
     if client.is_some() && settings.security.insecure_http {
         tracing::warn!(
             "--insecure-http: the figures of every pod of this node are served as PLAIN HTTP to ANYBODY who reaches {}",
-            settings.listen
+            addresses
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" or ")
         );
     }
     let names = [settings.node_name.clone(), Some(SERVICE_NAME.to_owned())];
@@ -212,49 +244,54 @@ impl Table {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.join() {
             Ok(result) => result.context("the table failed"),
-            Err(_) => anyhow::bail!("the table panicked"),
+            Err(_) => bail!("the table panicked"),
         }
     }
 }
 
-/// Every probed file takes up to three descriptors; the usual soft limit of
-/// 1024 would end at some hundred files.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "cannot raise the limit of open files");
-    }
-}
-
 /// Loads the probes, and says what lacks and what is lost by it.
-fn load(link: Link) -> (Option<Probes>, Vec<String>) {
-    let mut missing = probe::missing();
-    let mode = match link {
+fn load(settings: &NodeSettings) -> (Option<Probes>, Environment) {
+    let mode = match settings.link {
         Link::Auto => None,
         Link::Multi => Some(LinkMode::UprobeMulti),
         Link::Perf => Some(LinkMode::PerfEvent),
     };
     let options = LoadOptions {
         link_mode: mode,
+        log: match settings.ebpf_log {
+            EbpfLog::Off => None,
+            EbpfLog::Error => Some(LogLevel::Error),
+            EbpfLog::Info => Some(LogLevel::Info),
+            EbpfLog::Debug => Some(LogLevel::Debug),
+        },
         ..LoadOptions::default()
     };
-    let probes = match Probes::load(options) {
+    let kernel = Kernel::read();
+    let features = kernel.features();
+    let mut missing = probe::missing(&kernel, mode);
+    missing.extend(discover::confined().map(|profile| {
+        format!(
+            "freedom from AppArmor's profile {profile}, which is enforced on the observer \
+             (appArmorProfile: Unconfined): processes under other profiles, or none, are not \
+             observed"
+        )
+    }));
+    let probes = match Probes::load(kernel, options) {
         Ok(probes) => Some(probes),
         Err(error) => {
-            missing.push(format!(
-                "eBPF: {error}; Go processes are found, but nothing is counted"
-            ));
+            // Most reasons are known by now, each with what to do; one is enough.
+            if missing.iter().any(|it| it.ends_with(probe::WITHOUT_PROBES)) {
+                tracing::debug!(%error, "no probes");
+            } else {
+                missing.push(format!("eBPF: {error}; {}", probe::WITHOUT_PROBES));
+            }
             None
         }
     };
     for lack in &missing {
         tracing::warn!("missing: {lack}");
     }
-    (probes, missing)
+    (probes, Environment { missing, features })
 }
 
 /// Resolves at SIGINT, SIGTERM or when the table is quit.
@@ -273,14 +310,7 @@ async fn ended(quit: oneshot::Receiver<()>) {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_FILTER));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
-    }
+/// `more` is added to what is shown by default.
+fn start_log(format: LogFormat, more: &str) -> Result<()> {
+    log::start(format, &format!("{DEFAULT_FILTER}{more}")).context("cannot start the log")
 }

@@ -1,11 +1,15 @@
 //! The command line and its settings, every one checked before anything starts.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{adapter::settings::AdapterSettings, auth::SecuritySettings};
+use crate::{adapter::settings::AdapterSettings, auth::SecuritySettings, listen::bind::Address};
 
 /// Observes the Go runtime of every process on this node, from the kernel.
 #[derive(Debug, Parser)]
@@ -35,14 +39,11 @@ pub enum Command {
 /// Settings of `observer node`.
 #[derive(Clone, Debug, Args)]
 pub struct NodeSettings {
-    /// Address to serve the page, /metrics, /api/v1, /healthz and /readyz on.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "0.0.0.0:9920",
-        env = "OBSERVER_LISTEN"
-    )]
-    pub listen: SocketAddr,
+    /// Address to serve the page, /metrics, /api/v1, /healthz and /readyz on; [::]:9920 is
+    /// every address of IPv6 and IPv4 [default: on Kubernetes [::]:9920, elsewhere this
+    /// machine alone: 127.0.0.1:9920 and [::1]:9920].
+    #[arg(long, value_name = "ADDR", env = "OBSERVER_LISTEN")]
+    pub listen: Option<SocketAddr>,
 
     /// How often figures are read, for example 1s or 250ms (10ms to 1h).
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval, env = "OBSERVER_INTERVAL")]
@@ -65,6 +66,17 @@ pub struct NodeSettings {
         env = "OBSERVER_LOG_FORMAT"
     )]
     pub log_format: LogFormat,
+
+    /// What the eBPF programs tell of themselves in the log: refused entries and
+    /// lost events (error), hits that are left out and reads that failed (info),
+    /// first hits (debug). With off, nothing of it is in the programs.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "off",
+        env = "OBSERVER_EBPF_LOG"
+    )]
+    pub ebpf_log: EbpfLog,
 
     /// Which kernel interface holds the probes: auto takes uprobe_multi where
     /// the kernel has it (6.6) and perf events elsewhere.
@@ -129,7 +141,19 @@ pub struct NodeSettings {
     pub security: SecuritySettings,
 }
 
+/// The port, unless another is asked for.
+const PORT: u16 = 9920;
+
 impl NodeSettings {
+    /// Where to listen, on Kubernetes or not.
+    pub fn address(&self, on_kubernetes: bool) -> Address {
+        match self.listen {
+            Some(address) => Address::At(address),
+            None if on_kubernetes => Address::At((Ipv6Addr::UNSPECIFIED, PORT).into()),
+            None => Address::Loopback(PORT),
+        }
+    }
+
     /// This node's name, which goes into a selector as it is.
     pub fn node_name(&self) -> Result<&str, NodeNameError> {
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
@@ -267,6 +291,19 @@ pub enum Link {
     Perf,
 }
 
+/// What the eBPF programs tell of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EbpfLog {
+    /// Nothing.
+    Off,
+    /// What they had no room for.
+    Error,
+    /// What they left out or could not read, too.
+    Info,
+    /// Everything.
+    Debug,
+}
+
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -308,7 +345,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{Cli, Command};
+    use super::{Address, Cli, Command};
 
     fn node(args: &[&str]) -> Result<super::NodeSettings, String> {
         let cli = Cli::try_parse_from(["observer", "node"].iter().chain(args))
@@ -322,7 +359,14 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let settings = node(&[]).unwrap();
-        assert_eq!(settings.listen.to_string(), "0.0.0.0:9920");
+        assert_eq!(settings.address(false), Address::Loopback(9920));
+        let everywhere = Address::At("[::]:9920".parse().unwrap());
+        assert_eq!(settings.address(true), everywhere);
+        let chosen = node(&["--listen", "10.0.0.7:80"]).unwrap();
+        for on_kubernetes in [false, true] {
+            let expected = Address::At("10.0.0.7:80".parse().unwrap());
+            assert_eq!(chosen.address(on_kubernetes), expected);
+        }
         assert_eq!(settings.interval, Duration::from_secs(1));
         assert!((settings.probe_budget - 1.0).abs() < 1e-9);
         assert!((settings.cpu_ceiling - 5.0).abs() < 1e-9);

@@ -4,17 +4,12 @@
 //! Everything here panics where a test cannot go on.
 
 pub mod agreement;
-pub mod api;
 pub mod cluster;
 pub mod containers;
-pub mod metrics;
-pub mod observer;
-pub mod paths;
+pub mod namespace;
 pub mod release;
-pub mod short;
-pub mod spin;
 pub mod state;
-pub mod wait;
-pub mod workload;
 
-pub use self::{api::Process, observer::Observer, workload::Workload};
+pub use observer_testkit::{
+    Observer, Process, Workload, api, exact, metrics, observer, paths, short, spin, wait, workload,
+};

@@ -61,10 +61,7 @@ pub(crate) fn static_observer(workspace: &Workspace, target: &str) -> Result<Pat
         command
             .env(format!("CC_{name}"), setup::CLANG)
             .env(format!("AR_{name}"), setup::LLVM_AR)
-            .env(
-                format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()),
-                "rust-lld",
-            );
+            .env(linker(target), "rust-lld");
         step.run(&mut command)?;
         Ok(workspace
             .cache
@@ -72,6 +69,25 @@ pub(crate) fn static_observer(workspace: &Workspace, target: &str) -> Result<Pat
             .join(target)
             .join("release/observer"))
     })
+}
+
+/// Builds what tests do inside a virtual machine, as static as the observer.
+pub(crate) fn guest(workspace: &Workspace, target: &str) -> Result<PathBuf> {
+    step(&format!("build the tests' guest for {target}"), |step| {
+        let mut command = workspace.cargo(["build", "--profile", "guest", "--locked"]);
+        command
+            .args(["--package", "observer-guest", "--target", target])
+            .env(linker(target), "rust-lld");
+        step.run(&mut command)?;
+        let target = workspace.cache.target().join(target);
+        Ok(target.join("guest/observer-guest"))
+    })
+}
+
+/// The variable that names a target's linker.
+fn linker(target: &str) -> String {
+    let name = target.replace('-', "_").to_uppercase();
+    format!("CARGO_TARGET_{name}_LINKER")
 }
 
 /// Copies by renaming: a running observer keeps the file it runs.

@@ -11,9 +11,11 @@ use std::{
 use anyhow::{Context as _, Result};
 
 /// Where packages of the workspace lie, relative to its root.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 7] = [
     "observer",
     "observer-ebpf",
+    "tests/guest",
+    "tests/kit",
     "tests/src",
     "tests/tests",
     "xtask",

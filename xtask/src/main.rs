@@ -13,6 +13,7 @@ mod run;
 mod setup;
 mod test;
 mod ui;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -66,6 +67,8 @@ enum Task {
     },
     /// A real Kubernetes of two nodes on this machine.
     Cluster(cluster::Arguments),
+    /// Other kernels than this machine's, in virtual machines.
+    Vm(vm::Arguments),
     /// Make a container image of the observer, or of the demo workload: an OCI
     /// archive that `ctr --namespace k8s.io images import` takes.
     Image(image::Settings),
@@ -117,6 +120,7 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         Task::Demo { args } => run::demo(workspace, &args),
         Task::Test { filter, step } => test::test(workspace, filter.as_deref(), &step),
         Task::Cluster(arguments) => cluster::run(workspace, arguments),
+        Task::Vm(arguments) => vm::vm(workspace, &arguments),
         Task::Image(settings) => image::images(workspace, &settings),
         Task::Bench { args } => bench::bench(workspace, &args),
         Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),

@@ -1,6 +1,8 @@
 //! Everything a change must pass.
 
 pub(crate) mod cluster;
+#[cfg(test)]
+mod never;
 mod page;
 
 use std::{
@@ -21,6 +23,7 @@ use crate::{
     image::{self, Arch},
     setup::{self, Privilege, is_root},
     ui::{self, step},
+    vm,
     workspace::Workspace,
 };
 
@@ -50,6 +53,8 @@ pub(crate) enum Stage {
     Fuzz,
     /// Tests on the real kernel.
     Kernel,
+    /// Tests on other kernels, in virtual machines.
+    Kernels,
     /// Tests of the page in a browser.
     Page,
     /// Tests in a real cluster of two nodes.
@@ -98,9 +103,11 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
 
 /// The steps to run. A name of a test leaves out what runs no tests.
 fn select(filter: Option<&str>, only: &[Stage]) -> Vec<Stage> {
-    use Stage::{Build, Cluster, Fixtures, Format, Fuzz, Kernel, Lints, Page, Setup, Unit};
+    use Stage::{
+        Build, Cluster, Fixtures, Format, Fuzz, Kernel, Kernels, Lints, Page, Setup, Unit,
+    };
     let all = [
-        Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel, Page, Cluster,
+        Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel, Kernels, Page, Cluster,
     ];
     all.into_iter()
         .filter(|stage| match (only, filter) {
@@ -157,6 +164,7 @@ fn run(
             })
         }
         Stage::Kernel => kernel(workspace, &fixtures()?, filter),
+        Stage::Kernels => vm::step(workspace, filter),
         Stage::Page => page::run(workspace, &fixtures()?, filter),
         Stage::Cluster => cluster::run(workspace, &fixtures()?, filter),
     }
@@ -221,7 +229,8 @@ fn lints(workspace: &Workspace) -> Result<()> {
             step.run(&mut command)
         })
     };
-    let host = "--package observer --package observer-tests --package xtask --all-targets";
+    let host = "--package observer --package observer-tests --package observer-testkit \
+                --package observer-guest --package xtask --all-targets";
     let host: Vec<_> = host.split(' ').collect();
     clippy("clippy: observer, tests, xtask", &host, |_| ())?;
     let cluster = "--package observer-tests --test cluster --test adapter";
@@ -249,6 +258,7 @@ fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     step("unit tests", |step| {
         let mut command = workspace.cargo(["test", "--locked"]);
         command.args(["--package", "observer", "--package", "xtask"]);
+        command.args(["--package", "observer-guest"]);
         command.args(filter);
         let output = step.output(&mut command)?;
         step.note(format!("{} passed", passed(&output)));

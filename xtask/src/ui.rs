@@ -171,6 +171,11 @@ impl Step {
         }
     }
 
+    /// Shows a line that stays.
+    pub(crate) fn line_out(&self, line: &str) {
+        self.say(line);
+    }
+
     fn say(&self, line: &str) {
         let mut err = std::io::stderr().lock();
         let clear = if self.terminal { "\r\x1b[K" } else { "" };

@@ -1,24 +1,23 @@
 //! Keeps what the cluster must hold for TLS: the authority in a Secret that all
-//! replicas share, the `caBundle` of its APIServices, and a certificate for the
-//! observers where nobody else has given one.
+//! replicas share, and a certificate for the observers where nobody else has
+//! given one.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::{
     data::{
@@ -26,10 +25,11 @@ use super::{
         node_client::{NodeError, OBSERVER_NAME},
     },
     pki::{Authority, Pair, PkiError},
+    upkeep::Upkeep,
 };
 use crate::{
     auth::tls::{Replacer, TlsError},
-    kube::{Connection, rest},
+    kube::Connection,
 };
 
 /// The Secret with the authority.
@@ -41,8 +41,6 @@ const KEY: &str = "tls.key";
 const CA: &str = "ca.crt";
 /// Says that a Secret is the adapter's to renew.
 const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "observer-adapter");
-/// How often all of it is looked at.
-const PERIOD: Duration = Duration::from_secs(10);
 
 /// Why something could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -90,11 +88,10 @@ pub struct Keeper {
     pub namespace: String,
     /// The names of the adapter's certificate.
     pub names: Vec<String>,
-    /// The names of the adapter's APIServices.
-    pub api_services: Vec<String>,
-    /// Takes the adapter's certificate; `None` where files hold one, and
-    /// someone else keeps the `caBundle` right.
+    /// Takes the adapter's certificate; `None` where files hold one.
     pub serving: Option<Replacer>,
+    /// Told by which authority the certificate is that the adapter shows.
+    pub authority: watch::Sender<Option<String>>,
     /// Where the observers' authority is, if not in their Secret.
     pub node_ca_file: Option<PathBuf>,
     /// Who verifies observers.
@@ -104,36 +101,11 @@ pub struct Keeper {
 impl Keeper {
     /// Keeps it all, for ever.
     pub async fn run(self) {
-        let waits = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_delay(PERIOD)
-            .with_jitter()
-            .without_max_times();
-        let mut wait = waits.build();
+        let mut upkeep = Upkeep::new("certificates cannot be kept in order");
         let mut serving = None;
-        let mut last = String::new();
         loop {
             let kept = self.keep(&mut serving).await;
-            let pause = match &kept {
-                Ok(()) => {
-                    wait = waits.build();
-                    PERIOD
-                }
-                Err(_) => wait.next().unwrap_or(PERIOD),
-            };
-            let error = kept
-                .err()
-                .map(|error| error.to_string())
-                .unwrap_or_default();
-            if !error.is_empty() && error != last {
-                tracing::warn!(error, "certificates cannot be kept in order");
-            }
-            last = error;
-            if last.is_empty() {
-                tokio::time::sleep(pause).await;
-            } else {
-                rest(pause, &self.connection.answered).await;
-            }
+            upkeep.rest(kept, &self.connection.answered).await;
         }
     }
 
@@ -153,8 +125,13 @@ impl Keeper {
                 replacer.replace(&pair.certificate, &pair.key)?;
                 *serving = Some(pair.certificate);
             }
-            // The bundle follows the certificate that this replica shows.
-            self.bundle(&authority.pair().certificate).await?;
+            // What others verify by follows the certificate that is shown.
+            let known = Some(&authority.pair().certificate);
+            self.authority.send_if_modified(|told| {
+                let other = told.as_ref() != known;
+                *told = known.cloned();
+                other
+            });
         }
         let observers = self.observers(&authority).await?;
         self.nodes.client().trust(&observers)?;
@@ -182,41 +159,6 @@ impl Keeper {
         }
         let secret = secrets.get(AUTHORITY).await.map_err(failed)?;
         Ok(Authority::of(pair(AUTHORITY, &secret)?)?)
-    }
-
-    /// Lets the aggregator verify this adapter.
-    async fn bundle(&self, authority: &str) -> Result<(), KeepError> {
-        let services = Api::<APIService>::all(self.connection.client.clone());
-        let failed = |what| move |error| KeepError::Api { what, error };
-        for name in &self.api_services {
-            let found = services.get_opt(name).await;
-            let Some(service) = found.map_err(failed("reading an APIService"))? else {
-                continue;
-            };
-            let spec = service.spec.unwrap_or_default();
-            let ours = spec.service.as_ref().is_some_and(|service| {
-                service.namespace.as_deref() == Some(self.namespace.as_str())
-                    && service.name.as_ref().is_some_and(|name| {
-                        self.names
-                            .contains(&format!("{name}.{}.svc", self.namespace))
-                    })
-            });
-            let right = spec
-                .ca_bundle
-                .is_some_and(|it| it.0 == authority.as_bytes());
-            // Another server may have the group.
-            if !ours || right {
-                continue;
-            }
-            let bundle = ByteString(authority.as_bytes().to_vec());
-            let patch = json!({"spec": {"caBundle": bundle}});
-            services
-                .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
-                .await
-                .map_err(failed("writing the caBundle of an APIService"))?;
-            tracing::info!(api_service = name, "wrote its caBundle");
-        }
-        Ok(())
     }
 
     /// The authority of the observers, after their Secret is in order.

@@ -63,6 +63,15 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
+    /// Whether the container knows its part.
+    pub fn is_known_of(&self, container: &ContainerFigures) -> bool {
+        match self.aggregation {
+            Aggregation::Sum(of) => of(container).is_some(),
+            Aggregation::Ratio(of) => of(container).is_some(),
+            Aggregation::Quantile(_, of) => of(container).is_some(),
+        }
+    }
+
     /// The value over these containers; `None` where there are none, and where
     /// one does not know its part.
     pub fn over<'a>(

@@ -3,15 +3,17 @@
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
     sync::{
-        Arc,
+        Arc, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Semaphore, watch},
+};
 
 use super::{
     api::{Discovery, Server, VALUES_AT_ONCE},
@@ -23,7 +25,8 @@ use super::{
     },
     front::{Front, follow_trust},
     keeper::Keeper,
-    listen::{Bounds, serve},
+    listen::serve,
+    registration::{Bundle, Registrar, follow_namespace},
     settings::AdapterSettings,
     telemetry::Telemetry,
 };
@@ -33,10 +36,16 @@ use crate::{
         tls::{CertificateSource, ServerTls, TlsError, host_names},
     },
     kube::ClientError,
+    listen::{
+        Bounds,
+        bind::{Address, BindError},
+    },
 };
 
 /// What a request may wait for who asks and whether it may, and for its turn.
 const REVIEWS: Duration = Duration::from_secs(10);
+/// How often it is looked whether all is there to serve with.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long after the signal to end requests are still taken, until everybody
 /// knows that the pod ends.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -53,13 +62,8 @@ pub enum ServeError {
     #[error(transparent)]
     Client(ClientError),
     /// The address.
-    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
-    Listen {
-        /// As asked.
-        address: SocketAddr,
-        /// Why not.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] BindError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -69,6 +73,11 @@ pub enum ServeError {
     /// The server.
     #[error("the server failed: {0}")]
     Server(io::Error),
+    /// A task that goes on for ever has ended.
+    #[error(
+        "internal error: a part of the adapter has ended; the log may say why; please report it"
+    )]
+    Ended,
 }
 
 /// Serves until `shutdown` completes.
@@ -76,13 +85,11 @@ pub async fn run(
     settings: &AdapterSettings,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let listener =
-        TcpListener::bind(settings.listen)
-            .await
-            .map_err(|error| ServeError::Listen {
-                address: settings.listen,
-                error,
-            })?;
+    let listeners = Address::At(settings.listen).bind()?;
+    let listeners = listeners.into_iter().map(TcpListener::from_std);
+    let listeners = listeners
+        .collect::<io::Result<_>>()
+        .map_err(ServeError::Server)?;
     let connection = crate::kube::connect().await.map_err(|error| match error {
         ClientError::NoConfiguration => ServeError::NoCluster,
         error => ServeError::Client(error),
@@ -103,22 +110,20 @@ pub async fn run(
 
     let (objects, mut tasks) = watches::watch(&connection, &settings.namespace);
     tasks.spawn(follow_trust(connection.clone(), Arc::clone(&front)));
+    let (authority, known) = watch::channel(None);
+    let serving = settings.certificate.pair().is_none();
     let keeper = Keeper {
-        connection,
+        connection: connection.clone(),
         namespace: settings.namespace.clone(),
         names,
-        api_services: settings.group.api_services(),
-        serving: settings
-            .certificate
-            .pair()
-            .is_none()
-            .then(|| tls.replacer()),
+        serving: serving.then(|| tls.replacer()),
+        authority,
         node_ca_file: settings.node_ca_file.clone(),
         nodes: Arc::clone(&nodes),
     };
     tasks.spawn(keeper.run());
     let values = Values::new(
-        objects,
+        objects.clone(),
         Arc::clone(&nodes),
         settings.namespace.clone(),
         Arc::clone(&telemetry),
@@ -129,12 +134,32 @@ pub async fn run(
         values,
         nodes,
         front,
-        telemetry,
+        telemetry: Arc::clone(&telemetry),
         security: SecurityReader::new(Arc::clone(&counters), true),
         draining: AtomicBool::new(false),
         patience: settings.node_timeout + REVIEWS,
         places: Semaphore::new(VALUES_AT_ONCE),
     });
+    let registrar = Arc::new(Registrar {
+        connection: connection.clone(),
+        groups: settings.group,
+        namespace: settings.namespace.clone(),
+        service: settings.service.clone(),
+        owner: settings.cluster_role.clone(),
+        bundle: match &settings.tls_ca_file {
+            _ if serving => Bundle::Kept(known),
+            Some(file) => Bundle::File(file.clone()),
+            None => Bundle::Foreign,
+        },
+        objects,
+        was_installed: AtomicBool::new(false),
+        telemetry,
+        left: Mutex::new(false),
+        told: RwLock::default(),
+    });
+    let ready = ready(Arc::clone(&server));
+    tasks.spawn(Arc::clone(&registrar).run(ready));
+    tasks.spawn(follow_namespace(connection, Arc::clone(&registrar)));
     let groups: Vec<_> = settings.group.all().iter().map(|it| it.name()).collect();
     tracing::info!(address = %settings.listen, groups = groups.join(", "), "serving");
     let draining = Arc::clone(&server);
@@ -142,12 +167,24 @@ pub async fn run(
         shutdown.await;
         tracing::info!("ending");
         draining.draining.store(true, Ordering::Relaxed);
-        tokio::time::sleep(DRAIN).await;
+        let leave = registrar.leave_if_uninstalled();
+        tokio::join!(leave, tokio::time::sleep(DRAIN));
     };
-    let bounds = Bounds::default();
-    serve(listener, server, tls, counters, bounds, drained)
-        .await
-        .map_err(ServeError::Server)
+    let bounds = Bounds::of_adapter();
+    tokio::select! {
+        end = serve(listeners, server, tls, counters, bounds, drained) => {
+            end.map_err(ServeError::Server)
+        }
+        // Each goes on for ever, so it has panicked.
+        Some(_) = tasks.join_next() => Err(ServeError::Ended),
+    }
+}
+
+/// Returns once all is there to serve with.
+async fn ready(server: Arc<Server>) {
+    while !server.lacks().is_empty() {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// The names that the adapter is asked by.
@@ -173,7 +210,7 @@ fn fan_out(settings: &AdapterSettings, telemetry: Arc<Telemetry>) -> Arc<FanOut>
     let client = NodeClient::new(settings.node_port, settings.token_file.clone());
     let limits = Limits {
         fresh: settings.ttl,
-        stale: settings.stale_limit,
+        intervals: settings.stale_intervals,
         patience: settings.node_timeout,
     };
     FanOut::new(client, limits, telemetry)

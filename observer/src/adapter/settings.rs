@@ -10,11 +10,11 @@ use crate::{auth::CertificateFiles, settings::LogFormat};
 /// Settings of `observer adapter`.
 #[derive(Clone, Debug, Args)]
 pub struct AdapterSettings {
-    /// Address to serve metrics on, over TLS.
+    /// Address to serve metrics on, over TLS; [::]:6443 is every address of IPv6 and IPv4.
     #[arg(
         long,
         value_name = "ADDR",
-        default_value = "0.0.0.0:6443",
+        default_value = "[::]:6443",
         env = "OBSERVER_ADAPTER_LISTEN"
     )]
     pub listen: SocketAddr,
@@ -33,14 +33,15 @@ pub struct AdapterSettings {
     pub node_port: u16,
 
     /// How old a node's figures may be that are taken without asking it again
-    /// (0s to 1m); it is asked four times within this at most.
+    /// (0s to 1m), as long as they may be served at all; it is asked four times
+    /// within this at most.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = ttl, env = "OBSERVER_TTL")]
     pub ttl: Duration,
 
-    /// How old figures may be that are served while a node does not answer;
-    /// always with their true timestamp (1s to 10m).
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = stale, env = "OBSERVER_STALE_LIMIT")]
-    pub stale_limit: Duration,
+    /// How many of its node's own intervals a figure may be old, 2s at least;
+    /// of a node that is silent for longer there are no values (1 to 100).
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=100), env = "OBSERVER_STALE_INTERVALS")]
+    pub stale_intervals: u32,
 
     /// How long a request waits for nodes (50ms to 30s). The aggregator and
     /// the autoscaler give up on their own.
@@ -54,6 +55,11 @@ pub struct AdapterSettings {
     /// Name of the Service that APIServices lead to.
     #[arg(long, value_name = "NAME", default_value = "observer-adapter", value_parser = dns_label, env = "OBSERVER_ADAPTER_SERVICE")]
     pub service: String,
+
+    /// Name of the ClusterRole that owns the adapter's APIServices, so that they
+    /// go when it is deleted: one of the observers' manifests.
+    #[arg(long, value_name = "NAME", default_value = "go-observer", value_parser = dns_label, env = "OBSERVER_CLUSTER_ROLE")]
+    pub cluster_role: String,
 
     /// PEM file with the authorities of the observers' certificates, read again
     /// as it changes. Without it they are those of Secret go-observer-node-tls,
@@ -70,10 +76,19 @@ pub struct AdapterSettings {
     )]
     pub token_file: PathBuf,
 
-    /// What is served. Without it the adapter has an authority of its own, and
-    /// keeps the caBundle of its APIServices.
+    /// What is served. Without it the adapter has an authority of its own.
     #[command(flatten)]
     pub certificate: CertificateFiles,
+
+    /// PEM file with the authority of --tls-cert-file, read again as it changes:
+    /// the caBundle of APIServices. Without it somebody else writes that.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert_file",
+        env = "OBSERVER_TLS_CA_FILE"
+    )]
+    pub tls_ca_file: Option<PathBuf>,
 
     /// How log lines are written to standard error.
     #[arg(
@@ -100,10 +115,6 @@ fn between(text: &str, least: Duration, most: Duration) -> Result<Duration, Stri
 
 fn ttl(text: &str) -> Result<Duration, String> {
     between(text, Duration::ZERO, Duration::from_mins(1))
-}
-
-fn stale(text: &str) -> Result<Duration, String> {
-    between(text, Duration::from_secs(1), Duration::from_mins(10))
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
@@ -140,10 +151,10 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let settings = adapter(&[]).unwrap();
-        assert_eq!(settings.listen.to_string(), "0.0.0.0:6443");
+        assert_eq!(settings.listen.to_string(), "[::]:6443");
         assert_eq!(settings.node_port, 9920);
         assert_eq!(settings.ttl, Duration::from_secs(1));
-        assert_eq!(settings.stale_limit, Duration::from_secs(30));
+        assert_eq!(settings.stale_intervals, 5);
         assert_eq!(settings.node_timeout, Duration::from_secs(2));
     }
 
@@ -152,12 +163,14 @@ mod tests {
         for (args, expected) in [
             (&["--ttl", "2m"][..], "between 0s and 1m"),
             (&["--ttl", "soon"], "such as 1s or 250ms"),
-            (&["--stale-limit", "0s"], "between 1s and 10m"),
+            (&["--stale-intervals", "0"], "1..=100"),
             (&["--node-timeout", "1m"], "between 50ms and 30s"),
             (&["--node-port", "0"], "--node-port"),
             (&["--namespace", "A b"], "lower-case letters"),
             (&["--service=-a"], "lower-case letters"),
             (&["--tls-cert-file", "a"], "--tls-key-file"),
+            (&["--tls-ca-file", "a"], "--tls-cert-file"),
+            (&["--cluster-role", "A"], "lower-case letters"),
             (&["--listen", "here"], "--listen"),
             (&["--group", "resource"], "custom, external, both"),
         ] {

@@ -1,7 +1,10 @@
 //! What the adapter tells of itself.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,7 +14,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::auth::SecurityFigures;
+use crate::{auth::SecurityFigures, listen::Crowd};
 
 type Number = Gauge<f64, AtomicU64>;
 
@@ -22,8 +25,22 @@ struct Code {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GroupName {
+    group: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     result: &'static str,
+}
+
+/// Numbers of nodes, as they are when asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nodes {
+    /// Whose observer failed when asked last.
+    pub unreachable: u64,
+    /// That can have none.
+    pub without_observer: u64,
 }
 
 /// The adapter's own figures.
@@ -37,12 +54,17 @@ pub struct Telemetry {
     nodes_asked: Family<Outcome, Counter>,
     node_seconds: Histogram,
     unreachable: Gauge,
+    /// Where connections are counted.
+    pub crowd: Arc<Crowd>,
+    without_observer: Gauge,
+    left_out: Counter,
     connections: Gauge,
     crowded_out: Counter,
     authentications: Family<Outcome, Counter>,
     authorizations: Family<Outcome, Counter>,
     handshakes_failed: Counter,
     certificate_expiry: Number,
+    registered: Family<GroupName, Gauge>,
 }
 
 impl Default for Telemetry {
@@ -58,12 +80,16 @@ impl Default for Telemetry {
             nodes_asked: Family::default(),
             node_seconds: latency(),
             unreachable: Gauge::default(),
+            crowd: Arc::default(),
+            without_observer: Gauge::default(),
+            left_out: Counter::default(),
             connections: Gauge::default(),
             crowded_out: Counter::default(),
             authentications: Family::default(),
             authorizations: Family::default(),
             handshakes_failed: Counter::default(),
             certificate_expiry: Number::default(),
+            registered: Family::default(),
         };
         telemetry.register();
         telemetry
@@ -120,6 +146,18 @@ impl Telemetry {
             "Nodes whose observer failed when asked last",
             unreachable,
         );
+        let without = self.without_observer.clone();
+        registry.register(
+            "nodes_without_observer",
+            "Nodes that can have no observer: their DaemonSet leaves them out, or their pod cannot be scheduled",
+            without,
+        );
+        let left_out = self.left_out.clone();
+        registry.register(
+            "pods_left_out",
+            "Pods left out of values that were served, since no observer can be on their node",
+            left_out,
+        );
         let connections = self.connections.clone();
         registry.register("connections", "Connections that are open", connections);
         let crowded_out = self.crowded_out.clone();
@@ -149,6 +187,12 @@ impl Telemetry {
             unit,
             expiry,
         );
+        let registered = self.registered.clone();
+        registry.register(
+            "group_registered",
+            "Whether the API server leads to the adapter for a group that it serves: 0 where another server has it",
+            registered,
+        );
     }
 
     /// A request was answered.
@@ -159,24 +203,17 @@ impl Telemetry {
         }
     }
 
-    /// A value was found whose figures are of this age.
-    pub fn served(&self, age: Duration) {
+    /// A value was found whose figures are of this age, and in which so many
+    /// pods have no part.
+    pub fn served(&self, age: Duration, left_out: usize) {
         self.ages.observe(age.as_secs_f64());
+        self.left_out.inc_by(left_out as u64);
     }
 
-    /// A connection was opened.
-    pub fn connected(&self) {
-        self.connections.inc();
-    }
-
-    /// A connection ended.
-    pub fn disconnected(&self) {
-        self.connections.dec();
-    }
-
-    /// A connection was closed to let another in.
-    pub fn crowded_out(&self) {
-        self.crowded_out.inc();
+    /// It was looked whose a group is.
+    pub fn registered(&self, group: &'static str, ours: bool) {
+        let gauge = self.registered.get_or_create(&GroupName { group });
+        gauge.set(ours.into());
     }
 
     /// A node need not be asked.
@@ -199,10 +236,15 @@ impl Telemetry {
     /// OpenMetrics text of all that.
     pub fn text(
         &self,
-        unreachable: u64,
+        nodes: Nodes,
         security: &SecurityFigures,
     ) -> Result<String, std::fmt::Error> {
-        self.unreachable.set(unreachable as i64);
+        let crowd = self.crowd.read();
+        self.connections.set(crowd.open as i64);
+        let crowded_out = self.crowded_out.inner();
+        crowded_out.store(crowd.crowded_out, Ordering::Relaxed);
+        self.unreachable.set(nodes.unreachable as i64);
+        self.without_observer.set(nodes.without_observer as i64);
         if let Some(guarded) = &security.guarded {
             for (family, found) in [
                 (&self.authentications, guarded.authentications),

@@ -1,11 +1,11 @@
 //! Who asks, and whether it may: in front of every request but those of probes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, Method, header::AUTHORIZATION},
+    http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -37,7 +37,12 @@ pub struct Guard {
     authority: Option<Arc<ClientAuthority>>,
     reviews: Option<Reviews>,
     counters: Arc<Counters>,
+    /// How long what was found is taken for true.
+    fresh: Duration,
 }
+
+/// How long a certificate that was looked at is taken for one that still holds.
+const CERTIFICATE_FRESH: Duration = Duration::from_secs(10);
 
 /// Both questions to the API server.
 struct Reviews {
@@ -61,6 +66,7 @@ impl Guard {
                 access: AccessReviewer::new(client, limits),
             }),
             counters,
+            fresh: limits.fresh,
         })
     }
 
@@ -70,6 +76,7 @@ impl Guard {
             authority: Some(authority),
             reviews: None,
             counters,
+            fresh: CERTIFICATE_FRESH,
         }
     }
 
@@ -190,21 +197,62 @@ async fn require(State(guard): State<Arc<Guard>>, mut request: Request, next: Ne
     if OPEN_PATHS.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<ConnectInfo<Peer>>().cloned();
-    let headers = request.headers();
-    let access = path_access(request.method(), request.uri().path());
-    let checked = async {
-        let peer = peer.as_ref().map(|ConnectInfo(peer)| peer);
-        let user = guard.authenticate(peer, headers).await?;
-        guard.authorize(&user, &access).await?;
-        Ok::<_, Refusal>(user)
-    };
-    match checked.await {
+    let right = Right::claimed(guard, &request);
+    match right.check().await {
         Ok(user) => {
-            request.extensions_mut().insert(user);
+            let extensions = request.extensions_mut();
+            extensions.insert(user);
+            extensions.insert(right);
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// What a request was allowed by. Handlers whose answers go on find it among the
+/// request's extensions, since rights end.
+#[derive(Clone)]
+pub struct Right {
+    guard: Arc<Guard>,
+    peer: Option<Peer>,
+    /// What the request said of who asks.
+    authorization: HeaderMap,
+    access: Access,
+}
+
+impl Right {
+    fn claimed(guard: Arc<Guard>, request: &Request) -> Self {
+        let said = request.headers().get_all(AUTHORIZATION).iter();
+        let said = said.map(|value: &HeaderValue| (AUTHORIZATION, value.clone()));
+        Self {
+            guard,
+            peer: request
+                .extensions()
+                .get::<ConnectInfo<Peer>>()
+                .map(|ConnectInfo(peer)| peer.clone()),
+            authorization: said.collect(),
+            access: path_access(request.method(), request.uri().path()),
+        }
+    }
+
+    async fn check(&self) -> Result<Arc<User>, Refusal> {
+        let Self { guard, peer, .. } = self;
+        let user = guard
+            .authenticate(peer.as_ref(), &self.authorization)
+            .await?;
+        guard.authorize(&user, &self.access).await?;
+        Ok(user)
+    }
+
+    /// Completes once the same request would be refused, within the time that answers
+    /// of the API server hold.
+    pub async fn ended(&self) -> Refusal {
+        loop {
+            tokio::time::sleep(self.guard.fresh).await;
+            if let Err(refusal) = self.check().await {
+                return refusal;
+            }
+        }
     }
 }
 

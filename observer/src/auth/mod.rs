@@ -21,7 +21,7 @@ pub(crate) mod tests;
 
 pub use certificate::{AuthorityError, ClientAuthority};
 pub use counters::{Counters, Failures, Guarded, SecurityFigures, Verdicts};
-pub use guard::{Guard, OPEN_PATHS, protect};
+pub use guard::{Guard, OPEN_PATHS, Right, protect};
 pub use peer::Peer;
 pub use refusal::Refusal;
 pub use security::{Security, SecurityError, SecurityReader};

@@ -50,6 +50,12 @@ pub fn unified(cgroup_file: &str) -> Option<&str> {
     (!path.ends_with(DELETED)).then_some(path)
 }
 
+/// Whether there is no hierarchy beside the unified one, so that its path alone
+/// decides what container a process is in.
+pub(super) fn is_unified_only(cgroup_file: &str) -> bool {
+    cgroup_file.lines().all(|line| line.starts_with("0::"))
+}
+
 const DELETED: &str = " (deleted)";
 
 /// `hierarchy:controllers:path` each; the path may have colons itself.

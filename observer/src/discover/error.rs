@@ -28,7 +28,8 @@ pub enum DiscoverError {
     /// The kernel forbids it.
     #[error(
         "cannot read {}: {source}; the observer needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, \
-         and must not run under a user namespace or `hidepid` that hides the process",
+         and must not run under a user namespace, a `hidepid` or a profile of AppArmor or SELinux \
+         that hides the process",
         path.display()
     )]
     Denied {

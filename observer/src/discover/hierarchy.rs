@@ -1,12 +1,39 @@
 //! Where the unified cgroup hierarchy is mounted, and its directories' numbers.
+//!
+//! In a cgroup namespace of the observer's own the mount shows its own cgroup
+//! only. A directory outside of that has no path there, but it is open to who
+//! knows its number: kernfs makes a file handle of nothing else, and
+//! CAP_DAC_READ_SEARCH lets handles be opened.
 
 use std::{
     ffi::OsString,
-    fs,
-    os::unix::{ffi::OsStringExt, fs::MetadataExt},
+    fs::{self, File},
+    io::{self, Read as _},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::{ffi::OsStringExt, fs::MetadataExt},
+    },
     path::{Component, Path, PathBuf},
     sync::LazyLock,
 };
+
+use rustix::{
+    fs::{FsWord, Mode, OFlags},
+    io::Errno,
+};
+
+/// How kernfs calls its handles (`FILEID_KERNFS`).
+const KERNFS_HANDLE: i32 = 0xfe;
+/// `CGROUP2_SUPER_MAGIC`.
+const CGROUP2: FsWord = 0x6367_7270;
+/// Where the first process of the pid namespace has it, for an observer without
+/// a mount of its own.
+const FIRST: [&str; 2] = [
+    "/proc/1/root/sys/fs/cgroup",
+    "/proc/1/root/sys/fs/cgroup/unified",
+];
+/// No list of a cgroup's processes is read further than that.
+const MAX_LIST: u64 = 4 << 20;
 
 /// Mounts of the unified hierarchy, as they were when first asked for.
 static MOUNTS: LazyLock<Vec<Mount>> =
@@ -27,6 +54,86 @@ pub(super) fn id(path: &str) -> Option<u64> {
         let directory = mount.directory(Path::new(path))?;
         fs::metadata(directory).ok().map(|metadata| metadata.ino())
     })
+}
+
+/// A cgroup's directory, wherever it lies.
+pub(super) struct Cgroup(File);
+
+impl Cgroup {
+    /// Opens the cgroup of this number: `Ok(None)` where it is no more, an error
+    /// where no mount or no capability lets it be opened.
+    pub(super) fn open(id: u64) -> io::Result<Option<Self>> {
+        let own = MOUNTS.iter().map(|mount| mount.point.as_path());
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for point in own.chain(FIRST.map(Path::new)) {
+            match unified(point).and_then(|point| by_handle(&point, id)) {
+                Ok(directory) => return Ok(Some(Self(directory))),
+                // The hierarchy is one, so no other mount has it either.
+                Err(error) if error.raw_os_error() == Some(libc::ESTALE) => return Ok(None),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Its processes, by the ids of the reader's pid namespace; those that have
+    /// none there are left out.
+    pub(super) fn processes(&self) -> io::Result<Vec<u32>> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let list = rustix::fs::openat(&self.0, "cgroup.procs", flags, Mode::empty())?;
+        let mut text = String::new();
+        File::from(list).take(MAX_LIST).read_to_string(&mut text)?;
+        let pids = text.lines().filter_map(|line| line.parse().ok());
+        Ok(pids.filter(|pid| *pid != 0).collect())
+    }
+}
+
+/// Opens what is mounted there, if it is the unified hierarchy and nothing
+/// covers it.
+fn unified(point: &Path) -> io::Result<File> {
+    let point = File::open(point)?;
+    if rustix::fs::fstatfs(&point)?.f_type == CGROUP2 {
+        Ok(point)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Opens the directory of this number in the file system that `within` lies in.
+fn by_handle(within: &File, id: u64) -> io::Result<File> {
+    #[repr(C)]
+    struct Handle {
+        head: libc::file_handle,
+        id: [u8; size_of::<u64>()],
+    }
+    let mut handle = Handle {
+        head: libc::file_handle {
+            handle_bytes: size_of::<u64>() as u32,
+            handle_type: KERNFS_HANDLE,
+            f_handle: [],
+        },
+        id: id.to_ne_bytes(),
+    };
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: the handle is as long as it says, and the call changes nothing
+    // but the descriptor that it returns.
+    let fd = unsafe {
+        libc::open_by_handle_at(
+            within.as_raw_fd(),
+            (&raw mut handle).cast::<libc::file_handle>(),
+            flags,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given this descriptor, to nobody else.
+    let directory = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    if directory.metadata()?.ino() == id {
+        Ok(directory)
+    } else {
+        Err(Errno::STALE.into())
+    }
 }
 
 impl Mount {

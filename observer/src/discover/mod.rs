@@ -12,14 +12,17 @@
 
 pub mod cgroup;
 mod clock;
+mod confinement;
 mod entry;
 mod error;
 mod executable;
 mod hierarchy;
+mod namespace;
 mod process;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::path::{Path, PathBuf};
 
@@ -27,10 +30,13 @@ use serde::{Serialize, Serializer};
 
 pub use self::{
     clock::{boot_time, started, started_monotonic_ns, tick},
+    confinement::{Refusal, confined, refusal},
     error::DiscoverError,
     executable::{executable, open_executable},
+    namespace::{NamespaceError, PidNamespace, pid_namespace},
     process::{alive, exists, has_only_forked, process},
     scan::pids,
+    witness::{Witness, witness, witnesses},
 };
 
 /// A process as /proc shows it.

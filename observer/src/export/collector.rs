@@ -18,20 +18,35 @@ use super::{
 };
 use crate::node::Snapshot;
 
+/// Most lines of one exposition about processes, some 10 MB: a thousand containers, and
+/// more than Prometheus takes of one target by any usual setting.
+pub(super) const MAX_SERIES: u64 = 100_000;
+
 /// A snapshot as a collector.
 #[derive(Debug)]
 pub(super) struct NodeCollector {
     snapshot: Arc<Snapshot>,
     own: OwnProcess,
     groups: BTreeMap<Key, Group>,
-    left_out: u64,
+    left_out: LeftOut,
+}
+
+/// What an exposition has no room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeftOut {
+    /// Processes.
+    pub(super) processes: u64,
+    /// Series of theirs, as far as they were made.
+    pub(super) series: u64,
 }
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl NodeCollector {
     pub(super) fn new(snapshot: Arc<Snapshot>, own: OwnProcess) -> Self {
-        let (groups, left_out) = group::groups(&snapshot);
+        let (mut groups, processes) = group::groups(&snapshot);
+        let mut left_out = bound(&mut groups, MAX_SERIES);
+        left_out.processes += processes;
         Self {
             snapshot,
             own,
@@ -58,9 +73,7 @@ impl NodeCollector {
             Samples::Group(figure, since, samples) => self
                 .groups
                 .iter()
-                .filter(|(_, group)| {
-                    figure.is_none_or(|figure| group.is_exact(figure)) && group.is_since(since)
-                })
+                .filter(|(_, group)| group.knows(figure, since))
                 .map(|(key, group)| {
                     let mut sink = Sink::default();
                     samples(group, &mut sink);
@@ -69,6 +82,41 @@ impl NodeCollector {
                 .collect(),
         }
     }
+}
+
+/// Takes away groups that would make more lines than `most` in all; the living stay first.
+fn bound(groups: &mut BTreeMap<Key, Group>, most: u64) -> LeftOut {
+    let mut left_out = LeftOut::default();
+    let mut lines = 0;
+    for living in [true, false] {
+        groups.retain(|_, group| {
+            if (group.living > 0) != living {
+                return true;
+            }
+            let more = lines_of(group);
+            if lines + more > most {
+                left_out.processes += group.processes;
+                left_out.series += more;
+                return false;
+            }
+            lines += more;
+            true
+        });
+    }
+    left_out
+}
+
+/// How many lines a group makes.
+fn lines_of(group: &Group) -> u64 {
+    let mut sink = Sink::default();
+    for family in families::all() {
+        if let Samples::Group(figure, since, samples) = family.samples
+            && group.knows(figure, since)
+        {
+            samples(group, &mut sink);
+        }
+    }
+    sink.0.iter().map(|(_, value)| value.lines()).sum()
 }
 
 impl Collector for NodeCollector {
@@ -147,5 +195,52 @@ fn encode_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: &Value) -> f
             encoder.encode_histogram::<NoLabelSet>(*sum, *count, &[], None)
         }
         _ => Err(fmt::Error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bound, lines_of};
+    use crate::export::{
+        Format, OwnProcess,
+        fixtures::{observation, snapshot, with_gc, with_state},
+        group, render,
+    };
+
+    #[test]
+    fn lines_are_bounded_and_the_living_come_first() {
+        let mut processes: Vec<_> = (10..20)
+            .map(|pid| with_state(with_gc(observation(pid, "/srv/shop"))))
+            .collect();
+        processes[0].ended = Some(std::time::SystemTime::UNIX_EPOCH);
+        let snapshot = snapshot(processes);
+        let (groups, _) = group::groups(&snapshot);
+        let text = render(&snapshot, OwnProcess::default(), Format::Prometheus).unwrap();
+        for (key, group) in &groups {
+            let pid = format!("pid=\"{}\"", key.pid);
+            let lines = text.lines().filter(|line| line.contains(&pid)).count();
+            assert_eq!(lines_of(group), lines as u64, "{pid}");
+        }
+        let of = |pid: &str| {
+            let group = groups.iter().find(|(key, _)| key.pid == pid);
+            lines_of(group.unwrap().1)
+        };
+        let (ended, living) = (of("10"), of("11"));
+        for (most, left, series) in [
+            (ended + 9 * living, 0, 0),
+            (ended + 9 * living - 1, 1, ended),
+            (3 * living + ended - 1, 7, 6 * living + ended),
+            (0, 10, ended + 9 * living),
+        ] {
+            let (mut groups, _) = group::groups(&snapshot);
+            let left_out = bound(&mut groups, most);
+            assert_eq!(
+                (left_out.processes, left_out.series),
+                (left, series),
+                "{most}"
+            );
+            assert_eq!(groups.len() as u64, 10 - left);
+            assert!(left == 0 || groups.keys().all(|key| key.pid != "10"));
+        }
     }
 }

@@ -148,6 +148,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
             exact: true,
         },
         ended: None,
+        brief: false,
     }
 }
 
@@ -233,6 +234,8 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
     health.inspected.insert("go", 3);
     health.map_entries.insert("PROCESSES", 5);
     health.kernel.refused_gc = 1;
+    health.features.insert("btf", true);
+    health.features.insert("private_stack", false);
     let symbol = runtime::Symbol {
         function: "main.(*server).listen".to_owned(),
         line: Some(42),
@@ -246,6 +249,7 @@ pub(crate) fn snapshot(processes: Vec<Observation>) -> Arc<Snapshot> {
         creators: Walks::over(&processes, &walked),
         at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
         processes: processes.into_iter().map(Arc::new).collect(),
+        past: Vec::new(),
         health,
         cluster: None,
     })

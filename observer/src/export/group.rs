@@ -46,9 +46,11 @@ pub(super) struct Key {
 impl Key {
     /// The series a process belongs to, where it has one. A pod's container is
     /// one series. Outside a pod a container has no name, so its id stands
-    /// there, and each process is a series of its own.
-    fn of(observation: &Observation, place: &Place) -> Option<Self> {
+    /// there, and each process is a series of its own; but those of a program that lived
+    /// briefly and have ended are one.
+    fn of(observation: &Observation, place: &Place, folds: bool) -> Option<Self> {
         match place {
+            Place::Host if folds => Some(Self::of_program(&observation.process)),
             Place::Host => Some(Self::of_host(&observation.process)),
             Place::Container(container) => Some(Self::of_container(container)),
             Place::LeftOut | Place::Unknown | Place::Uncounted(_) => None,
@@ -66,6 +68,15 @@ impl Key {
                 .unwrap_or_default(),
             process: label(&process_name(process)),
             pid: process.pid.to_string(),
+        }
+    }
+
+    fn of_program(process: &Process) -> Self {
+        Self {
+            container: String::new(),
+            process: label(&process.name()),
+            pid: String::new(),
+            ..Self::of_host(process)
         }
     }
 
@@ -115,7 +126,9 @@ pub(super) struct Group {
     pub(super) oldest_minor: Option<u16>,
     /// For each figure, why it is left out for the first process that lacks it.
     pub(super) coverage: BTreeMap<Figure, Option<Reason>>,
-    /// How many of its processes live.
+    /// How many processes it has.
+    pub(super) processes: u64,
+    /// How many of them live.
     pub(super) living: u64,
     /// Live goroutines of the living; `None` where one's are not known, as for
     /// the totals that follow.
@@ -240,6 +253,7 @@ impl Group {
     }
 
     fn add_events(&mut self, observation: &Observation) {
+        self.processes += 1;
         let events = &observation.figures.events;
         let differences = match observation.ended {
             None => observation.figures.differences,
@@ -303,6 +317,12 @@ impl Group {
         self.cost_ns += cost_ns(plan, price, &observation.figures.events);
     }
 
+    /// Whether a family of this figure, of releases from this minor version on, has samples
+    /// of it.
+    pub(super) fn knows(&self, figure: Option<Figure>, since: u16) -> bool {
+        figure.is_none_or(|figure| self.is_exact(figure)) && self.is_since(since)
+    }
+
     /// Whether the figure is known of every process of the group.
     pub(super) fn is_exact(&self, figure: Figure) -> bool {
         self.coverage.get(&figure).is_some_and(Option::is_none)
@@ -324,10 +344,13 @@ pub(super) fn groups(snapshot: &Snapshot) -> (BTreeMap<Key, Group>, u64) {
     let mut left_out = 0;
     let past = snapshot.cluster.iter().flat_map(|cluster| &cluster.past);
     let past = past.map(|(container, sum)| (Key::of_container(container), sum));
-    let now = snapshot
-        .placed()
-        .filter_map(|(observation, place)| Some((Key::of(observation, place)?, observation)));
-    let mut all: Vec<_> = now.chain(past).collect();
+    let now = snapshot.placed().filter_map(|(observation, place)| {
+        let key = Key::of(observation, place, snapshot.folds(observation))?;
+        Some((key, observation))
+    });
+    let programs = snapshot.past.iter().filter(|sum| snapshot.folds(sum));
+    let programs = programs.map(|sum| (Key::of_program(&sum.process), sum));
+    let mut all: Vec<_> = now.chain(programs).chain(past).collect();
     // The living tell which figures there are; of the ended those that know most.
     all.sort_by_key(|(_, observation)| {
         (observation.ended.is_some(), observation.state().is_none())

@@ -3,18 +3,19 @@
 use std::time::UNIX_EPOCH;
 
 use super::{
+    collector::LeftOut,
     families::{Family, Kind, Samples},
     own::OwnProcess,
     sink::{Sink, Value},
 };
-use crate::node::Snapshot;
+use crate::{gobinary::Reason, node::Snapshot};
 
 /// What they are made of.
 pub(super) struct Node<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) own: &'a OwnProcess,
-    /// Processes beyond [`super::MAX_GROUPS`].
-    pub(super) left_out: u64,
+    /// What there is no room for.
+    pub(super) left_out: LeftOut,
 }
 
 pub(super) const fn node(
@@ -36,7 +37,7 @@ pub(super) const fn node(
 }
 
 /// The observer's own families.
-pub(super) static FAMILIES: [Family; 25] = [
+pub(super) static FAMILIES: [Family; 31] = [
     node(
         "observer_build_info",
         Kind::Gauge,
@@ -84,7 +85,15 @@ pub(super) static FAMILIES: [Family; 25] = [
         None,
         "Go processes left out of this exposition because it has no room for more.",
         "the exposition's bound",
-        |node, sink| sink.count(node.left_out),
+        |node, sink| sink.count(node.left_out.processes),
+    ),
+    node(
+        "observer_series_not_exported",
+        Kind::Gauge,
+        None,
+        "Series of those processes that this exposition has no room for.",
+        "the exposition's bound",
+        |node, sink| sink.count(node.left_out.series),
     ),
     node(
         "observer_targets",
@@ -243,12 +252,38 @@ pub(super) static FAMILIES: [Family; 25] = [
         },
     ),
     node(
+        "observer_processes_unreadable",
+        Kind::Gauge,
+        None,
+        "Processes that may not be looked at, whether Go or not, by reason: a profile of AppArmor that confines the observer, or permission_denied.",
+        "/proc",
+        |node, sink| {
+            for reason in [Reason::Apparmor, Reason::PermissionDenied] {
+                let processes = node.snapshot.health.unreadable.get(&reason);
+                let processes = processes.copied().unwrap_or_default();
+                sink.labelled("reason", reason.label(), Value::Integer(processes));
+            }
+        },
+    ),
+    node(
         "observer_lacking",
         Kind::Gauge,
         None,
         "Capabilities and kernel features that the observer lacks; /readyz names them.",
         "the checks at start",
         |node, sink| sink.count(node.snapshot.health.missing.len() as u64),
+    ),
+    node(
+        "observer_kernel_feature",
+        Kind::Gauge,
+        None,
+        "Whether the kernel has a feature (1) or not (0); one that could not be asked for has no sample.",
+        "the kernel's types, and what it accepted at start",
+        |node, sink| {
+            for (feature, has) in &node.snapshot.health.features {
+                sink.labelled("feature", feature, Value::Integer(u64::from(*has)));
+            }
+        },
     ),
     node(
         "process_cpu_seconds",
@@ -281,6 +316,30 @@ pub(super) static FAMILIES: [Family; 25] = [
         "Number of open file descriptors.",
         "/proc/self/fd",
         |node, sink| optional(node.own.open_fds.map(|fds| fds as f64), sink),
+    ),
+    node(
+        "observer_connections",
+        Kind::Gauge,
+        None,
+        "Connections to the observer that are open.",
+        "the listener",
+        |node, sink| sink.count(node.own.connections.open),
+    ),
+    node(
+        "observer_connections_crowded_out",
+        Kind::Counter,
+        None,
+        "Connections closed to let others in: strangers that had asked nothing for longest.",
+        "the listener",
+        |node, sink| sink.count(node.own.connections.crowded_out),
+    ),
+    node(
+        "observer_log_lines_lost",
+        Kind::Counter,
+        None,
+        "Lines of the log that could not be written, or that nobody took in time.",
+        "the log",
+        |node, sink| sink.count(node.own.log_lines_lost),
     ),
     node(
         "process_start_time_seconds",

@@ -2,7 +2,7 @@
 
 use procfs::process::Process;
 
-use crate::auth::SecurityFigures;
+use crate::{auth::SecurityFigures, listen::CrowdFigures};
 
 /// What `process_*` says of the observer itself; what could not be read is left out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +19,10 @@ pub struct OwnProcess {
     pub start_seconds: Option<f64>,
     /// Whom it has let in or refused.
     pub security: SecurityFigures,
+    /// Who is connected to it.
+    pub connections: CrowdFigures,
+    /// Lines of its log that were not written.
+    pub log_lines_lost: u64,
 }
 
 impl OwnProcess {
@@ -43,7 +47,7 @@ impl OwnProcess {
             start_seconds: procfs::boot_time_secs()
                 .ok()
                 .map(|boot| boot as f64 + stat.starttime as f64 / ticks),
-            security: SecurityFigures::default(),
+            ..Self::default()
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) static FAMILIES: [Family; 5] = [
         "observer_authentications",
         Kind::Counter,
         None,
-        "Requests by whether it was known who asks; unavailable where the API server could not tell.",
+        "Requests, and streams again while they last, by whether it was known who asks; unavailable where the API server could not tell.",
         "client certificates, TokenReview",
         |node, sink| {
             if let Some(guarded) = node.own.security.guarded {
@@ -29,7 +29,7 @@ pub(super) static FAMILIES: [Family; 5] = [
         "observer_authorizations",
         Kind::Counter,
         None,
-        "Requests of known users by whether they may; unavailable where the API server could not tell.",
+        "Requests of known users, and streams again while they last, by whether they may; unavailable where the API server could not tell.",
         "SubjectAccessReview",
         |node, sink| {
             if let Some(guarded) = node.own.security.guarded {

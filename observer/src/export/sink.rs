@@ -13,6 +13,18 @@ pub(super) enum Value {
     Summary(f64, u64),
 }
 
+impl Value {
+    /// How many lines it makes.
+    pub(super) fn lines(&self) -> u64 {
+        match self {
+            Self::Integer(_) | Self::Float(_) => 1,
+            // Each bucket, the sum and the count.
+            Self::Histogram(_, buckets) => buckets.len() as u64 + 2,
+            Self::Summary(..) => 2,
+        }
+    }
+}
+
 /// Takes a family's samples: labels beyond the group's own, and the value.
 #[derive(Debug, Default)]
 pub(super) struct Sink(pub(super) Vec<(Vec<(&'static str, String)>, Value)>);

@@ -8,12 +8,12 @@ use super::{
     scan,
 };
 
-const MAGIC: &[u8; 14] = b"\xff Go buildinf:";
+pub(super) const MAGIC: &[u8; 14] = b"\xff Go buildinf:";
 const ALIGN: u64 = 16;
 const HEADER: u64 = 32;
 /// Flag: strings follow the header (1.18+), rather than pointers to them.
-const INLINE: u8 = 2;
-const MAX_VERSION: u64 = 1 << 10;
+pub(super) const INLINE: u8 = 2;
+pub(super) const MAX_VERSION: u64 = 1 << 10;
 /// Enough for tens of thousands of dependencies.
 const MAX_MODINFO: u64 = 4 << 20;
 /// Marks around the module information (cmd/go's `infoStart`, `infoEnd`).
@@ -26,6 +26,8 @@ pub(super) struct BuildInfo {
     pub(super) path: Option<String>,
     pub(super) module: Option<Module>,
     pub(super) build_mode: Option<String>,
+    /// GOEXPERIMENT, where it was set.
+    pub(super) experiments: Option<String>,
 }
 
 /// Finds and reads it; `None` where the file has none.
@@ -195,6 +197,9 @@ fn parse(version: String, modinfo: &[u8]) -> BuildInfo {
                 if let Some(mode) = setting.strip_prefix("-buildmode=") {
                     info.build_mode = Some(mode.to_owned());
                 }
+                if let Some(experiments) = setting.strip_prefix("GOEXPERIMENT=") {
+                    info.experiments = Some(experiments.to_owned());
+                }
             }
             _ => {}
         }
@@ -222,7 +227,8 @@ mod tests {
     #[test]
     fn reads_the_lines_between_the_marks() {
         let text = "0123456789abcdefpath\texample.com/a/cmd\nmod\texample.com/a\tv1.2.3\th1:x\n\
-                    dep\tb\tv1\nbuild\t-buildmode=pie\n0123456789abcdef";
+                    dep\tb\tv1\nbuild\t-buildmode=pie\nbuild\tGOEXPERIMENT=nogreenteagc\n\
+                    0123456789abcdef";
         let info = parse("go1.26.8".to_owned(), text.as_bytes());
         assert_eq!(info.path.as_deref(), Some("example.com/a/cmd"));
         let module = Module {
@@ -231,6 +237,7 @@ mod tests {
         };
         assert_eq!(info.module, Some(module));
         assert_eq!(info.build_mode.as_deref(), Some("pie"));
+        assert_eq!(info.experiments.as_deref(), Some("nogreenteagc"));
         assert_eq!(parse("go1.17".to_owned(), b"short").path, None);
     }
 }

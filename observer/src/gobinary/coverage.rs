@@ -105,6 +105,8 @@ impl Figure {
 pub enum Reason {
     /// Go older than 1.17 or newer than the newest verified, or a development build.
     UnsupportedVersion,
+    /// No plain release of Go, and the file does not tell how its runtime differs.
+    UnverifiedBuild,
     /// Not decoded yet for this instruction set.
     UnsupportedArch,
     /// A c-shared library or plugin inside another program.
@@ -119,8 +121,14 @@ pub enum Reason {
     StartedBefore,
     /// The kernel refused the probe.
     ProbeRefused,
+    /// Nothing would keep a writer from the file while it carries probes.
+    Unguarded,
+    /// Somebody writes to the file, or has done since it was inspected.
+    FileWritten,
     /// The file or the process could not be read.
     PermissionDenied,
+    /// AppArmor confines the observer, and its profile forbids to read the process.
+    Apparmor,
     /// The probes are not attached yet.
     Attaching,
     /// The kernel's table for this process had no room.
@@ -152,6 +160,7 @@ impl Reason {
     pub const fn label(self) -> &'static str {
         match self {
             Self::UnsupportedVersion => "unsupported_version",
+            Self::UnverifiedBuild => "unverified_build",
             Self::UnsupportedArch => "unsupported_arch",
             Self::UnsupportedBuildMode => "unsupported_build_mode",
             Self::NoFunctionTable => "no_function_table",
@@ -159,7 +168,10 @@ impl Reason {
             Self::NoSite => "no_site",
             Self::StartedBefore => "started_before",
             Self::ProbeRefused => "probe_refused",
+            Self::Unguarded => "unguarded",
+            Self::FileWritten => "file_written",
             Self::PermissionDenied => "permission_denied",
+            Self::Apparmor => "apparmor",
             Self::Attaching => "attaching",
             Self::MapFull => "map_full",
             Self::NoEbpf => "no_ebpf",

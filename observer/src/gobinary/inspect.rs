@@ -59,7 +59,10 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
         Ok((release, header)) if Layout::is_newer(release) => {
             newer(&image, &info.version, release, header)?
         }
-        Ok((release, header)) => plans(&image, release, header)?,
+        Ok((release, header)) => match doubt(&info) {
+            None => plans(&image, release, header)?,
+            Some(doubt) => doubtful(&image, release, header, &doubt)?,
+        },
         Err((reason, detail)) => nothing(&image, reason, &detail),
     };
     Ok(Inspected::Go(Box::new(Binary {
@@ -110,6 +113,65 @@ fn unsupported(version: &str) -> String {
     format!("{version} is none of go1.{old} to go1.{new}")
 }
 
+/// Why a build of a known release may have another runtime than the release.
+enum Doubt {
+    /// Go's own experiments, which add fields to the runtime's types and take
+    /// some away; the functions stay.
+    Experiments(String),
+    /// A candidate, a vendor's build, or whatever calls itself so.
+    Version(String),
+}
+
+impl Doubt {
+    fn detail(&self) -> String {
+        let (what, lack) = match self {
+            Self::Experiments(experiments) => ("GOEXPERIMENT", experiments),
+            Self::Version(version) => ("the version", version),
+        };
+        format!(
+            "no plain release of Go: {what} is {lack:?}, and the file's own debug information \
+             does not tell all that is read"
+        )
+    }
+}
+
+fn doubt(info: &buildinfo::BuildInfo) -> Option<Doubt> {
+    let (version, experiments) = match info.version.split_once(" X:") {
+        Some((version, experiments)) => (version, Some(experiments)),
+        None => (info.version.as_str(), None),
+    };
+    if !GoVersion::is_plain(version) {
+        return Some(Doubt::Version(info.version.clone()));
+    }
+    let experiments = experiments.or(info.experiments.as_deref())?;
+    (!experiments.is_empty()).then(|| Doubt::Experiments(experiments.to_owned()))
+}
+
+/// Of a build that is no plain release: the state only where the file itself tells
+/// how it lies. Probes stand where this very file's instructions were understood;
+/// in a runtime that others may have changed, that alone proves nothing.
+fn doubtful(
+    image: &Image<'_>,
+    release: GoVersion,
+    header: &Header,
+    doubt: &Doubt,
+) -> Result<(SitePlan, StatePlan), InspectError> {
+    let described = dwarf::describe(image, &Described::wanted())?;
+    let layout = described
+        .as_ref()
+        .and_then(|described| Layout::described(release, image.arch, described).ok());
+    let (none, no_state) = nothing(image, Reason::UnverifiedBuild, &doubt.detail());
+    let (plan, _) = plans(image, release, header)?;
+    let Some((described, layout)) = described.zip(layout) else {
+        return Ok(match doubt {
+            Doubt::Experiments(_) => (plan, no_state),
+            Doubt::Version(_) => (none, no_state),
+        });
+    };
+    let state = state_by(image, release, header, described, &layout)?;
+    Ok((plan, state))
+}
+
 /// Of a release that nobody has looked at yet: no probes, and the state only
 /// where the binary itself tells how it lies.
 fn newer(
@@ -132,6 +194,18 @@ fn newer(
         Ok(layout) => layout,
         Err(error) => return Ok((plan, unknown(error))),
     };
+    let state = state_by(image, release, header, described, &layout)?;
+    Ok((plan, state))
+}
+
+/// The state by a layout that the file itself describes.
+fn state_by(
+    image: &Image<'_>,
+    release: GoVersion,
+    header: &Header,
+    described: Described,
+    layout: &Layout,
+) -> Result<StatePlan, InspectError> {
     let wanted = |name: &str| globals::wanted(release, name);
     let functions = functions::collect(image, header, &wanted)?;
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
@@ -141,11 +215,10 @@ fn newer(
         &functions,
         &|name| symbols.get(name).copied(),
     );
-    let state = StatePlan {
+    Ok(StatePlan {
         described: Some(described),
-        ..planned(image, globals, &layout)
-    };
-    Ok((plan, state))
+        ..planned(image, globals, layout)
+    })
 }
 
 /// Where probes may stand and where the state lies: both by the instructions

@@ -9,6 +9,7 @@ mod buildinfo;
 mod coverage;
 mod dwarf;
 mod error;
+mod foreign;
 mod functions;
 pub mod globals;
 mod image;
@@ -26,6 +27,7 @@ mod version;
 
 pub use coverage::{Figure, Gap, Reason};
 pub use error::{InspectError, NotGoReason};
+pub use foreign::{Foreign, foreign};
 pub use functions::{Functions, Place, Symbol};
 pub use inspect::{Inspected, inspect, inspect_bytes};
 pub use observer_ebpf::{Abi, SiteKind};
@@ -170,6 +172,18 @@ pub struct Site {
     pub weight: u32,
     /// The cookie's third part: a distance or an [`Abi`], by kind.
     pub aux: i32,
+    /// What the file has there, by which a probe's place is known again.
+    #[serde(skip)]
+    pub text: Text,
+}
+
+/// Some bytes of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    /// Where they begin in the file.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// The sites chosen for a binary.

@@ -31,6 +31,21 @@ impl GoVersion {
         Some(Self { minor, patch })
     }
 
+    /// Whether a version's text is a release as Go's own project publishes it:
+    /// `go1.26.8` and `go1.17`, and nothing behind it. A release candidate, a
+    /// vendor's build (`go1.22.3-fips`, `go1.21.11 (Red Hat …)`) or experiments
+    /// (`go1.26.8 X:nogreenteagc`) may have another runtime.
+    pub fn is_plain(version: &str) -> bool {
+        let release = |rest| {
+            let (_, rest) = digits(rest)?;
+            let Some(patch) = rest.strip_prefix('.') else {
+                return rest.is_empty().then_some(());
+            };
+            digits(patch).filter(|(_, rest)| rest.is_empty()).map(drop)
+        };
+        version.strip_prefix("go1.").and_then(release).is_some()
+    }
+
     /// Whether this release's runtime is one of those verified.
     pub fn is_supported(self) -> bool {
         (Self::OLDEST_MINOR..=Self::NEWEST_MINOR).contains(&self.minor)
@@ -66,5 +81,28 @@ mod tests {
         assert_eq!(GoVersion::parse("go2.0"), None);
         assert_eq!(GoVersion::parse("go1."), None);
         assert_eq!(GoVersion::parse("go1.99999999"), None);
+    }
+
+    #[test]
+    fn a_plain_release_has_nothing_behind_its_number() {
+        for version in ["go1.17", "go1.26.8", "go1.21.0"] {
+            assert!(GoVersion::is_plain(version), "{version}");
+        }
+        for version in [
+            "go1.27rc1",
+            "go1.21beta2",
+            "go1.26.8 X:nogreenteagc",
+            "go1.22.3-fips",
+            "go1.21.11 (Red Hat 1.21.11-1.el9_4)",
+            "go1.27-devel_abcdef",
+            "devel go1.28-abcdef",
+            "go1.",
+            "go1.26.",
+            "go1.26.8.1",
+            "go2.0",
+            "",
+        ] {
+            assert!(!GoVersion::is_plain(version), "{version}");
+        }
     }
 }

@@ -146,6 +146,7 @@ fn coverage(lost: &BTreeMap<Figure, Reason>) -> Option<String> {
             reason,
             Reason::ProbeRefused
                 | Reason::PermissionDenied
+                | Reason::Apparmor
                 | Reason::MapFull
                 | Reason::NoEbpf
                 | Reason::OverBudget

@@ -32,7 +32,10 @@ pub use row::{About, Figures, ProcessRef, Row, Table};
 pub use view::{Facts, Missing, StopJson, View, ViewChange};
 
 use self::store::Store;
-use crate::node::{Snapshot, Snapshots};
+use crate::{
+    node::{Snapshot, Snapshots},
+    vitals::Vitals,
+};
 
 /// Points of all rows together: 11 MB.
 const POINTS: usize = 200_000;
@@ -73,9 +76,13 @@ pub const ENDED: u64 = u64::MAX;
 impl History {
     /// Takes in every snapshot from now on, until nobody holds the history.
     /// Must be called where a runtime is.
-    pub fn follow(snapshots: Snapshots) -> Arc<Self> {
+    pub fn follow(snapshots: Snapshots, vitals: &Vitals) -> Arc<Self> {
         let history = Arc::new(Self::new());
-        tokio::spawn(fill(Arc::downgrade(&history), snapshots));
+        let (weak, pulse) = (Arc::downgrade(&history), vitals.part("history"));
+        tokio::spawn(async move {
+            let _pulse = pulse;
+            fill(weak, snapshots).await;
+        });
         history
     }
 

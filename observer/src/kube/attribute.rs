@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -13,6 +13,7 @@ use crate::{
     discover,
     gobinary::{Figure, Reason},
     node::{Cluster, Observation, Place, PodContainer, Snapshot, Snapshots},
+    vitals::Vitals,
 };
 
 /// After so long without an exec a forked process is what the container runs:
@@ -25,10 +26,13 @@ pub fn attribute(
     mut pods: PodIndexes,
     node: String,
     host_processes: bool,
+    vitals: &Vitals,
 ) -> Snapshots {
     let (sender, receiver) = watch::channel(None);
     let mut attributor = Attributor::new(node, host_processes);
+    let pulse = vitals.part("attribution");
     tokio::spawn(async move {
+        let _pulse = pulse;
         loop {
             let next = tokio::select! {
                 changed = snapshots.changed() => changed,
@@ -57,10 +61,6 @@ pub(super) struct Attributor {
     node: String,
     host_processes: bool,
     ledger: Ledger,
-    sequence: u64,
-    scraped: Arc<AtomicU64>,
-    /// Containers of pods that are gone, and since when their figures are final.
-    last_figures: HashMap<String, u64>,
 }
 
 impl Attributor {
@@ -69,15 +69,11 @@ impl Attributor {
             node,
             host_processes,
             ledger: Ledger::default(),
-            sequence: 0,
-            scraped: Arc::default(),
-            last_figures: HashMap::new(),
         }
     }
 
     /// Where everything in the snapshot belongs.
     pub(super) fn cluster(&mut self, snapshot: &Snapshot, index: &PodIndex) -> Cluster {
-        self.sequence += 1;
         let mut places: Vec<Place> = snapshot
             .processes
             .iter()
@@ -104,8 +100,7 @@ impl Attributor {
             .map(|(id, _, observation)| (id, observation))
             .collect();
         self.ledger.turn(ended, index);
-        let mut hidden = earlier_runs(counted());
-        hidden.extend(self.seen_enough(counted(), index));
+        let hidden = earlier_runs(counted());
         for (observation, place) in snapshot.processes.iter().zip(&mut places) {
             if let (Place::Container(of), Some(container)) =
                 (&*place, &observation.process.container)
@@ -126,8 +121,7 @@ impl Attributor {
             unattributed: unattributed(snapshot, &places),
             places,
             past,
-            sequence: self.sequence,
-            scraped: Arc::clone(&self.scraped),
+            host_processes: self.host_processes,
         }
     }
 
@@ -149,29 +143,6 @@ impl Attributor {
             None if container.pod_uid.is_none() && self.host_processes => Place::Host,
             None => Place::Unknown,
         }
-    }
-
-    /// Containers of pods that are gone, whose last figures a scrape has seen.
-    fn seen_enough(
-        &mut self,
-        counted: impl Iterator<Item = (String, Option<Arc<PodContainer>>, Arc<Observation>)>,
-        index: &PodIndex,
-    ) -> HashSet<String> {
-        let mut over: HashMap<String, bool> = HashMap::new();
-        for (id, _, observation) in counted {
-            let over = over.entry(id).or_insert(true);
-            *over &= observation.ended.is_some();
-        }
-        over.retain(|id, over| *over && index.is_gone(id));
-        self.last_figures.retain(|id, _| over.contains_key(id));
-        for (id, _) in over {
-            self.last_figures.entry(id).or_insert(self.sequence);
-        }
-        let scraped = self.scraped.load(Ordering::Relaxed);
-        let seen = self.last_figures.iter();
-        seen.filter(|(_, since)| scraped >= **since)
-            .map(|(id, _)| id.clone())
-            .collect()
     }
 }
 

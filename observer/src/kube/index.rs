@@ -94,7 +94,6 @@ impl Pods {
                     of: Arc::clone(&container.of),
                     cgroup_uid: known.record.cgroup_uid.clone(),
                     running: container.running && known.gone.is_none(),
-                    gone: known.gone.is_some(),
                 };
                 containers.insert(container.id.clone(), entry);
             }
@@ -122,8 +121,6 @@ pub(super) struct Entry {
     cgroup_uid: String,
     /// Whether it runs.
     running: bool,
-    /// Whether its pod is gone.
-    gone: bool,
 }
 
 impl PodIndex {
@@ -141,11 +138,6 @@ impl PodIndex {
     pub(super) fn container(&self, id: &str) -> Option<Arc<PodContainer>> {
         let entry = self.containers.get(id)?;
         Some(Arc::clone(&entry.of))
-    }
-
-    /// Whether the pod of this container is gone.
-    pub(super) fn is_gone(&self, id: &str) -> bool {
-        self.containers.get(id).is_some_and(|entry| entry.gone)
     }
 
     /// Whether a container of this id runs.

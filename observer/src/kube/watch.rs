@@ -15,7 +15,7 @@ use super::{
     object::{self, Pod},
     waits::Waits,
 };
-use crate::node::PodWatch;
+use crate::{node::PodWatch, vitals::Vitals};
 
 /// Pods decoded at once, which bounds the memory that a list takes.
 const PAGE: u32 = 50;
@@ -30,7 +30,7 @@ pub type PodIndexes = watch::Receiver<Arc<PodIndex>>;
 
 /// Watches the pods of `node` until the runtime ends. The API server may be
 /// away at any time: what was known stays.
-pub fn watch_pods(connection: Connection, node: &str) -> PodIndexes {
+pub fn watch_pods(connection: Connection, node: &str, vitals: &Vitals) -> PodIndexes {
     let (sender, receiver) = watch::channel(Arc::default());
     let config = Config::default()
         .fields(&format!("spec.nodeName={node}"))
@@ -38,7 +38,11 @@ pub fn watch_pods(connection: Connection, node: &str) -> PodIndexes {
         .timeout(ONE_WATCH);
     let Connection { client, answered } = connection;
     let api = Api::all_with(client, &object::resource());
-    tokio::spawn(run(api, config, answered, sender));
+    let pulse = vitals.part("pod watch");
+    tokio::spawn(async move {
+        let _pulse = pulse;
+        run(api, config, answered, sender).await;
+    });
     receiver
 }
 

@@ -1,10 +1,7 @@
 //! Where processes belong in a Kubernetes cluster: the types. The engine knows
 //! nothing of it; the `kube` room puts it to a snapshot.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -23,10 +20,8 @@ pub struct Cluster {
     pub past: Vec<(Arc<PodContainer>, Arc<Observation>)>,
     /// Containers with Go processes that belong to no pod known on this node.
     pub unattributed: u64,
-    /// Which of the published ones it is.
-    pub sequence: u64,
-    /// The last one that was scraped.
-    pub scraped: Arc<AtomicU64>,
+    /// Whether processes outside pods are exported.
+    pub host_processes: bool,
 }
 
 impl Snapshot {
@@ -39,12 +34,16 @@ impl Snapshot {
             .enumerate()
             .map(move |(at, observation)| (observation, place(at).unwrap_or(&Place::Host)))
     }
-}
 
-impl Cluster {
-    /// Says that its metrics were served.
-    pub fn served(&self) {
-        self.scraped.fetch_max(self.sequence, Ordering::Relaxed);
+    /// Whether a process that ended is counted with all others of its program: one that
+    /// lived briefly, and whose container's processes are not one series anyway.
+    pub fn folds(&self, observation: &Observation) -> bool {
+        let outside = observation.process.container.is_none();
+        observation.brief
+            && match &self.cluster {
+                None => true,
+                Some(cluster) => cluster.host_processes && outside,
+            }
     }
 }
 

@@ -69,7 +69,7 @@ mod tests {
 
     use super::{cost_ns, of_one};
     use crate::{
-        gobinary::{Site, SitePlan},
+        gobinary::{Site, SitePlan, Text},
         node::EventFigures,
         probe::HitCost,
     };
@@ -84,6 +84,7 @@ mod tests {
             emulated,
             weight: 1,
             aux: 0,
+            text: Text::default(),
         }
     }
 

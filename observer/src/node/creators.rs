@@ -13,6 +13,7 @@ use super::{Observation, Snapshots};
 use crate::{
     discover::{self, Process},
     runtime::{self, Symbol, WalkLimits},
+    vitals::Vitals,
 };
 
 /// Between two walks over one process, at least.
@@ -96,15 +97,23 @@ pub(super) struct Creators(Arc<Mutex<Known>>);
 
 impl Creators {
     /// Starts walking; `None` for no creators.
-    pub(super) fn start(most: usize, snapshots: Snapshots) -> io::Result<Option<Self>> {
+    pub(super) fn start(
+        most: usize,
+        snapshots: Snapshots,
+        vitals: &Vitals,
+    ) -> io::Result<Option<Self>> {
         if most == 0 {
             return Ok(None);
         }
         let known = Arc::new(Mutex::new(Known::default()));
         let weak = Arc::downgrade(&known);
+        let pulse = vitals.part("creators");
         thread::Builder::new()
             .name("creators".into())
-            .spawn(move || run(&weak, &snapshots, most))?;
+            .spawn(move || {
+                let _pulse = pulse;
+                run(&weak, &snapshots, most);
+            })?;
         Ok(Some(Self(known)))
     }
 

@@ -26,19 +26,25 @@ use self::{groups::Newcomers, intake::Ended};
 use super::{
     budget::Budget,
     ceiling::Ceiling,
+    cgroups::Cgroups,
     creators::Creators,
     inspector::Inspector,
     observation::{Health, Snapshot},
     processes::Processes,
     targets::Targets,
+    unreadable::Unreadable,
 };
 use crate::{
     discover::{self, Executable, FileId},
-    probe::{HitCost, Probes},
+    probe::{Features, HitCost, Probes},
+    vitals::{Pulse, Vitals},
 };
 
 /// How often everything is compared with /proc while events were missed.
 const SWEEP: Duration = Duration::from_secs(5);
+/// The same where there are no events at all, so that nobody tells of programs
+/// that begin.
+const SWEEP_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 /// How often that is done where no event was missed.
 const FULL_SWEEP: Duration = Duration::from_secs(30);
 /// How often it is looked at what probes cost, at least.
@@ -82,6 +88,15 @@ pub struct Limits {
     pub creators: usize,
 }
 
+/// What the observer found where it was started.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// What it lacks, named, with what is lost by it.
+    pub missing: Vec<String>,
+    /// What the kernel can do.
+    pub features: Features,
+}
+
 /// The running engine.
 pub struct Node {
     thread: JoinHandle<()>,
@@ -93,53 +108,44 @@ struct Stop {
     wake: OwnedFd,
 }
 
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self {
+            flag: AtomicBool::new(false),
+            wake,
+        })
+    }
+}
+
 impl Node {
     /// Starts observing. `probes` is `None` where eBPF is not to be had; then
     /// processes are found, and none of their figures.
     pub fn start(
         interval: Duration,
         probes: Option<Probes>,
-        missing: Vec<String>,
+        environment: Environment,
         limits: Limits,
+        vitals: &Vitals,
     ) -> Result<(Self, Snapshots), StartError> {
         let (sender, receiver) = watch::channel(None);
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(std::io::Error::from)?;
-        let stop = Arc::new(Stop {
-            flag: AtomicBool::new(false),
-            wake,
-        });
+        let stop = Arc::new(Stop::new()?);
         let engine = Engine {
-            ceiling: Ceiling::new(limits.cpu_ceiling, interval),
-            budget: Budget::new(limits.probe_budget),
-            price: limits.price,
-            goroutine_probes: limits.goroutine_probes,
-            newcomers: None,
             probes,
-            missing,
-            creators: Creators::start(limits.creators, receiver.clone())?,
-            inspector: Inspector::new().map_err(std::io::Error::from)?,
-            targets: Targets::new(),
-            processes: Processes::new(),
-            waiting: HashMap::new(),
-            execs: LruCache::new(EXECS),
-            strays: HashSet::new(),
-            map_entries: std::collections::BTreeMap::new(),
-            compared: None,
-            state_samples: 0,
-            state_dropped: 0,
-            sender,
-            stop: Arc::clone(&stop),
+            environment,
+            creators: Creators::start(limits.creators, receiver.clone(), vitals)?,
+            ..Engine::new(
+                interval,
+                limits,
+                sender,
+                Arc::clone(&stop),
+                vitals.part("engine"),
+            )?
         };
         let thread = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run())?;
         Ok((Self { thread, stop }, receiver))
-    }
-
-    /// Whether the engine has ended, which only a bug makes it do.
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
     }
 
     /// Stops observing. The kernel takes the probes off when the process ends.
@@ -151,23 +157,29 @@ impl Node {
 }
 
 struct Engine {
+    /// Dropped first: that it ended is the reason why all behind it does.
+    pulse: Pulse,
     ceiling: Ceiling,
     budget: Budget,
     price: HitCost,
     goroutine_probes: GoroutineProbes,
     newcomers: Option<Newcomers>,
     probes: Option<Probes>,
-    missing: Vec<String>,
+    environment: Environment,
     creators: Option<Creators>,
     inspector: Inspector,
     targets: Targets,
     processes: Processes,
+    cgroups: Cgroups,
     /// Processes whose file is being inspected, and when they ran it.
     waiting: HashMap<FileId, Vec<(Executable, u32, Option<u64>)>>,
     /// When a process that was gone too soon ran its program.
     execs: LruCache<u32, u64>,
+    /// Whose unobserved processes were, of targets that had to give way.
+    disowned: LruCache<ProcessKey, u32>,
     /// Keys in the kernel's maps that belonged to nobody at the last sweep.
     strays: HashSet<ProcessKey>,
+    unreadable: Unreadable,
     map_entries: std::collections::BTreeMap<&'static str, u64>,
     /// When everything was last compared with /proc, and how many events had
     /// been lost by then; `None` where there are none.
@@ -179,6 +191,42 @@ struct Engine {
 }
 
 impl Engine {
+    /// One that knows nothing yet, and has no probes.
+    fn new(
+        interval: Duration,
+        limits: Limits,
+        sender: watch::Sender<Option<Arc<Snapshot>>>,
+        stop: Arc<Stop>,
+        pulse: Pulse,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            pulse,
+            ceiling: Ceiling::new(limits.cpu_ceiling, interval),
+            budget: Budget::new(limits.probe_budget),
+            price: limits.price,
+            goroutine_probes: limits.goroutine_probes,
+            newcomers: None,
+            probes: None,
+            environment: Environment::default(),
+            creators: None,
+            inspector: Inspector::new()?,
+            targets: Targets::new(),
+            processes: Processes::new(),
+            cgroups: Cgroups::new(),
+            waiting: HashMap::new(),
+            execs: LruCache::new(EXECS),
+            disowned: LruCache::new(EXECS),
+            strays: HashSet::new(),
+            unreadable: Unreadable::default(),
+            map_entries: std::collections::BTreeMap::new(),
+            compared: None,
+            state_samples: 0,
+            state_dropped: 0,
+            sender,
+            stop,
+        })
+    }
+
     fn run(mut self) {
         let began = Instant::now();
         let mut next_sample = began + self.ceiling.interval();
@@ -186,9 +234,19 @@ impl Engine {
         let mut next_account = began;
         let mut first = true;
         while !self.stop.flag.load(Ordering::Relaxed) {
+            self.pulse.works();
             if Instant::now() >= next_sweep {
+                // Without it probes would stay, and who wants them back would wait.
+                if self.probes.as_ref().is_some_and(Probes::has_lost_a_thread) {
+                    tracing::error!("the thread that takes probes away has ended");
+                    return;
+                }
                 self.sweep();
-                next_sweep = Instant::now() + SWEEP;
+                let pause = match &self.probes {
+                    Some(_) => SWEEP,
+                    None => SWEEP_WITHOUT_EVENTS,
+                };
+                next_sweep = Instant::now() + pause;
             }
             let looked = self.inspector.is_idle() || began.elapsed() > FIRST_LOOK;
             if first && looked {
@@ -217,8 +275,14 @@ impl Engine {
             } else {
                 next
             };
-            self.wait(next.min(next_sweep));
+            let next = next.min(next_sweep);
+            self.pulse.rests(next);
+            self.wait(next);
+            self.pulse.works();
             self.events();
+            if self.probes.as_ref().is_some_and(Probes::is_wanted) {
+                self.give_way();
+            }
             for done in self.inspector.done() {
                 self.inspected(done);
             }
@@ -238,6 +302,7 @@ impl Engine {
         ];
         if let Some(probes) = &self.probes {
             fds.push(PollFd::from_borrowed_fd(probes.event_fd(), PollFlags::IN));
+            fds.push(PollFd::from_borrowed_fd(probes.wanted_fd(), PollFlags::IN));
         }
         // EINTR and the like only make the loop look once more.
         let _ = poll(&mut fds, Some(&timeout));
@@ -253,7 +318,22 @@ impl Engine {
         }
     }
 
+    /// Lets those write who wait to write to files with probes. Who ran them until
+    /// then has told so in an event, and is counted.
+    fn give_way(&mut self) {
+        let wanted = self.probes.as_ref().map(Probes::wanted);
+        for target in wanted.unwrap_or_default() {
+            for key in self.targets.give_way(target, self.probes.as_mut()) {
+                // Whoever is not observed may end before it is looked at.
+                if !self.processes.contains(key.tgid) {
+                    self.disowned.put(key, target);
+                }
+            }
+        }
+    }
+
     fn event(&mut self, event: &Event) {
+        self.cgroups.ask(event);
         match EventKind::from_u32(event.kind) {
             Some(EventKind::Exec) => self.exec(event),
             Some(EventKind::Fork | EventKind::FirstHit) => {
@@ -283,7 +363,9 @@ impl Engine {
             state_samples: self.state_samples,
             state_dropped: self.state_dropped,
             map_entries: self.map_entries.clone(),
-            missing: self.missing.clone(),
+            missing: self.environment.missing.clone(),
+            features: self.environment.features.clone(),
+            unreadable: self.unreadable.by_reason(),
             price: self.price,
             interval: self.ceiling.interval(),
         }
@@ -311,6 +393,8 @@ impl Engine {
 
     /// Sets right what events missed: a full ring buffer loses some.
     fn sweep(&mut self) {
+        // Should a signal have been missed.
+        self.give_way();
         let saw_everything = self.saw_everything();
         for pid in self.processes.pids() {
             let gone = !saw_everything
@@ -373,3 +457,6 @@ impl Engine {
         self.strays = strays;
     }
 }
+
+#[cfg(test)]
+mod tests;

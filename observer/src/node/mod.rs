@@ -8,6 +8,7 @@
 mod best;
 mod budget;
 mod ceiling;
+mod cgroups;
 mod cluster;
 mod cost;
 mod coverage;
@@ -16,16 +17,19 @@ mod engine;
 mod inspector;
 mod need;
 mod observation;
+mod past;
 mod planes;
 mod processes;
 mod targets;
+mod unreadable;
 mod watch;
 
 pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Workload};
 pub use cost::cost_ns;
 pub use creators::{WalkCounts, Walked, Walks};
-pub use engine::{GoroutineProbes, Limits, Node, Snapshots, StartError};
+pub use engine::{Environment, GoroutineProbes, Limits, Node, Snapshots, StartError};
 pub use observation::{
-    Coverage, Differences, EventFigures, Figures, Groups, Health, LastCycle, Missing, Observation,
-    Snapshot, StateSample, Stops,
+    BRIEF, Coverage, Differences, EventFigures, Figures, Groups, Health, LastCycle, Missing,
+    Observation, Snapshot, StateSample, Stops,
 };
+pub use past::add as add_ended;

@@ -13,7 +13,7 @@ use super::{Cluster, creators::Walks};
 use crate::{
     discover::Process,
     gobinary::{Binary, Figure, Reason},
-    probe::HitCost,
+    probe::{Features, HitCost},
     runtime::StateFigures,
 };
 
@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub at: SystemTime,
     /// Go processes, those that ended lately included, ordered by pid.
     pub processes: Vec<Arc<Observation>>,
+    /// Sums of those that lived briefly and are shown no more, by program.
+    pub past: Vec<Arc<Observation>>,
     /// The observer's own state.
     pub health: Health,
     /// Who created the goroutines of the processes walked over lately.
@@ -48,7 +50,14 @@ pub struct Observation {
     pub probes: Groups,
     /// When it ended, for one that has.
     pub ended: Option<SystemTime>,
+    /// Whether it had lived for less than [`BRIEF`] by then: there may be any number of
+    /// such, so they have no series of their own.
+    pub brief: bool,
 }
+
+/// Processes that lived for as long, and are shown for no longer after their end, all
+/// lived at the same time: they are no more than the machine can run at once.
+pub const BRIEF: Duration = Duration::from_secs(30);
 
 /// Which groups of probes on goroutines stand on a process's file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,6 +186,10 @@ pub struct Health {
     pub state_dropped: u64,
     /// What the observer lacks, named, with what is lost by it.
     pub missing: Vec<String>,
+    /// What the kernel can do.
+    pub features: Features,
+    /// Processes that may not be looked at, by reason.
+    pub unreadable: BTreeMap<Reason, u64>,
     /// What a probe hit costs a process.
     pub price: HitCost,
     /// How often figures are read now.

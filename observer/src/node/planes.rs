@@ -133,6 +133,10 @@ pub(super) fn last(
     }
     if let (Some(exited), true) = (&mut goroutines.exited, counted) {
         *exited += end.goroutines.exited.saturating_sub(then.goroutines.exited);
+        // What ended between the sample and the counters read after it is in neither.
+        if end.from_start {
+            *exited = end.goroutines.exited.max(*exited);
+        }
     }
     let collections = &mut state.collections;
     collections.cycles += since(|gc| gc.completed.iter().sum());
@@ -224,7 +228,14 @@ mod tests {
         last(&mut figures, &events(25, false), &events(35, false), false);
         assert_eq!(figures.goroutines.created, Some(1020));
         let mut figures = state(1000);
-        last(&mut figures, &events(1001, true), &events(1010, true), true);
+        figures.goroutines.exited = Some(990);
+        let ended = |created, exited| {
+            let mut events = events(created, true);
+            events.goroutines.exited = exited;
+            events
+        };
+        last(&mut figures, &ended(1001, 992), &ended(1010, 1004), true);
         assert_eq!(figures.goroutines.created, Some(1010));
+        assert_eq!(figures.goroutines.exited, Some(1004));
     }
 }

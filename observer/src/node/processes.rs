@@ -2,22 +2,21 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use lru::LruCache;
 use observer_ebpf::{Group, ProcessKey};
 
 use super::{
-    observation::{Coverage, EventFigures, Figures, Groups, Observation, StateSample},
+    observation::{BRIEF, Coverage, EventFigures, Figures, Groups, Observation, StateSample},
+    past::Programs,
     planes::{self, Ids},
     targets::Target,
     watch::Watch,
 };
 use crate::{
-    discover::{Container, Process},
+    discover::{self, Process},
     gobinary::Binary,
 };
 
@@ -25,8 +24,6 @@ use crate::{
 const SHOWN: Duration = Duration::from_secs(30);
 /// How many of those at most: a shell loop must not fill the memory.
 const SHOWN_AT_MOST: usize = 8192;
-/// Cgroups remembered, for processes that are gone before they could be looked at.
-const CGROUPS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// A process that is observed.
 pub(super) struct Tracked {
@@ -80,8 +77,7 @@ impl Seen {
 pub(super) struct Processes {
     tracked: HashMap<u32, Tracked>,
     ended: VecDeque<(Instant, Arc<Observation>)>,
-    /// Which container a cgroup belongs to; `None` where several share its number.
-    cgroups: LruCache<u64, Option<Container>>,
+    past: Programs,
 }
 
 impl Processes {
@@ -89,7 +85,7 @@ impl Processes {
         Self {
             tracked: HashMap::new(),
             ended: VecDeque::new(),
-            cgroups: LruCache::new(CGROUPS),
+            past: Programs::new(),
         }
     }
 
@@ -127,9 +123,6 @@ impl Processes {
         seen: Seen,
         coverage: Coverage,
     ) {
-        if let Some(cgroup) = process.cgroup_id {
-            self.learn(cgroup, process.container.as_ref());
-        }
         let pid = process.pid;
         let events = EventFigures {
             from_start: seen.goroutines,
@@ -146,6 +139,7 @@ impl Processes {
             },
             probes: seen.probes,
             ended: None,
+            brief: false,
         });
         self.tracked.insert(
             pid,
@@ -174,9 +168,13 @@ impl Processes {
     /// Keeps the last figures of a process that ended. `counted`: every
     /// goroutine since the last sample of its state.
     pub(super) fn end(&mut self, observation: &Observation, events: EventFigures, counted: bool) {
-        if self.ended.len() == SHOWN_AT_MOST {
-            self.ended.pop_front();
+        if self.ended.len() == SHOWN_AT_MOST
+            && let Some((_, first)) = self.ended.pop_front()
+        {
+            self.past.add(&first);
         }
+        let now = SystemTime::now();
+        let lived = now.duration_since(discover::started(observation.process.start_ticks));
         let figures = &observation.figures;
         let state = figures.state.as_ref().map(|sample| {
             let mut sample = StateSample::clone(sample);
@@ -194,42 +192,28 @@ impl Processes {
                 state,
                 differences: figures.differences,
             },
-            ended: Some(SystemTime::now()),
+            ended: Some(now),
+            // By a clock that was set back it is not known.
+            brief: lived.is_ok_and(|lived| lived < BRIEF),
             ..observation.clone()
         };
         self.ended.push_back((Instant::now(), Arc::new(ended)));
     }
 
+    /// Sums of those that are shown no more; to be asked for after [`Self::shown`].
+    pub(super) fn past(&self) -> Vec<Arc<Observation>> {
+        self.past.all()
+    }
+
     /// Everything to be shown, ordered by pid.
     pub(super) fn shown(&mut self) -> Vec<Arc<Observation>> {
-        while self
-            .ended
-            .front()
-            .is_some_and(|(at, _)| at.elapsed() > SHOWN)
-        {
-            self.ended.pop_front();
+        while let Some((_, over)) = self.ended.pop_front_if(|(at, _)| at.elapsed() > SHOWN) {
+            self.past.add(&over);
         }
         let alive = self.tracked.values().map(|tracked| &tracked.observation);
         let ended = self.ended.iter().map(|(_, observation)| observation);
         let mut shown: Vec<_> = alive.chain(ended).cloned().collect();
         shown.sort_by_key(|observation| (observation.process.pid, observation.process.start_ticks));
         shown
-    }
-
-    /// The container of a cgroup, learned from processes that lived longer.
-    pub(super) fn container_of(&mut self, cgroup: u64) -> Option<Container> {
-        self.cgroups.get(&cgroup).cloned().flatten()
-    }
-
-    fn learn(&mut self, cgroup: u64, container: Option<&Container>) {
-        let known = self
-            .cgroups
-            .get(&cgroup)
-            .map(|known| known.as_ref() == container);
-        let learned = match known {
-            Some(false) => None,
-            Some(true) | None => container.cloned(),
-        };
-        self.cgroups.put(cgroup, learned);
     }
 }

@@ -11,13 +11,13 @@ use std::{
 };
 
 use lru::LruCache;
-use observer_ebpf::{Cookie, Group};
+use observer_ebpf::{Cookie, Group, ProcessKey};
 
 use super::{coverage::Attachment, need::Need, observation::Groups};
 use crate::{
     discover::{Executable, FileId},
     gobinary::{Binary, Reason, Site},
-    probe::Probes,
+    probe::{ProbeError, Probes},
 };
 
 /// How long probes stay on a file that nothing runs, so that a program started
@@ -43,6 +43,9 @@ pub(super) struct Target {
     pub(super) attachment: Attachment,
     /// Which probes on goroutines its processes need.
     pub(super) need: Need,
+    /// What it was found as first.
+    pub(super) file: FileId,
+    /// What leads to it now.
     files: Vec<FileId>,
     processes: usize,
     idle_since: Option<Instant>,
@@ -74,11 +77,6 @@ impl Target {
             Attachment::Live(attached) => attached.of(group).sites > 0,
             _ => false,
         }
-    }
-
-    /// One of the files it is known as.
-    pub(super) fn file(&self) -> Option<FileId> {
-        self.files.first().copied()
     }
 }
 
@@ -196,7 +194,10 @@ impl Targets {
         let attachment = attach(probes, number, &path, &binary);
         if let Attachment::Refused(reason, error) = &attachment {
             self.refused += 1;
-            tracing::warn!(file = %executable.path.display(), ?reason, %error, "no probes on this file");
+            // That there is no eBPF was told once, at start.
+            if *reason != Reason::NoEbpf {
+                tracing::warn!(file = %executable.path.display(), ?reason, %error, "no probes on this file");
+            }
         }
         self.files.insert(executable.id, number);
         self.targets.insert(
@@ -206,6 +207,7 @@ impl Targets {
                 path: executable.path.clone(),
                 attachment,
                 need: Need::new(),
+                file: executable.id,
                 files: vec![executable.id],
                 processes: 0,
                 idle_since: Some(Instant::now()),
@@ -252,6 +254,33 @@ impl Targets {
         }
     }
 
+    /// Takes the probes off a file that somebody waits to write to. What it holds
+    /// afterwards is another program, and is inspected anew. Returns processes that
+    /// the target no longer owns in the kernel.
+    pub(super) fn give_way(&mut self, number: u32, probes: Option<&mut Probes>) -> Vec<ProcessKey> {
+        let freed = probes.map(|probes| {
+            probes.detach(number);
+            probes.forget_target(number)
+        });
+        let freed = freed.unwrap_or_default();
+        let Some(target) = self.targets.get_mut(&number) else {
+            return freed;
+        };
+        tracing::info!(
+            file = %target.path.display(),
+            "somebody opens this file for writing; its probes leave first"
+        );
+        for file in target.files.drain(..) {
+            self.files.remove(&file);
+            self.builds.pop(&build(file));
+        }
+        // Processes that run it are those that ended a moment ago, and those that
+        // have it from a layer of an image, which a writer gets a copy of.
+        let detail = "somebody opened the file for writing, so the probes left it".to_owned();
+        target.attachment = Attachment::Refused(Reason::FileWritten, detail);
+        freed
+    }
+
     /// Takes the probes off files that nothing has run for a while.
     pub(super) fn retire(&mut self, mut probes: Option<&mut Probes>) {
         let idle = |target: &Target| {
@@ -285,7 +314,14 @@ fn attach(probes: Option<&mut Probes>, number: u32, path: &Path, binary: &Binary
     };
     match probes.attach(number, path, &binary.plan) {
         Ok(attached) => Attachment::Live(attached),
-        Err(error) => Attachment::Refused(Reason::ProbeRefused, error.to_string()),
+        Err(error) => {
+            let reason = match &error {
+                ProbeError::Unguarded { .. } => Reason::Unguarded,
+                ProbeError::Changed { .. } => Reason::FileWritten,
+                _ => Reason::ProbeRefused,
+            };
+            Attachment::Refused(reason, error.to_string())
+        }
     }
 }
 

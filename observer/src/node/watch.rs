@@ -7,7 +7,7 @@ use std::{
 
 use super::observation::Missing;
 use crate::{
-    discover,
+    discover::{self, Refusal},
     gobinary::{Binary, Figure, Gap, Reason},
     runtime::{MemoryError, Reader, StateError, StateFigures, WalkError, reader_of},
 };
@@ -169,10 +169,7 @@ impl Watch {
         // Until the first good sample the reason is news; a good one is
         // believed for some time.
         if self.missing.is_some() || self.failures >= MOST_FAILURES {
-            let missing = Missing {
-                reason: reason(error),
-                detail: error.to_string(),
-            };
+            let missing = missing(error);
             self.changed |= self
                 .missing
                 .as_ref()
@@ -186,6 +183,24 @@ impl Watch {
             return Sampled::Nothing;
         }
         Sampled::Dropped
+    }
+}
+
+fn missing(error: &StateError) -> Missing {
+    let denied = matches!(error, StateError::Memory(MemoryError::Permission { .. }));
+    if let (true, Refusal::AppArmor(profile)) = (denied, discover::refusal()) {
+        return Missing {
+            reason: Reason::Apparmor,
+            detail: format!(
+                "AppArmor's profile {profile} forbids the observer to read the process's memory: \
+                 run it unconfined (appArmorProfile: Unconfined), or with a profile that has \
+                 `ptrace (read, trace),`"
+            ),
+        };
+    }
+    Missing {
+        reason: reason(error),
+        detail: error.to_string(),
     }
 }
 

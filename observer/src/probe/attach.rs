@@ -5,20 +5,24 @@
 //! those hit at every batch of them, come and go by [`Probes::set_group`].
 
 use std::{
-    os::fd::{AsRawFd, OwnedFd},
-    path::{Path, PathBuf},
+    os::{fd::BorrowedFd, unix::fs::FileExt as _},
+    path::Path,
 };
 
 use aya::programs::{
     ProgramError, UProbe,
-    uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
+    uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
 };
 use observer_ebpf::{Cookie, Group, Target};
-use rustix::fs::{Mode, OFlags, open};
+use thiserror::Error;
 
 use super::{
-    Attached, LinkMode, ProbeError, Probes, Standing, clock,
+    Attached, ProbeError, Probes, Standing, clock,
     error::{chain, errno},
+    fuse::Fuse,
+    lease::Lease,
+    link::Link,
+    perf::{PerfError, PerfProbes},
     reaper::Ticket,
 };
 use crate::gobinary::{Site, SitePlan};
@@ -26,6 +30,7 @@ use crate::gobinary::{Site, SitePlan};
 impl Probes {
     /// Sets a probe on every site of a file, for all processes that run it.
     /// `path` leads to the file as the observer sees it (`/proc/PID/exe`).
+    /// Until its probes are gone nobody can write to the file.
     ///
     /// Sites the kernel refuses are left out and named; it is an error only
     /// where none is left, or where the file cannot be probed at all.
@@ -75,15 +80,8 @@ impl Probes {
         path: &Path,
         plan: &SitePlan,
     ) -> Result<Attached, ProbeError> {
-        // Kept, for setting a group again after the path is gone. It pins no
-        // more than the links themselves do.
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let file = open(path, flags, Mode::empty()).map_err(|error| ProbeError::Attach {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
         let mut target_links = TargetLinks {
-            file,
+            lease: self.lease(path, plan)?,
             rare: GroupLinks::default(),
             batch: GroupLinks::default(),
             exact: GroupLinks::default(),
@@ -91,7 +89,12 @@ impl Probes {
         let mut attached = Attached::default();
         for group in [Group::Rare, Group::Batch, Group::Exact] {
             let sites = plan.sites.iter().filter(|site| site.kind.group() == group);
-            let sites: Vec<&Site> = sites.collect();
+            let (blind, sites): (Vec<&Site>, Vec<&Site>) =
+                sites.partition(|site| site.kind.reads_memory() && !self.reads_user_memory);
+            attached.refused.extend(blind.into_iter().map(|site| {
+                let why = "the kernel lets no eBPF program read the memory of processes";
+                (site.clone(), why.to_owned())
+            }));
             let (links, refused) = match self.set(target, path, &sites) {
                 Ok(set) => set,
                 Err(error) => {
@@ -128,6 +131,58 @@ impl Probes {
         Ok(attached)
     }
 
+    /// Keeps writers from a file, and makes sure that it is the one that the plan
+    /// was made for: the file may have been written to since, and what the path
+    /// leads to is another one where the process runs another program by now.
+    fn lease(&mut self, path: &Path, plan: &SitePlan) -> Result<Lease, ProbeError> {
+        let unguarded = |error| ProbeError::Unguarded {
+            path: path.to_owned(),
+            source: error,
+        };
+        if self.fuse.is_none() {
+            self.fuse = Some(Fuse::light().map_err(unguarded)?);
+        }
+        let lease = Lease::take(path).map_err(unguarded)?;
+        for site in &plan.sites {
+            let mut found = vec![0; site.text.bytes.len()];
+            let read = lease.file().read_exact_at(&mut found, site.text.offset);
+            if read.is_err() || found != site.text.bytes {
+                return Err(ProbeError::Changed {
+                    path: path.to_owned(),
+                    function: site.function.clone(),
+                });
+            }
+        }
+        Ok(lease)
+    }
+
+    /// Tells that whoever owns the probes is well.
+    pub(super) fn renew(&mut self) {
+        if let Some(fuse) = &mut self.fuse {
+            fuse.renew();
+        }
+    }
+
+    /// Whether anybody began to wait to write to a file with probes since this was
+    /// last asked.
+    pub fn is_wanted(&self) -> bool {
+        self.lease_wanted.told()
+    }
+
+    /// Targets on whose files somebody waits to write: a system call for each file.
+    pub fn wanted(&self) -> Vec<u32> {
+        let wanted = self
+            .links
+            .iter()
+            .filter(|(_, links)| links.lease.is_wanted());
+        wanted.map(|(target, _)| *target).collect()
+    }
+
+    /// Becomes readable when [`Self::is_wanted`] has news.
+    pub fn wanted_fd(&self) -> BorrowedFd<'_> {
+        self.lease_wanted.fd()
+    }
+
     /// Links for some sites of a file; those the kernel refused are named.
     pub(super) fn set(
         &mut self,
@@ -144,14 +199,12 @@ impl Probes {
             links: Vec::new(),
             refused: Vec::new(),
         };
-        let multi = self.mode == LinkMode::UprobeMulti;
-        let program = self.site_program()?;
-        let result = if multi {
-            attempt.together(program, sites)
-        } else {
+        let result = if let Some(probes) = &self.perf {
             sites
                 .iter()
-                .try_for_each(|site| attempt.alone(program, site))
+                .try_for_each(|site| attempt.alone(&mut Means::Perf(probes), site))
+        } else {
+            attempt.together(&mut Means::Multi(self.site_program()?), sites)
         };
         let Attempt { links, refused, .. } = attempt;
         match result {
@@ -182,7 +235,7 @@ impl Probes {
         let Some(target_links) = self.links.get_mut(&target) else {
             return Err(unknown);
         };
-        let path = PathBuf::from(format!("/proc/self/fd/{}", target_links.file.as_raw_fd()));
+        let path = target_links.lease.path();
         let stands = target_links.of(group);
         if !on {
             if !stands.links.is_empty() {
@@ -223,12 +276,12 @@ impl Probes {
 }
 
 /// Links, and the sites that the kernel refused.
-pub(super) type Links = (Vec<UProbeLink>, Vec<(Site, String)>);
+pub(super) type Links = (Vec<Link>, Vec<(Site, String)>);
 
 /// One target's links.
 pub(super) struct TargetLinks {
-    /// The file itself (`O_PATH`).
-    file: OwnedFd,
+    /// Keeps writers from the file, and leads to it after its path is gone.
+    lease: Lease,
     rare: GroupLinks,
     batch: GroupLinks,
     exact: GroupLinks,
@@ -238,7 +291,7 @@ pub(super) struct TargetLinks {
 #[derive(Default)]
 struct GroupLinks {
     /// None while the group is off.
-    links: Vec<UProbeLink>,
+    links: Vec<Link>,
     /// Its sites that the kernel takes.
     sites: Vec<Site>,
     /// Those that were taken away last.
@@ -254,13 +307,17 @@ impl TargetLinks {
         }
     }
 
-    /// All groups.
-    pub(super) fn all(self) -> Vec<UProbeLink> {
+    /// All groups, and behind them the lease.
+    pub(super) fn all(self) -> Vec<Link> {
         let Self {
-            rare, batch, exact, ..
+            rare,
+            batch,
+            exact,
+            lease,
         } = self;
         let groups = [exact, batch, rare];
-        groups.into_iter().flat_map(|group| group.links).collect()
+        let links = groups.into_iter().flat_map(|group| group.links);
+        links.chain([Link::Lease(lease)]).collect()
     }
 }
 
@@ -268,31 +325,31 @@ impl TargetLinks {
 struct Attempt<'a> {
     target: u32,
     path: &'a Path,
-    links: Vec<UProbeLink>,
+    links: Vec<Link>,
     refused: Vec<(Site, String)>,
 }
 
 impl Attempt<'_> {
     /// One link for all. The kernel refuses the whole for one bad site, so
     /// halves are tried until those are found.
-    fn together(&mut self, program: &mut UProbe, sites: &[&Site]) -> Result<(), ProgramError> {
+    fn together(&mut self, means: &mut Means<'_>, sites: &[&Site]) -> Result<(), LinkError> {
         if let [site] = sites {
-            return self.alone(program, site);
+            return self.alone(means, site);
         }
-        match self.link(program, sites) {
+        match self.link(means, sites) {
             Ok(()) => Ok(()),
             Err(error) if is_about_site(&error) => {
                 let (first, second) = sites.split_at(sites.len() / 2);
-                self.together(program, first)?;
-                self.together(program, second)
+                self.together(means, first)?;
+                self.together(means, second)
             }
             Err(error) => Err(error),
         }
     }
 
     /// One link for one site.
-    fn alone(&mut self, program: &mut UProbe, site: &Site) -> Result<(), ProgramError> {
-        match self.link(program, &[site]) {
+    fn alone(&mut self, means: &mut Means<'_>, site: &Site) -> Result<(), LinkError> {
+        match self.link(means, &[site]) {
             Err(error) if is_about_site(&error) => {
                 self.refused.push((site.clone(), chain(&error)));
                 Ok(())
@@ -301,21 +358,47 @@ impl Attempt<'_> {
         }
     }
 
-    fn link(&mut self, program: &mut UProbe, sites: &[&Site]) -> Result<(), ProgramError> {
-        let points = sites.iter().map(|site| UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(site.offset),
-            cookie: Some(Cookie::new(site.kind, self.target, site.aux).0),
-        });
-        let link = program.attach(points, self.path, UProbeScope::AllProcesses)?;
-        self.links.push(program.take_link(link)?);
+    fn link(&mut self, means: &mut Means<'_>, sites: &[&Site]) -> Result<(), LinkError> {
+        let cookie = |site: &Site| Cookie::new(site.kind, self.target, site.aux).0;
+        match means {
+            Means::Multi(program) => {
+                let points = sites.iter().map(|site| UProbeAttachPoint {
+                    location: UProbeAttachLocation::AbsoluteOffset(site.offset),
+                    cookie: Some(cookie(site)),
+                });
+                let link = program.attach(points, self.path, UProbeScope::AllProcesses)?;
+                self.links.push(Link::Multi(program.take_link(link)?));
+            }
+            Means::Perf(probes) => {
+                for site in sites {
+                    let link = probes.link(self.path, site.offset, cookie(site))?;
+                    self.links.push(Link::Perf(link));
+                }
+            }
+        }
         Ok(())
     }
+}
+
+/// What links are made with.
+enum Means<'a> {
+    Multi(&'a mut UProbe),
+    Perf(&'a PerfProbes),
+}
+
+/// Why a link could not be made.
+#[derive(Debug, Error)]
+enum LinkError {
+    #[error(transparent)]
+    Multi(#[from] ProgramError),
+    #[error(transparent)]
+    Perf(#[from] PerfError),
 }
 
 /// Whether a site is refused, and not the file or the observer: unprobeable
 /// instructions give ENOTSUPP (524, which user space has no name for), ones
 /// that cannot be decoded ENOEXEC, places outside the text EINVAL or EIO.
-fn is_about_site(error: &ProgramError) -> bool {
+fn is_about_site(error: &LinkError) -> bool {
     const ENOTSUPP: i32 = 524;
     matches!(
         errno(error),

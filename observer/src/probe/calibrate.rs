@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use super::{ProbeError, Probes};
-use crate::gobinary::Site;
+use crate::gobinary::{Site, Text};
 
 /// The hidden subcommand that the child runs.
 const SUBCOMMAND: &str = "calibrate-child";
@@ -272,6 +272,7 @@ fn site(kind: SiteKind, function: extern "C" fn()) -> Result<Site, CalibrateErro
         emulated: kind == SiteKind::GoroutineCreated,
         weight: 1,
         aux: 0,
+        text: Text::default(),
     })
 }
 

@@ -1,10 +1,15 @@
 //! What the observer lacks to probe, named with what is lost by it.
 
-use std::{fs, path::Path};
+use std::{fs, process};
 
-use aya::util::KernelVersion;
+use super::{Kernel, LinkMode};
+use crate::discover;
 
-use super::kernel_types;
+/// What is lost where no probe can be set. The rest is read from the memory of
+/// processes, which takes no eBPF.
+pub const WITHOUT_PROBES: &str = "what only probes tell is lost: what triggers collections, reasons of stops, phases of the \
+     collector, and processes that end before they are sampled; goroutines, collections, pauses \
+     and heap are read from the runtime's state and stay exact";
 
 /// A capability's bit, from `linux/capability.h`.
 #[derive(Clone, Copy)]
@@ -12,26 +17,25 @@ enum Capability {
     DacReadSearch = 2,
     SysPtrace = 19,
     SysAdmin = 21,
+    Lease = 28,
     Perfmon = 38,
     Bpf = 39,
 }
 
-/// The inode of `/proc/self/ns/pid` in the initial pid namespace, fixed in
-/// the kernel (`PROC_PID_INIT_INO`).
-const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
-
-/// Capabilities and kernel features that are missing, each with what is lost.
-/// Empty where everything can be observed.
-pub fn missing() -> Vec<String> {
+/// Capabilities and kernel features that are missing for the links asked for
+/// (`None`: for those the kernel has), each with what is lost. Empty where
+/// everything can be observed.
+pub fn missing(kernel: &Kernel, links: Option<LinkMode>) -> Vec<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let namespace = fs::read_link("/proc/self/ns/pid").ok();
-    let kernel = KernelVersion::current().ok();
+    let alone = discover::pid_namespace().is_ok_and(|own| own.is_own_first(process::id()));
     lacks(&Facts {
         effective: effective_capabilities(&status),
-        has_btf: Path::new(kernel_types::PATH).exists(),
-        initial_pid_namespace: namespace.is_none_or(|to| to.as_os_str() == INITIAL_PID_NAMESPACE),
-        has_multi: kernel.is_none_or(|kernel| kernel >= KernelVersion::new(6, 6, 0)),
-        old: kernel.is_some_and(|kernel| kernel < KernelVersion::new(5, 15, 0)),
+        bpf_refused: kernel.bpf_refused,
+        has_btf: kernel.btf.is_ok(),
+        alone,
+        perf_links: links == Some(LinkMode::PerfEvent) || !kernel.types.uprobe_multi,
+        attach_cookie: kernel.types.attach_cookie,
+        reads_user_memory: kernel.reads_user_memory != Some(false),
         amd64: cfg!(target_arch = "x86_64"),
     })
 }
@@ -40,10 +44,14 @@ pub fn missing() -> Vec<String> {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Facts {
     effective: u64,
+    bpf_refused: Option<i32>,
     has_btf: bool,
-    initial_pid_namespace: bool,
-    has_multi: bool,
-    old: bool,
+    /// Whether the observer is the first process of its pid namespace.
+    alone: bool,
+    /// Whether probes are perf events.
+    perf_links: bool,
+    attach_cookie: bool,
+    reads_user_memory: bool,
     amd64: bool,
 }
 
@@ -64,18 +72,52 @@ fn lacks(facts: &Facts) -> Vec<String> {
             lacks.push(text.to_owned());
         }
     };
+    let mut no_probes = |missing: bool, what: &str| {
+        lack(missing, &format!("{what}, so {WITHOUT_PROBES}"));
+    };
+    no_probes(
+        !has(Capability::Bpf) && !admin,
+        "CAP_BPF: no eBPF program can be loaded",
+    );
+    no_probes(
+        !has(Capability::Perfmon) && !admin,
+        "CAP_PERFMON: no probe can be set and no process event seen",
+    );
+    no_probes(
+        facts.bpf_refused == Some(libc::ENOSYS),
+        "bpf(): the kernel is built without it (CONFIG_BPF_SYSCALL), or a seccomp profile hides it",
+    );
+    no_probes(
+        facts.bpf_refused == Some(libc::EPERM) && (has(Capability::Bpf) || admin),
+        "bpf(): it is refused although CAP_BPF is there, by a seccomp profile or a security module \
+         (up to Linux 5.10 also by the limit of locked memory)",
+    );
+    no_probes(
+        !facts.has_btf,
+        "BTF of the kernel (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF): the eBPF programs \
+         cannot be loaded",
+    );
+    // Without its types nothing is known of what else the kernel has.
+    no_probes(
+        facts.has_btf && !facts.attach_cookie,
+        "cookies of probes (bpf_get_attach_cookie, Linux 5.15): probes cannot tell their sites \
+         apart",
+    );
+    no_probes(
+        facts.has_btf && facts.perf_links && !admin,
+        "CAP_SYS_ADMIN: probes are perf events where the kernel has no uprobe_multi links (Linux \
+         6.6), or --link perf asks for them, and every kernel wants CAP_SYS_ADMIN for those",
+    );
+    lack(
+        facts.has_btf && !facts.reads_user_memory,
+        "bpf_probe_read_user in eBPF programs (lockdown=confidentiality takes such helpers away): \
+         triggers and phases of the collector are lost for programs of Go up to 1.21, and \
+         reasons of other stops up to 1.20; everything else is counted",
+    );
     lack(
         !facts.amd64,
         "an x86-64 processor, the only architecture that is observed: Go programs of others are \
          found and named, but nothing is counted",
-    );
-    lack(
-        !has(Capability::Bpf) && !admin,
-        "CAP_BPF: no eBPF program can be loaded, so nothing is counted",
-    );
-    lack(
-        !has(Capability::Perfmon) && !admin,
-        "CAP_PERFMON: no probe can be set and no process event seen, so nothing is counted",
     );
     lack(
         !has(Capability::SysPtrace),
@@ -87,63 +129,105 @@ fn lacks(facts: &Facts) -> Vec<String> {
         "CAP_DAC_READ_SEARCH: executables that only their owner may read are not observed",
     );
     lack(
-        !facts.has_btf,
-        "BTF of the kernel (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF): the eBPF programs \
-         cannot be loaded, so nothing is counted",
+        !has(Capability::Lease),
+        "CAP_LEASE: executables of other users carry no probes, since nothing would keep them from \
+         being written over meanwhile; their state is read",
     );
     lack(
-        facts.old,
-        "kernel 5.15 or newer: probes cannot tell their sites apart, so nothing is counted",
-    );
-    lack(
-        !facts.has_multi && !admin,
-        "CAP_SYS_ADMIN, on a kernel before 6.6, which has no uprobe_multi links: some such \
-         kernels set perf-event probes for it only",
-    );
-    lack(
-        !facts.initial_pid_namespace,
-        "the host's pid namespace (hostPID): process ids from the kernel do not match those in \
-         /proc, so figures cannot be told to processes",
+        facts.alone,
+        "the machine's pid namespace (hostPID in Kubernetes, --pid=host in Docker): the observer \
+         is the first process of its own, so it sees no program but those that it starts",
     );
     lacks
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, effective_capabilities, lacks};
+    use super::{Facts, WITHOUT_PROBES, effective_capabilities, lacks};
 
     const WHOLE: Facts = Facts {
-        effective: 1 << 2 | 1 << 19 | 1 << 38 | 1 << 39,
+        effective: 1 << 2 | 1 << 19 | 1 << 28 | 1 << 38 | 1 << 39,
+        bpf_refused: None,
         has_btf: true,
-        initial_pid_namespace: true,
-        has_multi: true,
-        old: false,
+        alone: false,
+        perf_links: false,
+        attach_cookie: true,
+        reads_user_memory: true,
         amd64: true,
     };
 
     #[test]
-    fn four_capabilities_suffice_on_a_new_kernel() {
+    fn five_capabilities_suffice_for_uprobe_multi() {
         assert_eq!(lacks(&WHOLE), Vec::<String>::new());
-        let perf = lacks(&Facts {
-            has_multi: false,
+        let perf = Facts {
+            perf_links: true,
             ..WHOLE
+        };
+        let lack = lacks(&perf);
+        assert_eq!(lack.len(), 1);
+        assert!(lack[0].starts_with("CAP_SYS_ADMIN: "), "{lack:?}");
+        let admin = WHOLE.effective | 1 << 21;
+        let allowed = lacks(&Facts {
+            effective: admin,
+            ..perf
         });
-        assert_eq!(perf.len(), 1);
-        assert!(perf[0].starts_with("CAP_SYS_ADMIN"), "{perf:?}");
+        assert_eq!(allowed, Vec::<String>::new());
     }
 
     #[test]
-    fn names_each_lack() {
-        let none = lacks(&Facts {
+    fn names_each_lack_once() {
+        let none = Facts {
             effective: 0,
-            has_btf: false,
-            initial_pid_namespace: false,
-            has_multi: false,
-            old: true,
+            // It is refused for want of the capability, which is named.
+            bpf_refused: Some(libc::EPERM),
+            has_btf: true,
+            alone: true,
+            perf_links: true,
+            attach_cookie: false,
+            reads_user_memory: false,
             amd64: false,
+        };
+        let said = lacks(&none);
+        assert_eq!(said.len(), 10, "{said:?}");
+        // What the types would tell is not claimed without them.
+        let blind = lacks(&Facts {
+            has_btf: false,
+            ..none
         });
-        assert_eq!(none.len(), 9, "{none:?}");
+        assert_eq!(blind.len(), 8, "{blind:?}");
         let all = effective_capabilities("Name:\tx\nCapEff:\t000001ffffffffff\nCapBnd:\t0\n");
         assert_eq!(all, 0x1ff_ffff_ffff);
+    }
+
+    #[test]
+    fn without_probes_state_stays_exact() {
+        for facts in [
+            Facts {
+                effective: 1 << 2 | 1 << 19 | 1 << 28,
+                ..WHOLE
+            },
+            Facts {
+                has_btf: false,
+                ..WHOLE
+            },
+            Facts {
+                bpf_refused: Some(libc::EPERM),
+                ..WHOLE
+            },
+            Facts {
+                bpf_refused: Some(libc::ENOSYS),
+                ..WHOLE
+            },
+            Facts {
+                attach_cookie: false,
+                ..WHOLE
+            },
+        ] {
+            let lacks = lacks(&facts);
+            assert!(!lacks.is_empty());
+            for lack in lacks {
+                assert!(lack.ends_with(WITHOUT_PROBES), "{lack}");
+            }
+        }
     }
 }

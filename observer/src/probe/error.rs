@@ -4,6 +4,9 @@ use std::{fmt::Write as _, io, path::PathBuf};
 
 use thiserror::Error;
 
+use super::stacks::StackError;
+use crate::discover::NamespaceError;
+
 /// Why programs could not be loaded or probes not be set.
 #[derive(Debug, Error)]
 pub enum ProbeError {
@@ -26,6 +29,20 @@ pub enum ProbeError {
         /// Why.
         reason: String,
     },
+    /// The process ids that /proc shows are not the observer's.
+    #[error(transparent)]
+    PidNamespace(#[from] NamespaceError),
+    /// The observer is not in the initial pid namespace, and how processes are
+    /// numbered in others cannot be read from the kernel.
+    #[error(
+        "the observer's pid namespace is not the machine's, and how the kernel numbers processes \
+         in others cannot be told: {reason}; share the machine's pid namespace (hostPID in \
+         Kubernetes, --pid=host in Docker)"
+    )]
+    NoPids {
+        /// Why.
+        reason: &'static str,
+    },
     /// The kernel refused the programs or their maps.
     #[error(
         "cannot load the eBPF programs: {reason}; loading them takes CAP_BPF and CAP_PERFMON \
@@ -43,6 +60,9 @@ pub enum ProbeError {
         /// The whole chain of causes, the verifier's words included.
         reason: String,
     },
+    /// A program is not safe on this kernel.
+    #[error("the eBPF programs are not loaded, lest they bring this kernel down: {0}")]
+    PrivateStack(#[from] StackError),
     /// The object and this code do not fit together.
     #[error("the eBPF object has no {kind} {name} as expected: {reason}")]
     Object {
@@ -75,6 +95,26 @@ pub enum ProbeError {
         /// The whole chain of causes.
         reason: String,
     },
+    /// Nothing would keep a writer from the file while it carries probes.
+    #[error(
+        "no probes on {path}: {source}; a program that is written over a file with probes \
+         would crash, so the observer first takes a lease on the file (fcntl F_SETLEASE), \
+         which wants CAP_LEASE, a file system with leases and nobody who writes to it"
+    )]
+    Unguarded {
+        /// The file.
+        path: PathBuf,
+        /// Why there is no lease.
+        source: io::Error,
+    },
+    /// The file is not what was inspected.
+    #[error("no probes on {path}: it has changed since it was inspected, {function} is another")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The function that differs.
+        function: String,
+    },
     /// A map refused an entry or could not be read.
     #[error("map {map}: {reason}")]
     Map {
@@ -85,7 +125,12 @@ pub enum ProbeError {
     },
 }
 
-/// An error with all its causes in one line.
+/// How many of the verifier's lines say why it refused a program. Up to
+/// thousands before them say how it came there.
+const LAST_LINES: usize = 3;
+
+/// An error with all its causes in one line. What the verifier wrote is cut down
+/// to its end; the whole goes to the log, for whoever asks for it.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -93,7 +138,26 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         let _ = write!(text, ": {error}");
         cause = error.source();
     }
-    text
+    if text.lines().nth(LAST_LINES).is_some() {
+        tracing::debug!("{text}");
+    }
+    in_one_line(&text)
+}
+
+fn in_one_line(text: &str) -> String {
+    // Behind the reason the verifier counts what it did.
+    let counts = ["processed ", "verification time ", "stack depth "];
+    let told = |line: &&str| !line.is_empty() && !counts.iter().any(|it| line.starts_with(it));
+    let lines: Vec<_> = text.lines().map(str::trim).filter(told).collect();
+    match lines.split_first() {
+        Some((first, rest)) if rest.len() > LAST_LINES => {
+            let last = rest[rest.len() - LAST_LINES..].join(" | ");
+            let first = first.split_once(". Verifier output: ");
+            let first = first.map_or(lines[0], |(first, _)| first);
+            format!("{first}. The verifier's last lines: {last}")
+        }
+        _ => lines.join(" | "),
+    }
 }
 
 /// The system call's error number at the root of an error.
@@ -109,4 +173,35 @@ pub(super) fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_one_line;
+
+    #[test]
+    fn the_verifiers_last_lines_say_why() {
+        let instructions = "7: (b7) r1 = 7\n".repeat(2_000);
+        let text = format!(
+            "the BPF_PROG_LOAD syscall returned Permission denied. Verifier output: {instructions}\
+             2000: (85) call bpf_probe_read#4\n\
+             program of this type cannot use helper bpf_probe_read#4\n\
+             processed 2001 insns (limit 1000000) max_states_per_insn 4\n: Permission denied"
+        );
+        let said = in_one_line(&text);
+        assert!(said.len() < 400, "{said}");
+        assert!(
+            said.starts_with(
+                "the BPF_PROG_LOAD syscall returned Permission denied. The verifier's"
+            ),
+            "{said}"
+        );
+        assert!(
+            said.contains("cannot use helper bpf_probe_read#4"),
+            "{said}"
+        );
+        assert!(!said.contains("processed"), "{said}");
+        assert_eq!(in_one_line("a: b"), "a: b");
+        assert_eq!(in_one_line("a\nb\n"), "a | b");
+    }
 }

@@ -1,5 +1,8 @@
-//! Where fields of the kernel's structures lie, from the kernel's own BTF.
+//! What the kernel says of its own types in its BTF: where fields of its
+//! structures lie, and by which structures it has a feature.
 //! <https://docs.kernel.org/bpf/btf.html>
+
+use observer_ebpf::KernelOffsets;
 
 /// Where the kernel shows it.
 pub(super) const PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -8,36 +11,57 @@ const MAGIC: u16 = 0xeb9f;
 const HEADER_LEN: usize = 24;
 const TYPE_LEN: usize = 12;
 const MEMBER_LEN: usize = 12;
+const ENUMERATOR_LEN: usize = 8;
 /// Anonymous structures are nested in one another only a few deep.
 const MAX_DEPTH: u32 = 8;
 
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+const ENUMERATION: u32 = 6;
 
-/// Offsets that the programs on tracepoints load by; 0 where not known.
+/// What is read from a kernel's BTF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TaskOffsets {
-    pub(super) tgid: u64,
-    pub(super) pid: u64,
-    pub(super) signal: u64,
-    pub(super) signal_live: u64,
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a feature of its own"
+)]
+pub(super) struct KernelTypes {
+    pub(super) offsets: KernelOffsets,
+    /// A process's numbers in all pid namespaces can be found.
+    pub(super) pid_numbers: bool,
+    /// One link for many probes (`uprobe_multi`).
+    pub(super) uprobe_multi: bool,
+    /// A probe's cookie reaches the program (`bpf_get_attach_cookie`).
+    pub(super) attach_cookie: bool,
+    /// The verifier may give a program a stack of its own on each CPU.
+    pub(super) private_stack: bool,
+    /// Hash maps take memory for an entry when it is needed, from an allocator
+    /// that any program may call.
+    pub(super) bpf_mem_alloc: bool,
 }
 
-impl TaskOffsets {
+impl KernelTypes {
     /// Reads them, or says what is wrong with the BTF.
     pub(super) fn read(btf: &[u8]) -> Result<Self, String> {
         let types = Types::parse(btf)?;
-        let mut offsets = Self::default();
-        if let Some(task) = types.structure("task_struct") {
-            let offset = |name| types.member(task, name, 0).unwrap_or(0);
-            offsets.tgid = offset("tgid");
-            offsets.pid = offset("pid");
-            offsets.signal = offset("signal");
-        }
-        if let Some(signal) = types.structure("signal_struct") {
-            offsets.signal_live = types.member(signal, "live", 0).unwrap_or(0);
-        }
-        Ok(offsets)
+        let has = |structure, name| types.offset(structure, name).is_some();
+        let offset = |structure, name| types.offset(structure, name).unwrap_or(0);
+        let numbers = types.pid_numbers();
+        Ok(Self {
+            offsets: KernelOffsets {
+                task_tgid: offset("task_struct", "tgid"),
+                task_pid: offset("task_struct", "pid"),
+                task_signal: offset("task_struct", "signal"),
+                signal_live: offset("signal_struct", "live"),
+                ..numbers.unwrap_or_default()
+            },
+            pid_numbers: numbers.is_some() && has("task_struct", "signal"),
+            uprobe_multi: types.structure("bpf_uprobe_multi_link").is_some(),
+            attach_cookie: has("bpf_trace_run_ctx", "bpf_cookie"),
+            private_stack: has("bpf_prog_aux", "priv_stack_ptr")
+                || has("bpf_prog_aux", "jits_use_priv_stack"),
+            bpf_mem_alloc: has("bpf_htab", "ma"),
+        })
     }
 }
 
@@ -89,10 +113,52 @@ impl<'a> Types<'a> {
 
     /// The structure of this name; where there are several, the first.
     fn structure(&self, name: &str) -> Option<usize> {
+        self.named(STRUCT, name)
+    }
+
+    fn named(&self, wanted: u32, name: &str) -> Option<usize> {
         self.starts.iter().map(|&at| at as usize).find(|&at| {
             let kind = word(self.bytes, at + 4).map(kind);
-            kind == Some(STRUCT) && self.is_named(at, name)
+            kind == Some(wanted) && self.is_named(at, name)
         })
+    }
+
+    /// Where a process's numbers are found, from its `signal_struct` on.
+    fn pid_numbers(&self) -> Option<KernelOffsets> {
+        let pids = self.offset("signal_struct", "pids")?;
+        let place = self.enumerator("pid_type", "PIDTYPE_TGID")?;
+        let namespace = self.offset("pid_namespace", "ns")?;
+        Some(KernelOffsets {
+            signal_tgid: pids + place * size_of::<u64>() as u64,
+            pid_level: self.offset("pid", "level")?,
+            pid_numbers: self.offset("pid", "numbers")?,
+            upid_size: self.size("upid")?,
+            upid_nr: self.offset("upid", "nr")?,
+            upid_ns: self.offset("upid", "ns")?,
+            namespace_inum: namespace + self.offset("ns_common", "inum")?,
+            ..KernelOffsets::default()
+        })
+    }
+
+    /// Size in bytes of a structure.
+    fn size(&self, structure: &str) -> Option<u64> {
+        word(self.bytes, self.structure(structure)? + 8).map(u64::from)
+    }
+
+    /// The value of an enumeration's name.
+    fn enumerator(&self, enumeration: &str, name: &str) -> Option<u64> {
+        let at = self.named(ENUMERATION, enumeration)?;
+        let info = word(self.bytes, at + 4)?;
+        (0..(info & 0xffff) as usize)
+            .map(|index| at + TYPE_LEN + index * ENUMERATOR_LEN)
+            .find(|&at| self.is_named(at, name))
+            .and_then(|at| word(self.bytes, at + 4))
+            .map(u64::from)
+    }
+
+    /// Offset in bytes of a structure's member.
+    fn offset(&self, structure: &str, name: &str) -> Option<u64> {
+        self.member(self.structure(structure)?, name, 0)
     }
 
     /// Offset in bytes of a member, also where it stands in an anonymous
@@ -158,14 +224,16 @@ const fn extra_len(info: u32) -> Option<usize> {
         // Structure, union, data section, 64-bit enumeration.
         STRUCT | UNION | 15 | 19 => 12 * entries,
         // Enumeration, function prototype.
-        6 | 13 => 8 * entries,
+        ENUMERATION | 13 => ENUMERATOR_LEN * entries,
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAGIC, TaskOffsets};
+    use std::fs;
+
+    use super::{KernelOffsets, KernelTypes, MAGIC, PATH, Types};
 
     /// A BTF of these types with these strings.
     fn btf(types: &[u32], strings: &str) -> Vec<u8> {
@@ -223,25 +291,91 @@ mod tests {
             1,
             32 << 24 | 32,
         ];
-        let found = TaskOffsets::read(&btf(&types, strings)).expect("a whole BTF");
+        let found = KernelTypes::read(&btf(&types, strings)).expect("a whole BTF");
+        let offsets = KernelOffsets {
+            task_tgid: 64,
+            task_pid: 8,
+            task_signal: 68,
+            signal_live: 4,
+            ..KernelOffsets::default()
+        };
         assert_eq!(
             found,
-            TaskOffsets {
-                tgid: 64,
-                pid: 8,
-                signal: 68,
-                signal_live: 4
+            KernelTypes {
+                offsets,
+                ..KernelTypes::default()
             }
         );
     }
 
     #[test]
+    fn tells_features_by_their_structures() {
+        let strings = "\0bpf_uprobe_multi_link\0bpf_trace_run_ctx\0bpf_cookie\0bpf_prog_aux\0\
+                       jits_use_priv_stack\0bpf_htab\0ma\0elems\0";
+        let name = |text: &str| {
+            let at = strings.find(&format!("\0{text}\0"));
+            at.expect("a name of the table") as u32 + 1
+        };
+        let integer = [0, 1 << 24, 4, 32];
+        let structure = |of, member| [name(of), 4 << 24 | 1, 8, name(member), 1, 0];
+        let read = |types: &[&[u32]]| {
+            KernelTypes::read(&btf(&types.concat(), strings)).expect("a whole BTF")
+        };
+        let none = read(&[&integer, &structure("bpf_htab", "elems")]);
+        assert_eq!(none, KernelTypes::default());
+        let empty = [name("bpf_uprobe_multi_link"), 4 << 24, 0];
+        let all = read(&[
+            &integer,
+            &empty,
+            &structure("bpf_trace_run_ctx", "bpf_cookie"),
+            &structure("bpf_prog_aux", "jits_use_priv_stack"),
+            &structure("bpf_htab", "ma"),
+        ]);
+        assert!(all.uprobe_multi && all.attach_cookie && all.private_stack && all.bpf_mem_alloc);
+    }
+
+    #[test]
+    fn finds_enumerators_and_sizes() {
+        let strings = "\0upid\0pid_type\0PIDTYPE_PID\0PIDTYPE_TGID\0";
+        let name = |text: &str| {
+            let place = strings.find(&format!("\0{text}\0"));
+            place.expect("a name of the table") as u32 + 1
+        };
+        let types = [
+            name("upid"),
+            4 << 24,
+            16,
+            name("pid_type"),
+            6 << 24 | 2,
+            4,
+            name("PIDTYPE_PID"),
+            0,
+            name("PIDTYPE_TGID"),
+            1,
+        ];
+        let btf = btf(&types, strings);
+        let types = Types::parse(&btf).expect("a whole BTF");
+        assert_eq!(types.size("upid"), Some(16));
+        assert_eq!(types.enumerator("pid_type", "PIDTYPE_TGID"), Some(1));
+        assert_eq!(types.enumerator("pid_type", "PIDTYPE_SID"), None);
+        assert_eq!(types.enumerator("upid", "PIDTYPE_PID"), None);
+    }
+
+    #[test]
+    fn this_kernel_tells_how_it_numbers_processes() {
+        let btf = fs::read(PATH).expect("the kernel's BTF");
+        let found = KernelTypes::read(&btf).expect("a whole BTF");
+        assert!(found.pid_numbers, "{found:?}");
+        assert!(found.offsets.task_pid > 0 && found.offsets.signal_live > 0);
+    }
+
+    #[test]
     fn refuses_what_is_cut_off() {
-        assert!(TaskOffsets::read(&[]).is_err());
-        assert!(TaskOffsets::read(&[0; 64]).is_err());
+        assert!(KernelTypes::read(&[]).is_err());
+        assert!(KernelTypes::read(&[0; 64]).is_err());
         let whole = btf(&[0, 1 << 24, 4, 32], "\0");
-        assert!(TaskOffsets::read(&whole[..whole.len() - 1]).is_err());
-        assert_eq!(TaskOffsets::read(&whole), Ok(TaskOffsets::default()));
-        assert!(TaskOffsets::read(&btf(&[0, 31 << 24, 4], "\0")).is_err());
+        assert!(KernelTypes::read(&whole[..whole.len() - 1]).is_err());
+        assert_eq!(KernelTypes::read(&whole), Ok(KernelTypes::default()));
+        assert!(KernelTypes::read(&btf(&[0, 31 << 24, 4], "\0")).is_err());
     }
 }

@@ -11,10 +11,20 @@ mod clock;
 mod end;
 mod error;
 mod events;
+mod fuse;
+mod handover;
+mod keeper;
+mod kernel;
 mod kernel_types;
+mod lease;
+mod link;
 mod load;
+mod map_plan;
+mod perf;
 mod read;
 mod reaper;
+mod stacks;
+mod sys;
 
 use std::{collections::HashMap, fmt};
 
@@ -26,15 +36,21 @@ use observer_ebpf::{GcFigures, GoroutineFigures, Health, Registration, Target};
 
 use crate::gobinary::Site;
 
-use self::{attach::TargetLinks, reaper::Reaper};
+use self::{
+    attach::TargetLinks, fuse::Fuse, lease::Wanted, link::Link, perf::PerfProbes, reaper::Reaper,
+};
+/// How much the programs say.
+pub use aya_log::Level as LogLevel;
 // They are part of what this module asks for.
 pub use observer_ebpf::{Group, ProcessKey};
 
 pub use self::{
     calibrate::{HitCost, calibrate_child},
-    capabilities::missing,
+    capabilities::{WITHOUT_PROBES, missing},
     error::ProbeError,
-    load::LoadOptions,
+    kernel::{Features, Kernel},
+    load::{LoadOptions, ProgramBytes},
+    stacks::StackError,
 };
 
 /// The kernel mechanism that probes are set by.
@@ -123,14 +139,19 @@ impl Attached {
 
 /// The loaded programs, their maps and all probes.
 ///
-/// Dropping it takes every probe away; perf-event links go in the background,
-/// also when the process exits meanwhile. Where it is killed instead, the
-/// kernel takes all away.
+/// Dropping it takes every probe away. A thread of the kernel does so for
+/// perf-event links, also after the process has exited. Where the process is
+/// killed instead, the kernel takes all away.
 pub struct Probes {
     ebpf: Ebpf,
     mode: LinkMode,
+    /// Makes links in [`LinkMode::PerfEvent`].
+    perf: Option<PerfProbes>,
     links: HashMap<u32, TargetLinks>,
-    reaper: Reaper,
+    reaper: Reaper<Link>,
+    lease_wanted: Wanted,
+    /// Burns from the first lease on.
+    fuse: Option<Fuse>,
     processes: maps::HashMap<MapData, u32, Registration>,
     goroutines: PerCpuHashMap<MapData, ProcessKey, GoroutineFigures>,
     gc: maps::HashMap<MapData, ProcessKey, GcFigures>,
@@ -138,7 +159,13 @@ pub struct Probes {
     aliases: maps::HashMap<MapData, u64, u64>,
     health: PerCpuArray<MapData, Health>,
     events: RingBuf<MapData>,
+    /// Whether the programs can read the memory of processes.
+    reads_user_memory: bool,
+    /// Hands over what the programs said, where they say anything.
+    log: Option<Flush>,
 }
+
+type Flush = Box<dyn FnMut() + Send>;
 
 impl fmt::Debug for Probes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,14 +176,22 @@ impl fmt::Debug for Probes {
     }
 }
 
+impl Probes {
+    /// Whether the thread that takes probes away has ended before its time.
+    pub fn has_lost_a_thread(&self) -> bool {
+        self.reaper.has_lost_its_thread()
+    }
+}
+
 impl Drop for Probes {
     fn drop(&mut self) {
-        end::close(
-            self.links
-                .drain()
-                .flat_map(|(_, links)| links.all())
-                .collect(),
-            self.mode,
-        );
+        if let Some(log) = &mut self.log {
+            log();
+        }
+        // The end may take a while, too.
+        self.renew();
+        let mut links = self.reaper.end();
+        links.extend(self.links.drain().flat_map(|(_, links)| links.all()));
+        end::close(links);
     }
 }

@@ -124,8 +124,9 @@ impl Probes {
     }
 
     /// Clears what is kept for a target whose probes are gone. The processes
-    /// it owned keep their figures, and the target that hits next owns them.
-    pub fn forget_target(&mut self, target: u32) {
+    /// it owned keep their figures, and the target that hits next owns them:
+    /// they are returned.
+    pub fn forget_target(&mut self, target: u32) -> Vec<ProcessKey> {
         let _ = self.targets.remove(&target);
         for (loser, owner) in self.aliases() {
             if loser == target || owner == target {
@@ -134,6 +135,7 @@ impl Probes {
                     .remove(&(u64::from(loser) << 32 | u64::from(owner)));
             }
         }
+        let mut freed = Vec::new();
         for (tgid, registration) in self.registrations() {
             if registration.target == target {
                 let free = Registration {
@@ -142,8 +144,13 @@ impl Probes {
                 };
                 // Fails where the process has ended, as it should.
                 let _ = self.processes.insert(&tgid, &free, EXIST);
+                freed.push(ProcessKey {
+                    tgid,
+                    epoch: registration.epoch,
+                });
             }
         }
+        freed
     }
 
     /// The programs' own counters, summed over CPUs.

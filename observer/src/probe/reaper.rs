@@ -3,59 +3,71 @@
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
+    thread::{self, JoinHandle},
 };
-
-use aya::programs::uprobe::UProbeLink;
 
 /// Which links were handed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
-/// Closes links, in the order they came.
-pub(super) struct Reaper {
-    shared: Arc<Shared>,
+/// Closes links, in the order they came, by dropping them.
+pub(super) struct Reaper<L> {
+    shared: Arc<Shared<L>>,
     /// Without it, whoever hands links over waits until they are closed.
-    has_thread: bool,
+    thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct Shared<L> {
+    queue: Mutex<Queue<L>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<(Ticket, Vec<UProbeLink>)>,
+struct Queue<L> {
+    waiting: VecDeque<(Ticket, Vec<L>)>,
     closing: Option<Ticket>,
     handed_over: u64,
     ended: bool,
 }
 
-impl Reaper {
+impl<L: Send + 'static> Reaper<L> {
     pub(super) fn start() -> Self {
-        let shared = Arc::<Shared>::default();
+        Self::on(|close_all| {
+            thread::Builder::new()
+                .name("probe-reaper".to_owned())
+                .spawn(close_all)
+        })
+    }
+
+    /// With a thread that is made so.
+    fn on(spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>) -> Self {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                closing: None,
+                handed_over: 0,
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        });
         let of_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("probe-reaper".to_owned())
-            .spawn(move || of_thread.close_all());
+        let thread = spawn(Box::new(move || of_thread.close_all()));
         if let Err(error) = &thread {
             tracing::warn!(%error, "no thread for taking probes away; that will block instead");
         }
         Self {
             shared,
-            has_thread: thread.is_ok(),
+            thread: thread.ok(),
         }
     }
 
     /// Closes the links, some time.
-    pub(super) fn take(&self, links: Vec<UProbeLink>) -> Ticket {
+    pub(super) fn take(&self, links: Vec<L>) -> Ticket {
         let mut queue = self.shared.queue();
         queue.handed_over += 1;
         let ticket = Ticket(queue.handed_over);
-        if self.has_thread {
+        if self.thread.is_some() {
             queue.waiting.push_back((ticket, links));
             self.shared.changed.notify_all();
         }
@@ -64,7 +76,7 @@ impl Reaper {
 
     /// Gives back links that nobody has begun to close. Where they are being
     /// closed, waits until they are.
-    pub(super) fn recall(&self, ticket: Ticket) -> Option<Vec<UProbeLink>> {
+    pub(super) fn recall(&self, ticket: Ticket) -> Option<Vec<L>> {
         let mut queue = self.shared.queue();
         let place = queue.waiting.iter().position(|(it, _)| *it == ticket);
         if let Some(place) = place {
@@ -77,40 +89,185 @@ impl Reaper {
     }
 }
 
-impl Drop for Reaper {
-    fn drop(&mut self) {
+impl<L> Reaper<L> {
+    /// Whether there was a thread and it has ended, which only a bug makes it do.
+    pub(super) fn has_lost_its_thread(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Ends the thread once the link that it is closing is closed, and gives
+    /// back all others. The process must not exit during a close: the kernel
+    /// breaks it off where the thread is killed, and the probe stays.
+    pub(super) fn end(&mut self) -> Vec<L> {
         self.shared.queue().ended = true;
         self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that takes probes away panicked");
+        }
+        let waiting = std::mem::take(&mut self.shared.queue().waiting);
+        waiting.into_iter().flat_map(|(_, links)| links).collect()
     }
 }
 
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+impl<L> Drop for Reaper<L> {
+    fn drop(&mut self) {
+        drop(self.end());
+    }
+}
+
+impl<L> Shared<L> {
+    fn queue(&self) -> MutexGuard<'_, Queue<L>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue<L>>) -> MutexGuard<'a, Queue<L>> {
         self.changed
             .wait(queue)
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until nothing is left and nobody can hand over more.
+    /// Until somebody ends it.
     fn close_all(&self) {
         let mut queue = self.queue();
-        loop {
-            if let Some((ticket, links)) = queue.waiting.pop_front() {
-                queue.closing = Some(ticket);
-                drop(queue);
-                drop(links);
-                queue = self.queue();
-                queue.closing = None;
-                self.changed.notify_all();
-            } else if queue.ended {
-                return;
-            } else {
+        while !queue.ended {
+            let Some((ticket, links)) = queue.waiting.pop_front() else {
                 queue = self.wait(queue);
+                continue;
+            };
+            queue.closing = Some(ticket);
+            let mut links = links.into_iter();
+            while !queue.ended
+                && let Some(link) = links.next()
+            {
+                drop(queue);
+                drop(link);
+                queue = self.queue();
             }
+            if links.len() > 0 {
+                queue.waiting.push_front((ticket, links.collect()));
+            }
+            queue.closing = None;
+            self.changed.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::mpsc::{Receiver, Sender, channel},
+    };
+
+    use super::Reaper;
+
+    /// Its close begins, and lasts until the test lets it end.
+    struct Slow {
+        number: u32,
+        begun: Sender<u32>,
+        may_end: Receiver<()>,
+    }
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let _ = self.begun.send(self.number);
+            let _ = self.may_end.recv();
+        }
+    }
+
+    /// Links, what tells that the close of one began, and what lets each end.
+    fn slow<const N: usize>() -> ([Slow; N], Receiver<u32>, Vec<Sender<()>>) {
+        let (begun, begins) = channel();
+        let mut ends = Vec::new();
+        let links = std::array::from_fn(|number| {
+            let (end, may_end) = channel();
+            ends.push(end);
+            Slow {
+                number: number as u32,
+                begun: begun.clone(),
+                may_end,
+            }
+        });
+        (links, begins, ends)
+    }
+
+    fn numbers(links: &[Slow]) -> Vec<u32> {
+        links.iter().map(|link| link.number).collect()
+    }
+
+    #[test]
+    fn closes_in_the_order_of_coming_and_does_not_hold_up_who_hands_over() {
+        let ([first, second, third], begins, ends) = slow();
+        let mut reaper = Reaper::start();
+        reaper.take(vec![first, second]);
+        assert_eq!(begins.recv(), Ok(0));
+        reaper.take(vec![third]);
+        drop(ends);
+        assert_eq!(begins.recv(), Ok(1));
+        assert_eq!(begins.recv(), Ok(2));
+        assert!(reaper.end().is_empty());
+    }
+
+    #[test]
+    fn gives_back_what_waits() {
+        let ([closing, waiting], begins, ends) = slow();
+        let mut reaper = Reaper::start();
+        reaper.take(vec![closing]);
+        let ticket = reaper.take(vec![waiting]);
+        assert_eq!(begins.recv(), Ok(0));
+        let back = reaper.recall(ticket).expect("nobody has begun");
+        assert_eq!(numbers(&back), [1]);
+        assert!(reaper.recall(ticket).is_none(), "given back once");
+        drop(ends);
+        assert!(reaper.end().is_empty());
+    }
+
+    #[test]
+    fn a_recall_waits_for_the_close_that_has_begun() {
+        let ([link], begins, ends) = slow();
+        let reaper = Reaper::start();
+        let ticket = reaper.take(vec![link]);
+        assert_eq!(begins.recv(), Ok(0));
+        std::thread::scope(|scope| {
+            let recall = scope.spawn(|| reaper.recall(ticket).is_none());
+            assert!(!recall.is_finished(), "the link is still being closed");
+            drop(ends);
+            assert!(recall.join().expect("no panic"));
+        });
+    }
+
+    #[test]
+    fn the_end_waits_for_one_close_and_gives_back_the_rest() {
+        let ([closing, of_same, later], begins, mut ends) = slow();
+        let mut reaper = Reaper::start();
+        reaper.take(vec![closing, of_same]);
+        reaper.take(vec![later]);
+        assert_eq!(begins.recv(), Ok(0));
+        std::thread::scope(|scope| {
+            let shared = std::sync::Arc::clone(&reaper.shared);
+            let end = scope.spawn(|| reaper.end());
+            while !shared.queue().ended {
+                std::thread::yield_now();
+            }
+            assert!(!end.is_finished(), "the link is still being closed");
+            ends.remove(0).send(()).expect("it waits for this");
+            let back = end.join().expect("no panic");
+            assert_eq!(numbers(&back), [1, 2]);
+            assert!(begins.try_recv().is_err(), "nothing else was begun");
+            drop(ends);
+        });
+    }
+
+    #[test]
+    fn without_a_thread_whoever_hands_over_closes() {
+        let ([link], begins, ends) = slow();
+        drop(ends);
+        let mut reaper = Reaper::on(|_| Err(io::ErrorKind::WouldBlock.into()));
+        let ticket = reaper.take(vec![link]);
+        assert_eq!(begins.try_recv(), Ok(0));
+        assert!(reaper.recall(ticket).is_none());
+        assert!(reaper.end().is_empty());
     }
 }

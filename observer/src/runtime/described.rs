@@ -1,9 +1,9 @@
-//! The layout of a release newer than the table: as the binary's own debug
-//! information describes it.
+//! The layout of a release newer than the table, or of a build that is no plain
+//! release: as the binary's own debug information describes it.
 //!
-//! Taken whole or not at all. Everything that is read of the newest release in
-//! the table must be there under its name and with its size; then only its
-//! place may have changed. What has another size, or is gone, may well mean
+//! Taken whole or not at all. Everything that is read of the release, or of the
+//! newest one in the table, must be there under its name and with its size; then
+//! only its place may have changed. What has another size, or is gone, may well mean
 //! something else by now.
 
 use std::{cell::RefCell, collections::HashMap};
@@ -58,7 +58,7 @@ impl Layout {
         version.minor > GoVersion::NEWEST_MINOR
     }
 
-    /// The layout of a release newer than the table.
+    /// The layout of a build that the table does not vouch for.
     pub fn described(
         version: GoVersion,
         arch: Arch,
@@ -66,10 +66,15 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         let table = Table::get();
         let not = |lack: String| LayoutError::NotDescribed { version, lack };
-        let newest = table.newest().ok_or(LayoutError::UnknownVersion(version))?;
+        let base = if Self::is_newer(version) {
+            table.newest()
+        } else {
+            Some(version)
+        };
+        let base = base.ok_or(LayoutError::UnknownVersion(version))?;
         let wrong = RefCell::new(None);
         let place = |name: &str| {
-            let known = Self::field(newest, arch, name)?;
+            let known = Self::field(base, arch, name)?;
             let found = described.field(name);
             let same = |field: &Field| {
                 let bounded = field.offset <= MOST_BYTES && (1..=MOST_BYTES).contains(&field.size);
@@ -86,7 +91,7 @@ impl Layout {
             wrong.borrow_mut().get_or_insert(lack);
             None
         };
-        let reasons = table.text("waitreasons", newest).unwrap_or_default();
+        let reasons = table.text("waitreasons", base).unwrap_or_default();
         let reason = |said: &String| {
             let mut known = reasons.split('|');
             // An empty one is counted as unknown.
@@ -102,7 +107,7 @@ impl Layout {
             return Err(not(lack));
         }
         let layout = layout?;
-        let classes = Self::field(newest, arch, "heapStatsDelta.smallAllocCount");
+        let classes = Self::field(base, arch, "heapStatsDelta.smallAllocCount");
         let ascends = layout.size_classes.first() == Some(&0)
             && layout.size_classes.is_sorted_by(|a, b| a < b);
         if !ascends || classes.map(|field| field.size / 8) != Some(layout.size_classes.len()) {

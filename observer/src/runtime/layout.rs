@@ -48,8 +48,8 @@ pub enum LayoutError {
         /// In which release.
         version: GoVersion,
     },
-    /// A release newer than the table, whose binary does not tell enough.
-    #[error("go{version} is newer than the table of layouts, and this binary {lack}")]
+    /// A build that the table does not vouch for, whose binary does not tell enough.
+    #[error("this build of go{version} is not in the table of layouts, and the binary {lack}")]
     NotDescribed {
         /// The release.
         version: GoVersion,

@@ -141,6 +141,7 @@ impl Recorder {
                 .unwrap_or_default(),
             now_ms: milliseconds(now),
             observed_ms: milliseconds(snapshot.at),
+            interval_ms: snapshot.health.interval.as_millis() as u64,
             containers: containers.collect(),
         }
     }

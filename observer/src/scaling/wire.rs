@@ -15,8 +15,17 @@ pub struct NodePods {
     pub now_ms: u64,
     /// When the figures were observed.
     pub observed_ms: u64,
+    /// How often they are observed now, stretched where the node's ceiling of
+    /// CPU asks for it: what their age is to be held against.
+    #[serde(default = "default_interval")]
+    pub interval_ms: u64,
     /// Containers with Go processes that live.
     pub containers: Vec<ContainerFigures>,
+}
+
+/// That of `--interval`, of a node that does not tell.
+const fn default_interval() -> u64 {
+    1000
 }
 
 /// The Go processes of one container together. What is not known of each of

@@ -1,14 +1,16 @@
-//! One body per snapshot, however many clients ask for it and however slowly
-//! they read: this is what bounds the memory of answers.
+//! One body per snapshot and coding, however many clients ask for it and however
+//! slowly they read: this is what bounds the memory of answers.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use tokio::sync::Mutex;
 
-use super::json;
+use super::{
+    coding::{Coding, WORTHWHILE},
+    json,
+};
 use crate::{
-    auth::SecurityFigures,
     export::{self, Format, OwnProcess},
     node::Snapshot,
 };
@@ -44,55 +46,73 @@ pub(super) enum RenderError {
     Metrics(#[from] std::fmt::Error),
     #[error("the processes cannot be encoded as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the body cannot be compressed: {0}")]
+    Coding(#[from] std::io::Error),
     #[error("encoding did not finish: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
-type Slot = Option<(Arc<Snapshot>, Bytes)>;
+/// The bodies of one kind for one snapshot.
+struct Made {
+    of: Arc<Snapshot>,
+    plain: Bytes,
+    /// By [`Coding`], as far as somebody asked for it.
+    packed: [Option<Bytes>; Coding::ALL.len()],
+}
 
 /// The last body of each kind.
 #[derive(Default)]
 pub(super) struct Cache {
-    slots: [Mutex<Slot>; 3],
+    slots: [Mutex<Option<Made>>; 3],
 }
 
 impl Cache {
-    /// The body for this snapshot, made once.
+    /// The body for this snapshot, made once, and how it is coded: as asked, where that
+    /// is worth it.
     pub(super) async fn get(
         &self,
         snapshot: Arc<Snapshot>,
         content: Content,
-        security: SecurityFigures,
-    ) -> Result<Bytes, RenderError> {
+        coding: Option<Coding>,
+        own: impl FnOnce() -> OwnProcess + Send + 'static,
+    ) -> Result<(Bytes, Option<Coding>), RenderError> {
         // Held while encoding, so that a crowd of clients costs one encoding.
         let mut slot = self.slots[content.slot()].lock().await;
-        if let Some((of, body)) = &*slot
-            && Arc::ptr_eq(of, &snapshot)
-        {
-            return Ok(body.clone());
+        let made = match slot.take() {
+            Some(made) if Arc::ptr_eq(&made.of, &snapshot) => made,
+            // The old one goes before there is a new one.
+            old => {
+                drop(old);
+                let of = Arc::clone(&snapshot);
+                let encoding = move || encode(&snapshot, content, own);
+                let plain = tokio::task::spawn_blocking(encoding).await??;
+                let packed = [const { None }; Coding::ALL.len()];
+                Made { of, plain, packed }
+            }
+        };
+        let made = slot.insert(made);
+        let coding = coding.filter(|_| made.plain.len() >= WORTHWHILE);
+        let Some(coding) = coding else {
+            return Ok((made.plain.clone(), None));
+        };
+        let packed = &mut made.packed[coding as usize];
+        if let Some(packed) = packed {
+            return Ok((packed.clone(), Some(coding)));
         }
-        *slot = None;
-        let of = Arc::clone(&snapshot);
-        let body =
-            tokio::task::spawn_blocking(move || encode(&snapshot, content, security)).await??;
-        *slot = Some((of, body.clone()));
-        Ok(body)
+        let plain = made.plain.clone();
+        let packing = move || coding.pack(&plain);
+        let body = Bytes::from(tokio::task::spawn_blocking(packing).await??);
+        Ok((packed.insert(body).clone(), Some(coding)))
     }
 }
 
 fn encode(
     snapshot: &Arc<Snapshot>,
     content: Content,
-    security: SecurityFigures,
+    own: impl FnOnce() -> OwnProcess,
 ) -> Result<Bytes, RenderError> {
     Ok(match content {
-        Content::Metrics(format) => {
-            let own = OwnProcess {
-                security,
-                ..OwnProcess::read()
-            };
-            export::render(snapshot, own, format)?.into()
-        }
+        Content::Metrics(format) => export::render(snapshot, own(), format)?.into(),
         Content::Processes => serde_json::to_vec(&json::processes(snapshot))?.into(),
     })
 }

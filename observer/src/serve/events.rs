@@ -2,24 +2,28 @@
 //! the table: `table` once, then a `change` at each sample. With `?id=` one
 //! row: `view` once, then `change`; `gone` when there is no such row now.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, future, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Query, State},
+    extract::{Extension, Query, State},
     http::StatusCode,
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
     },
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
 use super::{Node, plain};
-use crate::history::{ChangeText, ENDED, History};
+use crate::{
+    auth::Right,
+    history::{ChangeText, ENDED, History},
+    listen::Place,
+};
 
-/// Listeners at a time: each holds a connection of the 128 there are.
+/// Listeners at a time: each holds one of the connections there are.
 pub(super) const LISTENERS: usize = 32;
 /// Well below the time after which a silent connection is closed.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -34,6 +38,8 @@ pub(super) struct Question {
 pub(super) async fn events(
     State(node): State<Arc<Node>>,
     Query(question): Query<Question>,
+    right: Option<Extension<Right>>,
+    connection: Option<Extension<Arc<Place>>>,
 ) -> Response {
     if let Err(reason) = node.snapshot() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, reason);
@@ -44,13 +50,30 @@ pub(super) async fn events(
             format!("{LISTENERS} others listen already; try again later\n"),
         );
     };
+    // Who listens asks nothing more, and is no stranger for that.
+    if let Some(Extension(connection)) = connection {
+        connection.keep();
+    }
     let listener = Listener::new(&node.history, question.id, place);
     let events = stream::unfold(listener, |mut listener| async {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
     });
+    let events = events.take_until(ended(right));
     let alive = KeepAlive::new().interval(ALIVE);
     Sse::new(events).keep_alive(alive).into_response()
+}
+
+/// Completes once who listens has no right to it any more.
+async fn ended(right: Option<Extension<Right>>) {
+    match right {
+        Some(Extension(right)) => {
+            let refusal = right.ended().await;
+            tracing::debug!(?refusal, "a listener's right to events has ended");
+        }
+        // Everybody has.
+        None => future::pending().await,
+    }
 }
 
 /// One who listens.

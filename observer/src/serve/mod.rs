@@ -2,11 +2,11 @@
 //! `/api/v1/processes`, the goroutines of one process, `/api/v1/containers` and its events.
 
 mod cache;
-pub(crate) mod connection;
-pub(crate) mod connections;
+mod coding;
 mod containers;
 mod events;
 mod goroutines;
+mod host;
 pub mod json;
 mod page;
 mod pods;
@@ -19,45 +19,43 @@ use std::{
     future::Future,
     io,
     sync::{Arc, atomic::AtomicBool},
-    time::Duration,
 };
 
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{Request, State},
     http::{
-        HeaderMap, StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY},
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
     },
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, Semaphore},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
 use self::{
     cache::{Cache, Content},
-    connections::{Bounded, Encryption},
+    coding::Coding,
     pods::Pods,
 };
 use crate::{
-    auth::{Peer, Security, SecurityReader},
-    export::Format,
+    auth::{Security, SecurityReader, User},
+    export::{Format, OwnProcess},
     history::History,
+    listen::{self, Bounds, Crowd, Encryption, Place},
+    log,
     node::{Snapshot, Snapshots},
+    vitals::Vitals,
 };
-
-/// How long open requests may take to finish once the server stops.
-const GRACE: Duration = Duration::from_millis(500);
 
 struct Node {
     snapshots: Snapshots,
     cache: Cache,
     security: SecurityReader,
+    crowd: Arc<Crowd>,
+    vitals: Vitals,
     history: Arc<History>,
     /// Places for those who listen to events.
     listeners: Arc<Semaphore>,
@@ -79,27 +77,32 @@ impl Node {
             .ok_or("not ready: the node has not been observed yet\n")
     }
 
-    async fn respond(&self, content: Content) -> Response {
+    async fn respond(&self, content: Content, headers: &HeaderMap) -> Response {
         let snapshot = match self.snapshot() {
             Ok(snapshot) => snapshot,
             Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),
         };
-        let cluster = snapshot.cluster.clone();
-        match self
-            .cache
-            .get(snapshot, content, self.security.read())
-            .await
-        {
-            Ok(body) => {
-                if let (Some(cluster), Content::Metrics(_)) = (cluster, content) {
-                    cluster.served();
-                }
+        let (security, connections) = (self.security.read(), self.crowd.read());
+        let own = move || OwnProcess {
+            security,
+            connections,
+            log_lines_lost: log::lost(),
+            ..OwnProcess::read()
+        };
+        let coding = Coding::asked(headers);
+        match self.cache.get(snapshot, content, coding, own).await {
+            Ok((body, coding)) => {
                 let headers = [
                     (CONTENT_TYPE, content.media_type()),
                     (CACHE_CONTROL, "no-store"),
-                    (VARY, "Accept"),
+                    (VARY, "Accept, Accept-Encoding"),
                 ];
-                (headers, body).into_response()
+                let mut response = (headers, body).into_response();
+                if let Some(coding) = coding {
+                    let name = HeaderValue::from_static(coding.name());
+                    response.headers_mut().insert(CONTENT_ENCODING, name);
+                }
+                response
             }
             Err(error) => {
                 tracing::error!(%error, ?content, "cannot write the answer");
@@ -112,56 +115,67 @@ impl Node {
     }
 }
 
-/// Answers on `listener` until `shutdown` completes, and half a second more
+/// Answers on all of `listeners` until `shutdown` completes, and half a second more
 /// for requests under way.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     snapshots: Snapshots,
     security: Security,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    vitals: Vitals,
+    shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let router = router(snapshots, &security);
-    let encryption = security.tls.as_ref().map(|tls| Encryption {
-        acceptor: tls.acceptor(),
-        counters: Arc::clone(&security.counters),
-    });
-    let mut renewal = JoinSet::new();
-    if let Some(tls) = security.tls {
-        renewal.spawn(tls.renew());
-    }
-    let router = router.into_make_service_with_connect_info::<Peer>();
-    let stopping = Arc::new(Notify::new());
-    let stopped = Arc::clone(&stopping);
-    let server = axum::serve(Bounded::new(listener, encryption), router).with_graceful_shutdown(
-        async move {
-            shutdown.await;
-            stopping.notify_one();
-        },
-    );
-    tokio::select! {
-        result = server => result,
-        () = async { stopped.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
-    }
+    let bounds = Bounds::of_node();
+    serve_within(bounds, listeners, snapshots, security, vitals, shutdown).await
 }
 
-fn router(snapshots: Snapshots, security: &Security) -> Router {
+async fn serve_within(
+    bounds: Bounds,
+    listeners: Vec<TcpListener>,
+    snapshots: Snapshots,
+    security: Security,
+    vitals: Vitals,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let crowd = Arc::default();
+    let server = listen::Server {
+        router: router(snapshots, &security, Arc::clone(&crowd), vitals.clone()),
+        encryption: security.tls.as_ref().map(|tls| Encryption {
+            acceptor: tls.acceptor(),
+            counters: Arc::clone(&security.counters),
+        }),
+        bounds,
+        crowd,
+        // What somebody may is known of each request, not of the connection.
+        is_known: Arc::new(|_| false),
+    };
+    let mut renewal = JoinSet::new();
+    if let Some(tls) = security.tls {
+        let pulse = vitals.part("certificates");
+        renewal.spawn(async move {
+            let _pulse = pulse;
+            tls.renew().await;
+        });
+    }
+    listen::serve(listeners, server, shutdown).await
+}
+
+fn router(snapshots: Snapshots, security: &Security, crowd: Arc<Crowd>, vitals: Vitals) -> Router {
     let node = Arc::new(Node {
-        history: History::follow(snapshots.clone()),
-        pods: Pods::record(snapshots.clone()),
+        history: History::follow(snapshots.clone(), &vitals),
+        pods: Pods::record(snapshots.clone(), &vitals),
         snapshots,
         cache: Cache::default(),
         security: security.reader(),
+        crowd,
+        vitals,
         listeners: Arc::new(Semaphore::new(events::LISTENERS)),
         walking: AtomicBool::new(false),
     });
     let router = Router::new()
-        .route("/healthz", get(async || plain(StatusCode::OK, "alive\n")))
+        .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route(
-            "/api/v1/processes",
-            get(async |State(node): State<Arc<Node>>| node.respond(Content::Processes).await),
-        )
+        .route("/api/v1/processes", get(processes))
         .route(
             "/api/v1/processes/{pid}/goroutines",
             get(goroutines::goroutines),
@@ -172,9 +186,27 @@ fn router(snapshots: Snapshots, security: &Security) -> Router {
         // Our own, so that it stays behind the guard when the page joins.
         .fallback(async || plain(StatusCode::NOT_FOUND, "no such path; / has a page\n"))
         .route("/api/v1/pods", get(pods::pods))
-        .with_state(node);
+        .with_state(node)
+        .layer(middleware::from_fn(keep_place));
     // The page holds no figures, and a browser has no token for it.
-    security.protect(router).merge(page::routes())
+    let router = security.protect(router).merge(page::routes());
+    if security.tls.is_none() && security.guard.is_none() {
+        router.layer(middleware::from_fn(host::check))
+    } else {
+        router
+    }
+}
+
+/// Strangers do not crowd out who was let in by the guard.
+async fn keep_place(request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    if let (Some(_), Some(place)) = (
+        extensions.get::<Arc<User>>(),
+        extensions.get::<Arc<Place>>(),
+    ) {
+        place.keep();
+    }
+    next.run(request).await
 }
 
 async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
@@ -187,8 +219,23 @@ async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response 
         accept.push_str(value);
         accept.push(',');
     }
-    node.respond(Content::Metrics(Format::negotiate(&accept)))
-        .await
+    let content = Content::Metrics(Format::negotiate(&accept));
+    node.respond(content, &headers).await
+}
+
+async fn processes(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
+    node.respond(Content::Processes, &headers).await
+}
+
+/// Whether all of the observer lives, so that restarting it would not help.
+async fn alive(State(node): State<Arc<Node>>) -> Response {
+    match node.vitals.report() {
+        Ok(parts) => plain(StatusCode::OK, format!("alive\n{parts}")),
+        Err(parts) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not alive\n{parts}"),
+        ),
+    }
 }
 
 async fn ready(State(node): State<Arc<Node>>) -> Response {

@@ -15,7 +15,7 @@ use axum::{
 };
 
 use super::{Node, plain};
-use crate::{node::Snapshots, scaling::Recorder};
+use crate::{node::Snapshots, scaling::Recorder, vitals::Vitals};
 
 /// What rates are taken over: one sync period of the HorizontalPodAutoscaler.
 const WINDOW: Duration = Duration::from_secs(15);
@@ -25,10 +25,12 @@ pub(super) struct Pods(Mutex<Recorder>);
 
 impl Pods {
     /// Records until the snapshots end or nobody asks any more.
-    pub(super) fn record(mut snapshots: Snapshots) -> Arc<Self> {
+    pub(super) fn record(mut snapshots: Snapshots, vitals: &Vitals) -> Arc<Self> {
         let pods = Arc::new(Self(Mutex::new(Recorder::new(WINDOW))));
         let recording = Arc::downgrade(&pods);
+        let pulse = vitals.part("recorder");
         tokio::spawn(async move {
+            let _pulse = pulse;
             while snapshots.changed().await.is_ok() {
                 let snapshot = snapshots.borrow_and_update().clone();
                 let Some(pods) = recording.upgrade() else {

@@ -3,6 +3,8 @@
 mod events;
 
 use std::{
+    io::Read,
+    num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,15 +17,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{
-    connections::{Bounded, Bounds},
-    router, serve,
-};
+use super::{serve, serve_within};
 use crate::{
     auth::Security,
     export::fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
     gobinary::{Figure, Reason},
+    listen::Bounds,
     node::{Cluster, PodWatch, Snapshot},
+    vitals::Vitals,
 };
 
 type Sender = watch::Sender<Option<Arc<Snapshot>>>;
@@ -31,6 +32,7 @@ type Sender = watch::Sender<Option<Arc<Snapshot>>>;
 struct Server {
     address: std::net::SocketAddr,
     snapshots: Sender,
+    vitals: Vitals,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -40,12 +42,18 @@ async fn start() -> Server {
     let address = listener.local_addr().unwrap();
     let (snapshots, receiver) = watch::channel(None);
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(serve(listener, receiver, Security::default(), async {
-        stopped.await.ok();
-    }));
+    let vitals = Vitals::default();
+    let task = tokio::spawn(serve(
+        vec![listener],
+        receiver,
+        Security::default(),
+        vitals.clone(),
+        async { drop(stopped.await) },
+    ));
     Server {
         address,
         snapshots,
+        vitals,
         stop,
         task,
     }
@@ -55,17 +63,41 @@ impl Server {
     async fn ask(&self, method: &str, path: &str, accept: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        AsyncReadExt::read_to_string(&mut stream, &mut answer)
+            .await
+            .unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (
             head.split(' ').nth(1).unwrap().parse().unwrap(),
             head.to_lowercase(),
             body.to_owned(),
         )
+    }
+}
+
+impl Server {
+    /// Head and body of what is answered to who accepts this coding.
+    async fn bytes(&self, path: &str, coding: &str) -> (String, Vec<u8>) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {coding}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        AsyncReadExt::read_to_end(&mut stream, &mut answer)
+            .await
+            .unwrap();
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .unwrap()
+            + 2;
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        (head, answer[end + 2..].to_vec())
     }
 }
 
@@ -149,6 +181,7 @@ async fn figures_are_not_served_once_nobody_takes_them() {
     let Server {
         address,
         snapshots,
+        vitals,
         stop,
         task,
     } = start().await;
@@ -157,10 +190,98 @@ async fn figures_are_not_served_once_nobody_takes_them() {
     let server = Server {
         address,
         snapshots: watch::channel(None).0,
+        vitals,
         stop,
         task,
     };
     assert_eq!(server.ask("GET", "/metrics", "*/*").await.0, 503);
+}
+
+#[tokio::test]
+async fn a_page_of_a_stranger_is_not_answered() {
+    let server = start().await;
+    server.snapshots.send(Some(snapshot(vec![]))).unwrap();
+    let status = async |path: &str, host: &str| {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        AsyncReadExt::read_to_string(&mut stream, &mut answer)
+            .await
+            .unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    for path in ["/metrics", "/api/v1/processes", "/", "/healthz", "/no/such"] {
+        assert_eq!(status(path, "evil.example:9920").await, "421", "{path}");
+    }
+    for host in ["localhost:9920", "127.0.0.1:9920", "[::1]:9920"] {
+        assert_eq!(status("/metrics", host).await, "200", "{host}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_those_who_ask() {
+    let server = start().await;
+    let processes = (0..100)
+        .map(|pid| with_state(with_gc(observation(pid, "/srv/shop"))))
+        .collect();
+    server.snapshots.send(Some(snapshot(processes))).unwrap();
+    for path in ["/metrics", "/api/v1/processes"] {
+        let (head, plain) = server.bytes(path, "").await;
+        assert!(!head.contains("content-encoding"), "{head}");
+        assert!(head.contains("vary: accept, accept-encoding"), "{head}");
+        for coding in ["gzip", "zstd"] {
+            let (head, packed) = server.bytes(path, coding).await;
+            let named = format!("content-encoding: {coding}\r\n");
+            assert!(head.contains(&named), "{head}");
+            assert!(head.contains(&format!("content-length: {}", packed.len())));
+            let sizes = (packed.len(), plain.len());
+            assert!(
+                packed.len() * 5 < plain.len(),
+                "{path}, {coding}: {sizes:?}"
+            );
+            let mut text = Vec::new();
+            if coding == "gzip" {
+                let mut unpacked = flate2::read::GzDecoder::new(&packed[..]);
+                unpacked.read_to_end(&mut text).unwrap();
+            } else {
+                let mut unpacked = ruzstd::decoding::StreamingDecoder::new(&packed[..]).unwrap();
+                unpacked.read_to_end(&mut text).unwrap();
+            }
+            assert!(text == plain, "{path}, {coding}");
+        }
+    }
+    // What is small stays as it is.
+    server.snapshots.send(Some(snapshot(vec![]))).unwrap();
+    let (head, body) = server.bytes("/api/v1/processes", "gzip").await;
+    assert!(
+        !head.contains("content-encoding") && body == b"[]",
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn alive_while_every_part_lives() {
+    let server = start().await;
+    let engine = server.vitals.part("engine");
+    engine.works();
+    let (status, _, body) = server.ask("GET", "/healthz", "*/*").await;
+    assert_eq!(status, 200);
+    assert!(
+        body.starts_with("alive\n") && body.contains("engine: moved 0."),
+        "{body}"
+    );
+    let thread = std::thread::spawn(move || {
+        let _engine = engine;
+        std::panic::resume_unwind(Box::new("a bug"));
+    });
+    assert!(thread.join().is_err());
+    let (status, _, body) = server.ask("GET", "/healthz", "*/*").await;
+    assert_eq!(status, 503);
+    assert!(
+        body.starts_with("not alive\n") && body.contains("engine: HAS ENDED\n"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -340,7 +461,7 @@ async fn stops_within_a_second_whatever_clients_do() {
         .unwrap();
     // Asks for megabytes and reads none of them.
     let mut deaf = TcpStream::connect(server.address).await.unwrap();
-    deaf.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    deaf.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     let _idle = TcpStream::connect(server.address).await.unwrap();
@@ -356,42 +477,42 @@ async fn stops_within_a_second_whatever_clients_do() {
 }
 
 #[tokio::test]
-async fn a_client_that_dawdles_gives_its_place_back() {
+async fn those_who_dawdle_and_those_who_listen_keep_nobody_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (snapshots, receiver) = watch::channel(Some(snapshot(vec![])));
-    let bounded = Bounded::with_bounds(
-        listener,
-        None,
-        Bounds {
-            connections: 1,
-            patience: Duration::from_millis(300),
-            ..Bounds::default()
-        },
-    );
-    tokio::spawn(async move { axum::serve(bounded, router(receiver, &Security::default())).await });
-    let mut dawdler = TcpStream::connect(address).await.unwrap();
-    tokio::spawn(async move {
-        for byte in b"GET /metrics HTTP/1.1\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaa" {
-            if dawdler.write_all(&[*byte]).await.is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let (stop, _) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel();
+    let bounds = Bounds {
+        strangers: NonZeroUsize::MIN,
+        ..Bounds::of_node()
+    };
+    let vitals = Vitals::default();
+    let task = tokio::spawn(serve_within(
+        bounds,
+        vec![listener],
+        receiver,
+        Security::default(),
+        vitals.clone(),
+        async { drop(stopped.await) },
+    ));
     let server = Server {
         address,
         snapshots,
+        vitals,
         stop,
-        task: tokio::spawn(async { Ok(()) }),
+        task,
     };
-    let began = Instant::now();
-    assert_eq!(server.ask("GET", "/healthz", "*/*").await.0, 200);
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    let mut listens = events::Listener::open(address, "/api/v1/events").await;
+    assert_eq!(listens.next().await.0, "table");
+    let mut dawdlers = Vec::new();
+    for _ in 0..20 {
+        let mut dawdler = TcpStream::connect(address).await.unwrap();
+        dawdler.write_all(b"GET /metrics HTTP/1.1\r\nX").await.ok();
+        dawdlers.push(dawdler);
+        assert_eq!(server.ask("GET", "/healthz", "*/*").await.0, 200);
+    }
+    let process = observation(10, "/srv/shop");
+    let snapshot = Some(snapshot(vec![process]));
+    server.snapshots.send(snapshot).unwrap();
+    assert_eq!(listens.next().await.0, "change");
 }

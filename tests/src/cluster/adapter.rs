@@ -57,6 +57,17 @@ impl Adapter {
         this
     }
 
+    /// What all of its replicas have logged.
+    pub fn log(&self) -> String {
+        self.cluster.kubectl(&[
+            "logs",
+            "deployment/observer-adapter",
+            "--all-pods",
+            "--namespace",
+            NAMESPACE,
+        ])
+    }
+
     /// Waits until the aggregator leads to it.
     pub fn await_available(&self) {
         for version in VERSIONS {

@@ -21,8 +21,8 @@ fn the_certificate_is_its_own_and_comes_back() {
     let path = format!("/apis/apiregistration.k8s.io/v1/apiservices/v1beta2.{GROUP}");
     let bundle = |service: &Value| service["spec"]["caBundle"].as_str().map(str::to_owned);
     let before = bundle(&adapter.api.get(&path)).expect("a caBundle");
-    // As another tool may write it that does not know of the field.
-    let broken = json!({ "spec": { "caBundle": null, "insecureSkipTLSVerify": false } });
+    // As it is left when applied over another server's.
+    let broken = json!({ "spec": { "caBundle": null, "insecureSkipTLSVerify": true } });
     let args = [
         "patch",
         "apiservice",

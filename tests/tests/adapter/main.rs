@@ -13,6 +13,8 @@ mod faults;
 mod load;
 mod overlays;
 mod reference;
+mod registration;
 mod scaling;
 mod security;
 mod walk;
+mod whose;

@@ -9,6 +9,7 @@
 
 mod bursts;
 mod churn;
+mod container_node;
 mod faults;
 mod figures;
 mod latency;

@@ -5,28 +5,30 @@ use std::{fs, path::Path};
 use observer_tests::cluster::{Cluster, turn};
 use serde_json::json;
 
-/// Only its name: the schema is the Prometheus Operator's.
-const POD_MONITOR: &str = "podmonitors.monitoring.coreos.com";
-
 /// A CustomResourceDefinition of a test. Removed when dropped.
-struct Definition(Cluster);
+struct Definition {
+    cluster: Cluster,
+    name: String,
+}
 
 impl Drop for Definition {
     fn drop(&mut self) {
-        let _ = self.0.try_kubectl(&["delete", "crd", POD_MONITOR]);
+        let _ = self.cluster.try_kubectl(&["delete", "crd", &self.name]);
     }
 }
 
 impl Definition {
-    fn create(cluster: &Cluster) -> Self {
+    /// Only the kind's name: its schema is the Prometheus Operator's, or OpenShift's.
+    fn create(cluster: &Cluster, group: &str, kind: &str, plural: &str, scope: &str) -> Self {
+        let name = format!("{plural}.{group}");
         cluster.apply(&json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
-            "metadata": { "name": POD_MONITOR },
+            "metadata": { "name": name },
             "spec": {
-                "group": "monitoring.coreos.com",
-                "scope": "Namespaced",
-                "names": { "kind": "PodMonitor", "plural": "podmonitors" },
+                "group": group,
+                "scope": scope,
+                "names": { "kind": kind, "plural": plural },
                 "versions": [{
                     "name": "v1",
                     "served": true,
@@ -44,9 +46,12 @@ impl Definition {
             "--timeout=60s",
             "crd",
         ];
-        let args: Vec<_> = wait.into_iter().chain([POD_MONITOR]).collect();
+        let args: Vec<_> = wait.into_iter().chain([name.as_str()]).collect();
         cluster.kubectl(&args);
-        Self(cluster.clone())
+        Self {
+            cluster: cluster.clone(),
+            name,
+        }
     }
 }
 
@@ -75,7 +80,22 @@ impl Drop for Example {
 fn the_api_server_takes_every_kustomization() {
     let _turn = turn::beside();
     let cluster = Cluster::get();
-    let _definition = Definition::create(&cluster);
+    let define =
+        |group, kind, plural, scope| Definition::create(&cluster, group, kind, plural, scope);
+    let _definitions = [
+        define(
+            "monitoring.coreos.com",
+            "PodMonitor",
+            "podmonitors",
+            "Namespaced",
+        ),
+        define(
+            "security.openshift.io",
+            "SecurityContextConstraints",
+            "securitycontextconstraints",
+            "Cluster",
+        ),
+    ];
     // A dry run creates none, and then refuses what would be in it.
     let _namespace = Example::create(&cluster);
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");

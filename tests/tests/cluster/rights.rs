@@ -1,4 +1,4 @@
-//! The observer's rights: exactly four capabilities, each missed when it is
+//! The observer's rights: exactly five capabilities, each missed when it is
 //! not there.
 
 use std::fs;
@@ -12,9 +12,10 @@ use observer_tests::cluster::{
 use serde_json::{Value, json};
 
 /// Of `linux/capability.h`.
-const FOUR: [(&str, u32); 4] = [
+const NEEDED: [(&str, u32); 5] = [
     ("DAC_READ_SEARCH", 2),
     ("SYS_PTRACE", 19),
+    ("LEASE", 28),
     ("PERFMON", 38),
     ("BPF", 39),
 ];
@@ -36,10 +37,10 @@ fn status(observer: &Observer) -> String {
 }
 
 #[test]
-fn the_observer_runs_with_exactly_four_capabilities() {
+fn the_observer_runs_with_exactly_five_capabilities() {
     let _turn = turn::beside();
     let cluster = Cluster::get();
-    let four = FOUR.iter().fold(0_u64, |set, (_, bit)| set | 1 << bit);
+    let needed = NEEDED.iter().fold(0_u64, |set, (_, bit)| set | 1 << bit);
     for observer in observers(&cluster) {
         let status = status(&observer);
         let field = |name: &str| {
@@ -49,7 +50,12 @@ fn the_observer_runs_with_exactly_four_capabilities() {
                 .to_owned()
         };
         for set in ["CapPrm:", "CapEff:", "CapBnd:"] {
-            assert_eq!(field(set), format!("{four:016x}"), "{set} {}", observer.pod);
+            assert_eq!(
+                field(set),
+                format!("{needed:016x}"),
+                "{set} {}",
+                observer.pod
+            );
         }
         assert_eq!(field("NoNewPrivs:"), "1");
         assert_eq!(field("Seccomp:"), "2", "a filter: RuntimeDefault");
@@ -72,14 +78,14 @@ fn a_capability_that_lacks_is_named_and_nothing_crashes() {
         &[namespace::burst("main", burst::NEWEST)],
     ));
     burst::started(&namespace, "seen", "main");
-    let without: Vec<_> = FOUR
+    let without: Vec<_> = NEEDED
         .iter()
         .map(|(name, _)| {
             let pod = format!("without-{}", name.to_lowercase().replace('_', "-"));
             let drop_it = |spec: &mut Value| {
                 let container = &mut spec["containers"][0];
                 let add = &mut container["securityContext"]["capabilities"]["add"];
-                let kept = FOUR.iter().map(|(one, _)| *one).filter(|one| one != name);
+                let kept = NEEDED.iter().map(|(one, _)| *one).filter(|one| one != name);
                 *add = json!(kept.collect::<Vec<_>>());
             };
             let variant = Variant::start(&cluster, "observer", &pod, NODES[0], drop_it);
@@ -100,8 +106,8 @@ fn a_capability_that_lacks_is_named_and_nothing_crashes() {
             .select("observer_process_coverage", &labels)
             .collect();
         match *name {
-            // The image's files are everybody's to read.
-            "DAC_READ_SEARCH" => {}
+            // The image's files are everybody's to read, and root's.
+            "DAC_READ_SEARCH" | "LEASE" => {}
             // Whose executable cannot be opened is not known as a Go process.
             "SYS_PTRACE" => assert!(coverage.is_empty(), "{coverage:?}"),
             _ => {

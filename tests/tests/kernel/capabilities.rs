@@ -1,4 +1,4 @@
-//! The observer needs four capabilities and no more, and says which it lacks.
+//! The observer needs five capabilities and no more, and says which it lacks.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
@@ -9,10 +9,10 @@ use observer_tests::{
 };
 use tempfile::TempDir;
 
-const NEEDED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
+const NEEDED: [&str; 5] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search", "lease"];
 
 /// The observer where any user may run it.
-fn readable_copy() -> TempDir {
+pub(crate) fn readable_copy() -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     fs::copy(paths::observer(), dir.path().join("observer")).expect("a copy of the observer");
     for path in [dir.path(), &dir.path().join("observer")] {
@@ -41,7 +41,7 @@ fn as_nobody(dir: &Path, capabilities: &[&str]) -> Command {
 }
 
 #[test]
-fn four_capabilities_are_enough() {
+fn five_capabilities_are_enough() {
     let dir = readable_copy();
     let observer = Observer::start_as(as_nobody(dir.path(), &NEEDED));
     let status =

@@ -29,11 +29,15 @@ const LEAVE: Duration = Duration::from_secs(90);
 
 /// The process once nothing but batches is counted.
 fn without_exact(observer: &Observer, pid: u32) -> Process {
-    wait::until("probes on each goroutine to leave", LEAVE, || {
+    let process = wait::until("probes on each goroutine to leave", LEAVE, || {
         observer
             .process(pid)
             .filter(|p| p.probes.batch && !p.probes.exact)
-    })
+    });
+    // The kernel takes them off in the background, for some tens of milliseconds, and
+    // they cannot come back meanwhile: whoever lives no longer is not counted.
+    thread::sleep(SETTLED);
+    process
 }
 
 fn difference(observer: &Observer, pid: u32, figure: &str) -> Option<f64> {

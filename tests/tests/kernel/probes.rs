@@ -4,27 +4,41 @@ use std::{fs::File, path::Path};
 
 use observer::{
     gobinary::{Inspected, inspect},
-    probe::{Group, LoadOptions, ProbeError, Probes, ProcessKey},
+    probe::{Attached, Group, Kernel, LinkMode, LoadOptions, ProbeError, Probes, ProcessKey},
 };
 use observer_tests::{
     Workload,
     paths::{GO, VERSIONS, fixture},
 };
 
-fn attach(probes: &mut Probes, target: u32, path: &Path) {
+pub(crate) fn attach(probes: &mut Probes, target: u32, path: &Path) -> Attached {
     let file = File::open(path).expect("the program");
     let Ok(Inspected::Go(binary)) = inspect(&file) else {
         panic!("{} is no Go program", path.display());
     };
     let attached = probes.attach(target, path, &binary.plan);
-    attached.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    attached.unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// The kernel takes its time to let go of probes, one file after the other: what
 /// comes back meanwhile must not stand beside what leaves.
 #[test]
 fn what_comes_back_at_once_counts_once() {
-    let mut probes = Probes::load(LoadOptions::default()).expect("the programs");
+    come_back(LinkMode::UprobeMulti, 10);
+}
+
+/// Here the kernel takes a probe away some time after its link was closed.
+#[test]
+fn what_comes_back_at_once_counts_once_by_perf_links() {
+    come_back(LinkMode::PerfEvent, 3);
+}
+
+fn come_back(mode: LinkMode, rounds: u32) {
+    let options = LoadOptions {
+        link_mode: Some(mode),
+        ..LoadOptions::default()
+    };
+    let mut probes = Probes::load(Kernel::read(), options).expect("the programs");
     let others = VERSIONS.map(|version| fixture("state", version, "default"));
     for (target, path) in (1..).zip(&others) {
         attach(&mut probes, target, path);
@@ -38,7 +52,7 @@ fn what_comes_back_at_once_counts_once() {
         tgid: w.pid,
         epoch: registration.expect("it runs").epoch,
     };
-    for round in 0..10 {
+    for round in 0..rounds {
         let before = (w.report().created, probes.goroutines(key).created);
         let mut set = |target, on| probes.set_group(target, Group::Exact, on).map(drop);
         let flipped: Result<(), ProbeError> = (1..=last)

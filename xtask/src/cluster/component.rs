@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    containerd, control_plane, kube_state_metrics, kubelet,
+    container, containerd, control_plane, kube_state_metrics, kubelet,
     layout::{Cluster, Node},
     metrics_server, process, prometheus, proxy,
 };
@@ -26,6 +26,8 @@ pub(super) struct Component {
     pub(super) health: Command,
     /// How long it may take to end.
     pub(super) patience: Duration,
+    /// The node in whose container it runs.
+    pub(super) container: Option<Node>,
 }
 
 impl Component {
@@ -35,6 +37,15 @@ impl Component {
             command,
             health,
             patience: Duration::from_secs(10),
+            container: None,
+        }
+    }
+
+    /// One of a node's own.
+    pub(super) fn of(node: Node, kind: &str, command: Command, health: Command) -> Self {
+        Self {
+            container: node.is_container().then_some(node),
+            ..Self::new(format!("{kind}-{}", node.name()), command, health)
         }
     }
 
@@ -64,10 +75,11 @@ pub(super) fn flags<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> V
 
 /// All components of this cluster: an earlier one never needs a later one.
 pub(super) fn all(cluster: &Cluster<'_>) -> Vec<Component> {
-    let mut all = vec![
+    let mut all = container::components(cluster);
+    all.extend([
         control_plane::etcd(cluster),
         control_plane::api_server(cluster),
-    ];
+    ]);
     all.extend(Node::ALL.map(|node| containerd::component(cluster, node)));
     all.push(control_plane::controller_manager(cluster));
     all.push(control_plane::scheduler(cluster));

@@ -21,7 +21,7 @@ pub(super) fn component(cluster: &Cluster<'_>, node: Node) -> Component {
     command.args(["--config", &cluster.node_text(node, "containerd.toml")]);
     let mut health = cluster.ctr(node);
     health.arg("version");
-    Component::new(format!("containerd-{}", node.name()), command, health)
+    Component::of(node, "containerd", command, health)
 }
 
 /// Writes its configuration and that of the pods' network.

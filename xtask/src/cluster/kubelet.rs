@@ -21,7 +21,7 @@ pub(super) fn component(cluster: &Cluster<'_>, node: Node) -> Component {
         ("node-ip", node.address().to_owned()),
     ]));
     let health = probe::plain(cluster, node, HEALTH);
-    Component::new(format!("kubelet-{}", node.name()), command, health)
+    Component::of(node, "kubelet", command, health)
 }
 
 /// Writes its configuration and the directory of static pods.

@@ -28,7 +28,7 @@ pub(super) const CGROUP: &str = "go-observer-cluster";
 pub(super) enum Node {
     /// In the machine's own network namespace, with the control plane.
     A,
-    /// In a network namespace of its own.
+    /// In a network and a pid namespace of its own, as a node that is a container.
     B,
 }
 
@@ -70,6 +70,11 @@ impl Node {
             Self::A => None,
             Self::B => Some("go-observer-b"),
         }
+    }
+
+    /// Whether it is a container itself, with process ids of its own.
+    pub(super) const fn is_container(self) -> bool {
+        matches!(self, Self::B)
     }
 
     /// The node's cgroup as the kubelet writes it.

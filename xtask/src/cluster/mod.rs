@@ -5,6 +5,7 @@ mod build;
 mod certificates;
 mod cgroups;
 mod component;
+mod container;
 mod containerd;
 mod control_plane;
 mod down;

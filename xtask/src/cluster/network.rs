@@ -131,6 +131,7 @@ pub(super) fn remove(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
             step.run(&mut table("delete"))?;
         }
     }
+    cables(cluster, step)?;
     let here = Node::A.interface();
     if has_interface(here) {
         let mut command = cluster.workspace.command("ip");
@@ -147,6 +148,41 @@ pub(super) fn remove(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
         fs::write(FORWARD, before).with_context(|| format!("cannot write {FORWARD}"))?;
     }
     Ok(())
+}
+
+/// Removes this node's ends of its pods' cables. They go with the pods'
+/// namespaces too, but when the kernel gets to it, and not while anybody's copy
+/// of the mounts has one of those.
+fn cables(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
+    let mut command = cluster.workspace.command("ip");
+    let args = ["-json", "-4", "address", "show", "type", "veth", "to"];
+    let output = command.args(args).arg(Node::A.pod_range()).output()?;
+    ensure!(
+        output.status.success(),
+        "cannot list the pods' cables: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    for name in names(&output.stdout)? {
+        let mut command = cluster.workspace.command("ip");
+        let deleted = step.run(command.args(["link", "delete", &name]));
+        // The kernel may have been faster.
+        if has_interface(&name) {
+            deleted?;
+        }
+    }
+    Ok(())
+}
+
+/// Of the interfaces that `ip -json address show` lists; it lists those that
+/// its filter left out as empty.
+fn names(json: &[u8]) -> Result<Vec<String>> {
+    if json.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Vec<serde_json::Value> =
+        serde_json::from_slice(json).context("`ip -json` printed no list")?;
+    let names = list.iter().filter_map(|one| one["ifname"].as_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// `ip netns` mounts the directory of the names on itself; without a name it
@@ -167,4 +203,18 @@ fn namespaces(cluster: &Cluster<'_>, step: &Step) -> Result<()> {
     }
     fs::remove_dir(&directory).ok();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn interfaces_are_named_and_what_the_filter_left_out_is_not() {
+        let json =
+            br#"[{},{"ifindex":7,"ifname":"veth1a2b","addr_info":[{"local":"10.202.0.1"}]},{}]"#;
+        assert_eq!(names(json).expect("a list"), ["veth1a2b"]);
+        assert!(names(b"\n").expect("nothing").is_empty());
+        assert!(names(b"{").is_err());
+    }
 }

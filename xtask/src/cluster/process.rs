@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt as _,
-    process::{Command, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::layout::Cluster;
+use super::{component::Component, container, layout::Cluster};
 use crate::ui::describe;
 
 const POLL: Duration = Duration::from_millis(50);
@@ -125,7 +125,13 @@ pub(super) fn is_known(cluster: &Cluster<'_>, name: &str) -> bool {
 }
 
 /// Starts a component; its output goes to its log.
-pub(super) fn start(cluster: &Cluster<'_>, name: &str, command: &mut Command) -> Result<()> {
+pub(super) fn start(cluster: &Cluster<'_>, component: &mut Component) -> Result<()> {
+    let Component {
+        name,
+        command,
+        container,
+        ..
+    } = component;
     let log = cluster.log(name);
     for directory in [log.parent(), pid_file(cluster, name).parent()] {
         fs::create_dir_all(directory.context("no parent directory")?)?;
@@ -135,14 +141,17 @@ pub(super) fn start(cluster: &Cluster<'_>, name: &str, command: &mut Command) ->
         .append(true)
         .open(&log)
         .with_context(|| format!("cannot open {}", log.display()))?;
-    let child = command
+    command
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
         // A ctrl-c is for this command only.
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot start {name}: `{}`", describe(command)))?;
+        .process_group(0);
+    let child = match container {
+        Some(node) => container::spawn(cluster, *node, command),
+        None => command.spawn().map_err(Into::into),
+    };
+    let child = child.with_context(|| format!("cannot start {name}: `{}`", describe(command)))?;
     let pid = i32::try_from(child.id()).context("pid out of range")?;
     let process = Process::of(pid)
         .with_context(|| format!("{name} ended at once; its log is {}", log.display()))?;
@@ -162,7 +171,7 @@ pub(super) fn stop(cluster: &Cluster<'_>, name: &str, patience: Duration) -> Res
     Ok(())
 }
 
-fn pid_file(cluster: &Cluster<'_>, name: &str) -> std::path::PathBuf {
+pub(super) fn pid_file(cluster: &Cluster<'_>, name: &str) -> std::path::PathBuf {
     cluster.path("pids").join(name)
 }
 

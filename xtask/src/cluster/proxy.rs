@@ -18,7 +18,7 @@ pub(super) fn component(cluster: &Cluster<'_>, node: Node) -> Component {
         cluster.node_text(node, "kube-proxy.json"),
     )]));
     let health = probe::plain(cluster, node, HEALTH);
-    Component::new(format!("kube-proxy-{}", node.name()), command, health)
+    Component::of(node, "kube-proxy", command, health)
 }
 
 /// Writes its configuration. In nftables mode its rules are one table, which

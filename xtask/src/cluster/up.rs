@@ -71,6 +71,7 @@ pub(super) fn start(cluster: &Cluster<'_>) -> Result<()> {
         all = later;
         now
     };
+    group("the node that is a container", cluster, take(&["init"]))?;
     // containerd takes seconds, so it starts beside the control plane.
     group(
         "etcd and containerd",
@@ -133,7 +134,7 @@ fn group(title: &str, cluster: &Cluster<'_>, mut components: Vec<Component>) -> 
         let mut started = 0;
         for component in &mut components {
             if process::find(cluster, &component.name).is_none() {
-                process::start(cluster, &component.name, &mut component.command)?;
+                process::start(cluster, component)?;
                 started += 1;
             }
         }

@@ -35,6 +35,15 @@ const TEST: &[Need] = &[
     Need::command("faketime", "faketime"),
 ];
 
+/// What virtual machines with other kernels need.
+const VM: &[Need] = &[
+    Need::command("qemu-system-x86_64", "qemu-system-x86"),
+    Need::command("busybox", "busybox-static"),
+    Need::command("apparmor_parser", "apparmor"),
+    Need::command("ldd", "libc-bin"),
+    Need::command("dpkg-deb", "dpkg"),
+];
+
 /// What `cluster` needs besides Kubernetes itself.
 const CLUSTER: &[Need] = &[
     Need::command("cc", "gcc"),
@@ -74,6 +83,7 @@ pub(crate) fn image(workspace: &Workspace, arch: Arch) -> Result<()> {
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
     apt::install(workspace, "Debian packages to test", TEST)?;
+    vm(workspace)?;
     rust::cargo_fuzz(workspace)?;
     go::toolchains(workspace, go::VERSIONS)?;
     page(workspace)?;
@@ -86,6 +96,11 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
 /// For `demo`: one Go, and a C compiler is not needed.
 pub(crate) fn demo(workspace: &Workspace, version: &str) -> Result<()> {
     go::toolchains(workspace, &[version])
+}
+
+/// For `vm`.
+pub(crate) fn vm(workspace: &Workspace) -> Result<()> {
+    apt::install(workspace, "Debian packages for other kernels", VM)
 }
 
 /// For `cluster`.

@@ -56,6 +56,11 @@ impl Group {
         versions.find(|version| version.name() == name)
     }
 
+    /// The name of a version's APIService.
+    pub fn api_service(self, version: Version) -> String {
+        format!("{}.{}", version.name(), self.name())
+    }
+
     /// A version as `apiVersion` names it.
     pub fn api_version(self, version: Version) -> String {
         format!("{}/{}", self.name(), version.name())
@@ -82,17 +87,6 @@ impl Groups {
             Self::External => &[Group::External],
             Self::Both => &Group::ALL,
         }
-    }
-
-    /// The names of their APIServices.
-    pub fn api_services(self) -> Vec<String> {
-        let mut names = Vec::new();
-        for group in self.all() {
-            for version in group.versions() {
-                names.push(format!("{}.{}", version.name(), group.name()));
-            }
-        }
-        names
     }
 
     /// The one of this name, if it is served.

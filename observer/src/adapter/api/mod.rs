@@ -4,6 +4,7 @@ pub mod body;
 mod discovery;
 mod document;
 pub mod group;
+pub mod lack;
 mod openapi;
 pub mod path;
 mod quantity;

@@ -19,7 +19,7 @@ pub enum Kind {
     Node,
 }
 
-/// A kind of workload, which selects pods by their labels.
+/// A kind of workload, which controls pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WorkloadKind {
     /// `deployments.apps`.

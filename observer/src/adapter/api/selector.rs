@@ -62,33 +62,6 @@ impl Selector {
         }
     }
 
-    /// Of the form in which objects have it; an empty one selects all.
-    pub fn of(selector: LabelSelector) -> Result<Self, SelectorError> {
-        let equal = selector.match_labels.unwrap_or_default();
-        let mut all: Vec<_> = equal
-            .into_iter()
-            .map(|(key, value)| Requirement {
-                key,
-                operator: Operator::In(vec![value]),
-            })
-            .collect();
-        for requirement in selector.match_expressions.unwrap_or_default() {
-            let values = requirement.values.unwrap_or_default();
-            let operator = match requirement.operator.as_str() {
-                "In" => Operator::In(values),
-                "NotIn" => Operator::NotIn(values),
-                "Exists" => Operator::Exists,
-                "DoesNotExist" => Operator::DoesNotExist,
-                other => return Err(error(format!("{other:?} is no operator of a selector"))),
-            };
-            all.push(Requirement {
-                key: requirement.key,
-                operator,
-            });
-        }
-        Ok(Self(all))
-    }
-
     /// The form in which objects have it; `None` where nothing is required, and
     /// of comparisons of numbers, which that form lacks.
     pub fn to_object(&self) -> Option<LabelSelector> {
@@ -318,6 +291,8 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{Labels, Selector};
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -400,8 +375,18 @@ mod tests {
     #[test]
     fn text_and_object_mean_the_same() {
         let text = Selector::parse("app=shop,tier in (api,web),x notin (y),z,!q").unwrap();
-        let object = text.to_object().unwrap();
-        assert_eq!(Selector::of(object).unwrap(), text);
+        let object = serde_json::to_value(text.to_object().unwrap()).unwrap();
+        let expected = json!({
+            "matchLabels": {"app": "shop"},
+            "matchExpressions": [
+                {"key": "tier", "operator": "In", "values": ["api", "web"]},
+                {"key": "x", "operator": "NotIn", "values": ["y"]},
+                {"key": "z", "operator": "Exists"},
+                {"key": "q", "operator": "DoesNotExist"},
+            ],
+        });
+        assert_eq!(object, expected);
         assert_eq!(Selector::default().to_object(), None);
+        assert_eq!(Selector::parse("cores>4").unwrap().to_object(), None);
     }
 }

@@ -39,7 +39,7 @@ use crate::{
             values::{Selectors, Values},
         },
         front::Front,
-        telemetry::Telemetry,
+        telemetry::{Nodes, Telemetry},
     },
     auth::{Peer, SecurityReader},
 };
@@ -71,6 +71,23 @@ pub struct Server {
     pub patience: Duration,
     /// Requests for values at a time, which bounds the memory of answers.
     pub places: Semaphore,
+}
+
+impl Server {
+    /// What it cannot serve without yet.
+    pub fn lacks(&self) -> Vec<&'static str> {
+        let mut lacks = self.values.missing();
+        if !self.front.is_ready() {
+            lacks.push("the authorities of front proxies");
+        }
+        if !self.nodes.client().is_ready() {
+            lacks.push("the authority of the observers");
+        }
+        if self.draining.load(Ordering::Relaxed) {
+            lacks.push("time: it is ending");
+        }
+        lacks
+    }
 }
 
 /// Requests for values that are answered at a time; a million values then take
@@ -230,23 +247,17 @@ impl Asking<'_> {
 
     fn metrics(&self) -> Answer {
         let server = self.server;
-        let unreachable = server.nodes.unreachable();
-        let found = server.telemetry.text(unreachable, &server.security.read());
+        let nodes = Nodes {
+            unreachable: server.nodes.unreachable(),
+            without_observer: server.values.nodes_without_observer() as u64,
+        };
+        let found = server.telemetry.text(nodes, &server.security.read());
         let body = found.map_err(|error| ApiError::BadRequest(error.to_string()))?;
         Ok(([(CONTENT_TYPE, OPEN_METRICS)], body).into_response())
     }
 
     fn ready(&self) -> Response {
-        let mut lacks: Vec<&str> = self.server.values.missing();
-        if !self.server.front.is_ready() {
-            lacks.push("the authorities of front proxies");
-        }
-        if !self.server.nodes.client().is_ready() {
-            lacks.push("the authority of the observers");
-        }
-        if self.server.draining.load(Ordering::Relaxed) {
-            lacks.push("time: it is ending");
-        }
+        let lacks = self.server.lacks();
         if lacks.is_empty() {
             return text(StatusCode::OK, "ok");
         }

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::selector::SelectorError;
+use super::{lack::Lack, selector::SelectorError};
 use crate::auth::Refusal;
 
 /// Why there is no value.
@@ -21,7 +21,7 @@ pub enum ApiError {
     #[error("the server could not find the requested resource")]
     NoPath,
     /// The object has no such metric, or there is no such object.
-    #[error("the server could not find the metric {metric} for {resource} {name}")]
+    #[error("the server could not find the metric {metric} for {resource} {name}: {why}")]
     NoMetric {
         /// As asked.
         metric: String,
@@ -29,6 +29,8 @@ pub enum ApiError {
         resource: String,
         /// The object's name.
         name: String,
+        /// Why not.
+        why: Box<Lack>,
     },
     /// Nothing by that name can be chosen by labels.
     #[error("the server could not find the metric {0}")]

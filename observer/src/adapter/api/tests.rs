@@ -195,7 +195,7 @@ async fn errors_are_those_of_kubernetes() {
             "apiVersion": "v1",
             "metadata": {},
             "status": "Failure",
-            "message": "the server could not find the metric go_goroutines for pods nobody",
+            "message": "the server could not find the metric go_goroutines for pods nobody: there is no such object",
             "reason": "NotFound",
             "code": 404,
         })

@@ -32,14 +32,17 @@ const AT_ONCE: usize = 512;
 const LATELY: Duration = Duration::from_mins(5);
 /// The longest wait before a node that failed is asked again.
 const LONGEST_WAIT: u64 = 300;
+/// What figures may be old whatever the node's interval: to be observed, to be
+/// asked for and to come takes a busy machine a moment.
+const LEAST_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long figures hold and nodes may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How old figures may be that are taken without asking again.
     pub fresh: Duration,
-    /// How old figures may be at all.
-    pub stale: Duration,
+    /// How many of the node's own intervals figures may be old at all.
+    pub intervals: u32,
     /// How long one request waits for nodes.
     pub patience: Duration,
 }
@@ -47,17 +50,22 @@ pub struct Limits {
 /// What a node told, by pod.
 #[derive(Debug)]
 pub struct NodeFigures {
+    /// When the node was asked. It answered later, so what is counted from here
+    /// is never less than the figures' age.
+    asked: Instant,
     fetched: Instant,
     /// How old the figures were when the node gave them: by its own clock, so
     /// that clocks that differ make nothing older or younger.
-    age_at_fetch: Duration,
+    age_when_told: Duration,
+    /// How often the node observes.
+    interval: Duration,
     /// When they were observed.
     pub observed: SystemTime,
     pods: HashMap<(String, String), Vec<ContainerFigures>>,
 }
 
 impl NodeFigures {
-    fn of(pods: NodePods) -> Self {
+    fn of(pods: NodePods, asked: Instant) -> Self {
         let age = pods.now_ms.saturating_sub(pods.observed_ms);
         let observed = UNIX_EPOCH + Duration::from_millis(pods.observed_ms);
         let mut by_pod: HashMap<_, Vec<_>> = HashMap::new();
@@ -66,8 +74,10 @@ impl NodeFigures {
             by_pod.entry(key).or_default().push(container);
         }
         Self {
+            asked,
             fetched: Instant::now(),
-            age_at_fetch: Duration::from_millis(age),
+            age_when_told: Duration::from_millis(age),
+            interval: Duration::from_millis(pods.interval_ms),
             observed,
             pods: by_pod,
         }
@@ -76,13 +86,31 @@ impl NodeFigures {
     /// Whether the node need not be asked again: while the figures themselves
     /// are younger than the limit, not only the answer. A node that observes
     /// less often than that is asked four times within it all the same.
-    fn is_fresh(&self, limit: Duration) -> bool {
-        self.age() < limit || self.fetched.elapsed() < limit / 4
+    fn is_fresh(&self, limits: &Limits, now: Instant) -> bool {
+        let limit = limits.fresh.min(self.limit(limits));
+        self.age_at(now) < limit || now - self.fetched < limit / 4
     }
 
-    /// How old they are.
+    /// Whether they may be served: also while the node is silent, and whoever
+    /// asked for them when. What one replica of the adapter serves is therefore
+    /// never further behind another's than this.
+    fn is_usable(&self, limits: &Limits, now: Instant) -> bool {
+        self.age_at(now) < self.limit(limits)
+    }
+
+    /// How old they may be.
+    fn limit(&self, limits: &Limits) -> Duration {
+        let limit = self.interval.saturating_mul(limits.intervals);
+        limit.max(LEAST_LIMIT)
+    }
+
+    fn age_at(&self, now: Instant) -> Duration {
+        self.age_when_told + (now - self.asked)
+    }
+
+    /// How old they are at most.
     pub fn age(&self) -> Duration {
-        self.age_at_fetch + self.fetched.elapsed()
+        self.age_at(Instant::now())
     }
 
     /// Go containers of a pod; none of an earlier pod of the same name.
@@ -165,10 +193,10 @@ impl FanOut {
                 node.retry = None;
                 node.waiting = None;
             }
-            let fresh = |figures: &Arc<NodeFigures>| figures.is_fresh(self.limits.fresh);
+            let fresh = |figures: &Arc<NodeFigures>| figures.is_fresh(&self.limits, Instant::now());
             if node.last.as_ref().is_some_and(fresh) {
                 self.telemetry.cache_hit();
-                return node.usable(self.limits.stale);
+                return node.usable(&self.limits);
             }
             if let Some(waiting) = &node.waiting {
                 self.telemetry.merged();
@@ -189,18 +217,20 @@ impl FanOut {
             drop(timeout_at(until, waiting.wait_for(|done| *done)).await);
         }
         let nodes = self.nodes();
-        nodes.peek(name)?.usable(self.limits.stale)
+        nodes.peek(name)?.usable(&self.limits)
     }
 
     async fn ask(self: Arc<Self>, name: String, place: Place, done: watch::Sender<bool>) {
         let patience = self.limits.patience;
         let begun = Instant::now();
-        let asked = async {
+        let answer = async {
             // The semaphore is never closed.
             let _place = self.places.acquire().await.ok();
-            self.client.pods(&name, place.address).await
+            let asked = Instant::now();
+            let pods = self.client.pods(&name, place.address).await?;
+            Ok(NodeFigures::of(pods, asked))
         };
-        let outcome = timeout(patience, asked)
+        let outcome = timeout(patience, answer)
             .await
             .unwrap_or(Err(NodeError::Late(patience)));
         self.telemetry.node_asked(outcome.is_ok(), begun.elapsed());
@@ -211,7 +241,7 @@ impl FanOut {
             {
                 node.waiting = None;
                 match outcome {
-                    Ok(pods) => node.answered(pods, &name),
+                    Ok(figures) => node.answered(figures, &name),
                     Err(error) => node.failed(&error, &name),
                 }
             }
@@ -239,18 +269,19 @@ impl Node {
         }
     }
 
-    fn usable(&self, stale: Duration) -> Outcome {
+    fn usable(&self, limits: &Limits) -> Outcome {
         let last = self.last.as_ref()?;
-        (last.age() < stale).then(|| Arc::clone(last))
+        last.is_usable(limits, Instant::now())
+            .then(|| Arc::clone(last))
     }
 
-    fn answered(&mut self, pods: NodePods, name: &str) {
+    fn answered(&mut self, figures: NodeFigures, name: &str) {
         if self.failures > 0 {
             tracing::info!(node = name, "the node's observer answers again");
         }
         self.failures = 0;
         self.retry = None;
-        self.last = Some(Arc::new(NodeFigures::of(pods)));
+        self.last = Some(Arc::new(figures));
     }
 
     fn failed(&mut self, error: &NodeError, name: &str) {
@@ -265,3 +296,6 @@ impl Node {
         self.retry = Some(Instant::now() + wait);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::table::Table;
+use super::{observers::Observers, owners::Owners, table::Table};
 use crate::adapter::api::{
     path::{Kind, Target, WorkloadKind},
     selector::{Labels, Selector},
@@ -35,10 +35,23 @@ pub struct Pod {
     pub node: String,
     /// Its labels.
     pub labels: Labels,
-    /// Whether its containers run.
+    /// The UID of what controls it.
+    pub owner: Option<String>,
+    /// Whether its containers run, and go on to.
     pub running: bool,
-    /// Where it can be reached; kept of observers only.
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Of an observer, what else is known of it.
+    pub observer: Option<Observer>,
+}
+
+/// A pod that is a node's observer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observer {
+    /// Where it can be reached, if it runs.
     pub place: Option<Place>,
+    /// The node that it was made for and cannot be scheduled on.
+    pub refused: Option<String>,
 }
 
 /// Where an observer is reached, and what its kubelet says of it: one that was
@@ -66,10 +79,17 @@ impl From<IpAddr> for Place {
 /// What is kept of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
+    /// Its UID, by which what it controls names it.
+    pub uid: String,
+    /// The UID of what controls it.
+    pub owner: Option<String>,
     /// Its labels.
     pub labels: Labels,
-    /// Which pods are its own; `None` where it could not be read.
-    pub pods: Option<Selector>,
+    /// Whether it is being deleted, after its pods.
+    pub deleting: bool,
+    /// Of a DaemonSet, on how many nodes it wants a pod; `None` while its
+    /// controller has not looked at what it is now.
+    pub pods_wanted: Option<u64>,
 }
 
 /// All that is known of the cluster.
@@ -125,7 +145,6 @@ impl Objects {
                     name: name.clone(),
                     pods: running(self.pods.within(name).map(|(_, pod)| pod)),
                 })
-                .filter(|found| !found.pods.is_empty())
                 .collect(),
             Kind::Node => self.find_nodes(target, selector),
         }
@@ -133,12 +152,14 @@ impl Objects {
 
     fn find_pods(&self, target: &Target, selector: &Selector) -> Vec<Found> {
         chosen(&self.pods, &target.namespace, target.name.as_deref())
-            .filter(|(_, pod)| pod.running)
-            .filter(|(_, pod)| target.name.is_some() || selector.matches(&pod.labels))
+            .filter(|(_, pod)| {
+                // Of one that is named it is said that it does not run.
+                target.name.is_some() || pod.running && selector.matches(&pod.labels)
+            })
             .map(|(name, pod)| Found {
                 namespace: target.namespace.clone(),
                 name: name.clone(),
-                pods: vec![Arc::clone(pod)],
+                pods: running(std::iter::once(pod)),
             })
             .collect()
     }
@@ -152,18 +173,26 @@ impl Objects {
         let Some(workloads) = self.workloads.get(&kind) else {
             return Vec::new();
         };
-        chosen(workloads, &target.namespace, target.name.as_deref())
-            .filter(|(_, workload)| target.name.is_some() || selector.matches(&workload.labels))
-            .filter_map(|(name, workload)| {
-                let own = workload.pods.as_ref()?;
-                let pods = self.pods.within(&target.namespace).map(|(_, pod)| pod);
-                Some(Found {
-                    namespace: target.namespace.clone(),
-                    name: name.clone(),
-                    pods: running(pods.filter(|pod| own.matches(&pod.labels))),
-                })
-            })
-            .collect()
+        let mut places = HashMap::new();
+        let mut found = Vec::new();
+        let chosen = chosen(workloads, &target.namespace, target.name.as_deref())
+            .filter(|(_, workload)| target.name.is_some() || selector.matches(&workload.labels));
+        for (name, workload) in chosen {
+            places.insert(workload.uid.as_str(), found.len());
+            found.push(Found {
+                namespace: target.namespace.clone(),
+                name: name.clone(),
+                pods: Vec::new(),
+            });
+        }
+        let owners = Owners::of(self, kind, &target.namespace);
+        for pod in running(self.pods.within(&target.namespace).map(|(_, pod)| pod)) {
+            let place = owners.owner(&pod).and_then(|owner| places.get(owner));
+            if let Some(&place) = place {
+                found[place].pods.push(pod);
+            }
+        }
+        found
     }
 
     /// Running pods of a namespace that are selected by their labels, and by
@@ -172,7 +201,13 @@ impl Objects {
         let owners: Vec<_> = OWNERS
             .iter()
             .filter(|(label, _)| selector.names(label))
-            .filter_map(|(label, kind)| Some((*label, self.workloads.get(kind)?)))
+            .filter_map(|(label, kind)| {
+                let workloads = self.workloads.get(kind)?.within(namespace);
+                let names: HashMap<_, _> = workloads
+                    .map(|(name, workload)| (workload.uid.as_str(), name))
+                    .collect();
+                Some((*label, Owners::of(self, *kind, namespace), names))
+            })
             .collect();
         let more = selector.names(POD) || selector.names(NODE) || !owners.is_empty();
         let chosen = |pod: &&Arc<Pod>| {
@@ -182,14 +217,10 @@ impl Objects {
             let mut labels = pod.labels.clone();
             labels.insert(POD.to_owned(), pod.name.clone());
             labels.insert(NODE.to_owned(), pod.node.clone());
-            for (label, workloads) in &owners {
-                let mut all = workloads.within(namespace);
-                let own = all.find(|(_, workload)| {
-                    let own = workload.pods.as_ref();
-                    own.is_some_and(|own| own.matches(&pod.labels))
-                });
-                if let Some((name, _)) = own {
-                    labels.insert((*label).to_owned(), name.clone());
+            for (label, owners, names) in &owners {
+                let owner = owners.owner(pod);
+                if let Some(name) = owner.and_then(|owner| names.get(owner)) {
+                    labels.insert((*label).to_owned(), (*name).clone());
                 }
             }
             selector.matches(&labels)
@@ -220,13 +251,9 @@ impl Objects {
         found.collect()
     }
 
-    /// Where the observer of each node is reached.
-    pub fn observers(&self, namespace: &str) -> HashMap<String, Place> {
-        self.pods
-            .within(namespace)
-            .filter(|(_, pod)| pod.running)
-            .filter_map(|(_, pod)| Some((pod.node.clone(), pod.place?)))
-            .collect()
+    /// The observers of nodes, which run in this namespace.
+    pub fn observers(&self, namespace: &str) -> Observers<'_> {
+        Observers::of(self, namespace)
     }
 }
 

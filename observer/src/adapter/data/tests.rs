@@ -10,11 +10,19 @@ use k8s_openapi::api::core::v1::Node as ApiNode;
 use kube::runtime::watcher::Error;
 use tokio::{sync::Notify, time::timeout};
 
-use super::{fan_out::Limits, watches::follow_events};
+use super::{
+    fan_out::{FanOut, Limits},
+    watches::follow_events,
+};
 use crate::{
-    adapter::fixtures::{Front, Node, World, address, figures, limits},
+    adapter::{
+        fixtures::{Front, Node, World, address, figures, limits},
+        telemetry::Nodes,
+    },
     auth::SecurityFigures,
 };
+
+mod whose;
 
 const ALL: &str = "/namespaces/shop/pods/*/go_goroutines";
 
@@ -45,7 +53,7 @@ async fn a_node_that_fails_is_left_out_and_stalls_nobody() {
     );
     let text = world
         .telemetry
-        .text(0, &SecurityFigures::default())
+        .text(Nodes::default(), &SecurityFigures::default())
         .unwrap();
     let once = "observer_adapter_node_requests_total{result=\"failure\"} 1";
     assert!(text.contains(once), "{text}");
@@ -56,13 +64,19 @@ async fn a_node_that_fails_is_left_out_and_stalls_nobody() {
     assert_eq!(jane.values(whole).await.unwrap()[0].1, "30");
 }
 
+/// Of a node that observes each second.
+const FOUR_INTERVALS: Duration = Duration::from_secs(4);
+
+fn four_intervals() -> Limits {
+    Limits {
+        intervals: 4,
+        ..limits()
+    }
+}
+
 #[tokio::test]
 async fn last_values_hold_for_their_time_only() {
-    let world = World::new(Limits {
-        stale: Duration::from_millis(1500),
-        ..limits()
-    })
-    .listed(&["a"]);
+    let world = World::new(four_intervals()).listed(&["a"]);
     let node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.shop("web-0", "a", "web");
     let jane = Front::start(&world).await.jane();
@@ -75,8 +89,31 @@ async fn last_values_hold_for_their_time_only() {
         after["items"][0]["timestamp"],
         before["items"][0]["timestamp"]
     );
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(FOUR_INTERVALS).await;
     assert_eq!(jane.get(path).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_replica_that_was_not_asked_lately_does_not_tell_of_the_past() {
+    let world = World::new(four_intervals()).listed(&["a"]);
+    world.shop("web-0", "a", "web");
+    let before = [("web-0", "app", 4)];
+    let node = Node::start(&world, 0, "a", &before).await;
+    let (one, two) = (world.replica(), world.replica());
+    let told = async |replica: &Arc<FanOut>| {
+        let told = replica.get([("a".to_owned(), address(0).into())]).await;
+        let node = told.get("a")?;
+        let containers = node.containers("shop", "web-0", "uid-web-0");
+        containers[0].now.goroutines
+    };
+    assert_eq!(told(&two).await, Some(4));
+    tokio::time::sleep(FOUR_INTERVALS).await;
+    node.snapshots
+        .send_replace(Some(figures("a", &[("web-0", "app", 189)])));
+    assert_eq!(told(&one).await, Some(189));
+    node.stop().await;
+    // What it knows is from before what the other told.
+    assert_eq!(told(&two).await, None);
 }
 
 #[tokio::test]
@@ -97,7 +134,7 @@ async fn equal_questions_are_one() {
     drop(values);
     let text = world
         .telemetry
-        .text(0, &SecurityFigures::default())
+        .text(Nodes::default(), &SecurityFigures::default())
         .unwrap();
     for line in [
         "observer_adapter_node_requests_total{result=\"success\"} 1",
@@ -166,7 +203,8 @@ async fn an_observer_that_was_started_again_is_asked_at_once() {
         let (_, observer) = objects.pods.within("go-observer").next().unwrap();
         observer.as_ref().clone()
     };
-    observer.place.as_mut().unwrap().restarts += 1;
+    let place = &mut observer.observer.as_mut().unwrap().place;
+    place.as_mut().unwrap().restarts += 1;
     world.pod(observer);
     assert_eq!(names(jane.values(ALL).await), ["web-0"]);
 }

@@ -2,24 +2,29 @@
 //! their nodes, and the figures put together.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
     fan_out::{FanOut, NodeFigures},
     objects::{Found, Objects, Pod},
+    observers::{Observers, Reach},
     watches::Shared,
 };
-use crate::adapter::{
-    api::{
-        body::{Described, ExternalItem, Item},
-        path::{External, Target},
-        selector::{Labels, Selector},
-        status::ApiError,
+use crate::{
+    adapter::{
+        api::{
+            body::{Described, ExternalItem, Item},
+            lack::Lack,
+            path::{External, Target},
+            selector::{Labels, Selector},
+            status::ApiError,
+        },
+        metrics::{Aggregate, Metric},
+        telemetry::Telemetry,
     },
-    metrics::{Aggregate, Metric},
-    telemetry::Telemetry,
+    scaling::wire::ContainerFigures,
 };
 
 /// The label by which `metricLabelSelector` chooses among a pod's containers.
@@ -43,6 +48,8 @@ pub struct Values {
     /// The namespace that observers run in.
     namespace: String,
     telemetry: Arc<Telemetry>,
+    /// Nodes of which it was said that they can have no observer.
+    told: Mutex<HashSet<String>>,
 }
 
 impl Values {
@@ -58,6 +65,7 @@ impl Values {
             nodes,
             namespace,
             telemetry,
+            told: Mutex::default(),
         }
     }
 
@@ -66,23 +74,33 @@ impl Values {
         self.objects.read().missing()
     }
 
+    /// Nodes that can have no observer.
+    pub fn nodes_without_observer(&self) -> usize {
+        self.objects.read().observers(&self.namespace).beyond()
+    }
+
     /// The values of what is asked for: one of an object by name, else of each
     /// that has one.
     pub async fn get(&self, target: &Target, selectors: &Selectors) -> Result<Vec<Item>, ApiError> {
-        let absent = || ApiError::NoMetric {
+        let absent = |why| ApiError::NoMetric {
             metric: target.metric.clone(),
             resource: target.resource.clone(),
             name: target.name.clone().unwrap_or_else(|| "*".to_owned()),
+            why: Box::new(why),
         };
-        let metric = Metric::named(&target.metric).ok_or_else(absent)?;
+        let metric = Metric::named(&target.metric).ok_or_else(|| absent(Lack::Metric))?;
         let find = |objects: &Objects| objects.find(target, &selectors.objects);
-        let (found, nodes) = self.figures(find).await?;
-        let items: Vec<_> = found
-            .iter()
-            .filter_map(|object| self.item(target, metric, object, &selectors.containers, &nodes))
-            .collect();
+        let (found, known) = self.figures(find).await?;
+        let mut items = Vec::new();
+        let mut lack = Lack::Object;
+        for object in &found {
+            match self.item(target, metric, object, &selectors.containers, &known) {
+                Ok(item) => items.push(item),
+                Err(why) => lack = why,
+            }
+        }
         if target.name.is_some() && items.is_empty() {
-            return Err(absent());
+            return Err(absent(lack));
         }
         Ok(items)
     }
@@ -105,11 +123,13 @@ impl Values {
                 pods: objects.selected(&asked.namespace, &pods),
             }]
         };
-        let (found, nodes) = self.figures(find).await?;
+        let (found, known) = self.figures(find).await?;
         let is_ours = |container: &str| is_chosen(&containers, EXTERNAL_CONTAINER, container);
         let found = found.first().and_then(|found| {
-            let (aggregate, oldest) = aggregate(metric, &found.pods, is_ours, &nodes)?;
-            self.telemetry.served(oldest.age());
+            let whole = known.aggregate(metric, &found.pods, is_ours).ok()?;
+            let Whole {
+                aggregate, oldest, ..
+            } = self.served(whole);
             Some(ExternalItem {
                 labels: labels.unwrap_or_default(),
                 value: aggregate.value,
@@ -120,12 +140,12 @@ impl Values {
         Ok(found)
     }
 
-    /// What `find` finds, and the figures of the nodes that its pods are on.
+    /// What `find` finds, and what is known of the nodes that its pods are on.
     async fn figures(
         &self,
         find: impl Fn(&Objects) -> Vec<Found>,
-    ) -> Result<(Vec<Found>, Figures), ApiError> {
-        let (found, observers) = {
+    ) -> Result<(Vec<Found>, Known), ApiError> {
+        let (found, reach) = {
             let objects = self.objects.read();
             // What is not listed yet must not look as if it were not there.
             if !objects.missing().is_empty() {
@@ -133,18 +153,52 @@ impl Values {
                     "the objects of the cluster have not all been listed yet",
                 ));
             }
-            (find(&objects), objects.observers(&self.namespace))
+            let found = find(&objects);
+            let reach = self.reach(&found, &objects.observers(&self.namespace));
+            (found, reach)
         };
-        let needed: HashSet<&String> = found
-            .iter()
-            .flat_map(|object| object.pods.iter().map(|pod| &pod.node))
-            .collect();
-        let reachable = needed
-            .into_iter()
-            .filter_map(|node| Some((node.clone(), *observers.get(node)?)));
-        let nodes = self.nodes.get(reachable).await;
+        let reachable = reach.iter().filter_map(|(node, reach)| match reach {
+            Reach::At(place) => Some((node.clone(), *place)),
+            _ => None,
+        });
+        let figures = self.nodes.get(reachable.collect::<Vec<_>>()).await;
         // A pod may have gone while nodes were asked.
-        Ok((self.still_there(found), nodes))
+        Ok((self.still_there(found), Known { figures, reach }))
+    }
+
+    /// How the nodes of these pods are reached. Of one that can have no observer
+    /// it is said once, as long as that holds.
+    fn reach(&self, found: &[Found], observers: &Observers<'_>) -> HashMap<String, Reach> {
+        let pods = found.iter().flat_map(|object| &object.pods);
+        let nodes: HashSet<&str> = pods.map(|pod| pod.node.as_str()).collect();
+        let reach = nodes
+            .into_iter()
+            .map(|node| (node.to_owned(), observers.reach(node)));
+        let reach: HashMap<_, _> = reach.collect();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (node, reach) in &reach {
+            let Reach::Beyond(why) = reach else {
+                told.remove(node);
+                continue;
+            };
+            if told.contains(node) {
+                continue;
+            }
+            tracing::info!(
+                node,
+                why,
+                "no observer can be on the node; its pods are left out of values"
+            );
+            told.retain(|node| matches!(observers.reach(node), Reach::Beyond(_)));
+            told.insert(node.clone());
+        }
+        reach
+    }
+
+    /// Notes that a value is served.
+    fn served<'a>(&self, whole: Whole<'a>) -> Whole<'a> {
+        self.telemetry.served(whole.oldest.age(), whole.left_out);
+        whole
     }
 
     fn still_there(&self, mut found: Vec<Found>) -> Vec<Found> {
@@ -158,20 +212,22 @@ impl Values {
         found
     }
 
-    /// The object's value, where it has one.
+    /// The object's value, or why it has none.
     fn item(
         &self,
         target: &Target,
         metric: &Metric,
         object: &Found,
         containers: &Selector,
-        nodes: &Figures,
-    ) -> Option<Item> {
+        known: &Known,
+    ) -> Result<Item, Lack> {
         let is_ours = |container: &str| is_chosen(containers, CONTAINER, container);
-        let (aggregate, oldest) = aggregate(metric, &object.pods, is_ours, nodes)?;
-        self.telemetry.served(oldest.age());
+        let whole = known.aggregate(metric, &object.pods, is_ours)?;
+        let Whole {
+            aggregate, oldest, ..
+        } = self.served(whole);
         let (kind, api_version) = target.kind.described();
-        Some(Item {
+        Ok(Item {
             object: Described {
                 kind,
                 namespace: object.namespace.clone(),
@@ -185,31 +241,90 @@ impl Values {
     }
 }
 
-/// Figures by node.
-type Figures = HashMap<String, Arc<NodeFigures>>;
+/// What is known of nodes.
+struct Known {
+    figures: HashMap<String, Arc<NodeFigures>>,
+    reach: HashMap<String, Reach>,
+}
 
-/// The value over the chosen containers of these pods, and the oldest figures
-/// in it; `None` where there is none, and where a node that one of the pods runs
-/// on told nothing: less than all would be too little.
-fn aggregate<'a>(
-    metric: &Metric,
-    pods: &[Arc<Pod>],
-    is_ours: impl Fn(&str) -> bool,
-    nodes: &'a Figures,
-) -> Option<(Aggregate, &'a NodeFigures)> {
-    let mut all = Vec::new();
-    let mut oldest: Option<&NodeFigures> = None;
-    for pod in pods {
-        let node = nodes.get(&pod.node)?;
-        let of_pod = node.containers(&pod.namespace, &pod.name, &pod.uid);
-        let before = all.len();
-        let ours = of_pod.into_iter().filter(|it| is_ours(&it.container));
-        all.extend(ours);
-        if all.len() > before && oldest.is_none_or(|oldest| node.observed < oldest.observed) {
-            oldest = Some(node);
+/// A value over all pods that count.
+struct Whole<'a> {
+    aggregate: Aggregate,
+    /// The oldest figures in it.
+    oldest: &'a NodeFigures,
+    /// Pods that no observer can tell of.
+    left_out: usize,
+}
+
+impl Known {
+    /// The value over the chosen containers of these pods. There is none where a
+    /// node that one of the pods runs on told nothing: less than all would be too
+    /// little. Only what nobody can ever tell is left out.
+    fn aggregate(
+        &self,
+        metric: &Metric,
+        pods: &[Arc<Pod>],
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<Whole<'_>, Lack> {
+        let mut all: Vec<(&Pod, &ContainerFigures)> = Vec::new();
+        let mut oldest: Option<&NodeFigures> = None;
+        let mut beyond: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut left_out = 0;
+        for pod in pods {
+            let Some(node) = self.figures.get(&pod.node) else {
+                match self.reach.get(&pod.node) {
+                    Some(Reach::Beyond(why)) => {
+                        beyond.insert(&pod.node, why);
+                        left_out += 1;
+                        continue;
+                    }
+                    Some(Reach::Awaited) => return Err(Lack::Awaited(pod.node.clone())),
+                    _ => return Err(Lack::Silent(pod.node.clone())),
+                }
+            };
+            let of_pod = node.containers(&pod.namespace, &pod.name, &pod.uid);
+            let before = all.len();
+            let ours = of_pod.into_iter().filter(|it| is_ours(&it.container));
+            all.extend(ours.map(|container| (pod.as_ref(), container)));
+            if all.len() > before && oldest.is_none_or(|oldest| node.observed < oldest.observed) {
+                oldest = Some(node);
+            }
+        }
+        let aggregate = metric.over(all.iter().map(|(_, container)| *container));
+        match (aggregate, oldest) {
+            (Some(aggregate), Some(oldest)) => Ok(Whole {
+                aggregate,
+                oldest,
+                left_out,
+            }),
+            _ if pods.is_empty() => Err(Lack::Pods),
+            _ if left_out == pods.len() => {
+                Err(Lack::beyond(&beyond.into_iter().collect::<Vec<_>>()))
+            }
+            _ if all.is_empty() => Err(Lack::Process),
+            _ => Err(lacking(metric, &all)),
         }
     }
-    Some((metric.over(all)?, oldest?))
+}
+
+/// Why containers that are all known have no value together.
+fn lacking(metric: &Metric, all: &[(&Pod, &ContainerFigures)]) -> Lack {
+    let lacking = all.iter().find(|(_, it)| !metric.is_known_of(it));
+    let Some((pod, container)) = lacking else {
+        return Lack::Zero;
+    };
+    let (pod, name) = (pod.name.clone(), container.container.clone());
+    if metric.windowed && container.over.is_none() {
+        Lack::Window {
+            pod,
+            container: name,
+        }
+    } else {
+        Lack::Figure {
+            pod,
+            container: name,
+        }
+    }
 }
 
 fn is_chosen(containers: &Selector, label: &str, container: &str) -> bool {

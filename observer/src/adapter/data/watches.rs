@@ -12,7 +12,7 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
         core::v1::{Node, Pod as ApiPod},
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use kube::{
     Api,
@@ -22,15 +22,12 @@ use kube::{
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    decoded::Decoded,
-    objects::{Objects, Place, Pod, Workload},
+    decoded::{Decoded, Status},
+    objects::{Objects, Observer, Place, Pod, Workload},
     table::Placed,
 };
 use crate::{
-    adapter::api::{
-        path::{Kind, WorkloadKind},
-        selector::Selector,
-    },
+    adapter::api::path::{Kind, WorkloadKind},
     kube::{Connection, Waits},
 };
 
@@ -108,25 +105,45 @@ pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
     let (namespace, name) = place(&mut metadata);
     let labels: BTreeMap<_, _> = metadata.labels.unwrap_or_default();
     let status = pod.status.unwrap_or_default();
-    let observer =
+    let begun = status.phase.as_deref() == Some("Running");
+    let deleting = metadata.deletion_timestamp.is_some();
+    let is_observer =
         namespace == observers && labels.get(APP.0).is_some_and(|app| app.as_str() == APP.1);
-    let place = || {
-        Some(Place {
-            address: status.pod_ip.as_deref()?.parse().ok()?,
-            restarts: status.containers.iter().map(|one| one.restart_count).sum(),
-            ready: status.containers.iter().all(|one| one.ready),
-        })
+    let observer = || Observer {
+        place: if begun { reached(&status) } else { None },
+        refused: status
+            .is_unschedulable()
+            .then(|| pod.spec.meant_for().map(str::to_owned))
+            .flatten(),
     };
     let kept = Pod {
         namespace: namespace.clone(),
         name: name.clone(),
         uid: metadata.uid.unwrap_or_default(),
+        observer: is_observer.then(observer),
         node: pod.spec.node_name.unwrap_or_default(),
-        place: if observer { place() } else { None },
-        running: status.phase.as_deref() == Some("Running"),
+        owner: metadata.owner_references.and_then(controller),
+        running: begun && !deleting,
+        deleting,
         labels,
     };
     (namespace, name, kept)
+}
+
+/// Where a pod that runs is.
+fn reached(status: &Status) -> Option<Place> {
+    Some(Place {
+        address: status.pod_ip.as_deref()?.parse().ok()?,
+        restarts: status.containers.iter().map(|one| one.restart_count).sum(),
+        ready: status.containers.iter().all(|one| one.ready),
+    })
+}
+
+/// The UID of the one owner that controls it.
+fn controller(owners: Vec<OwnerReference>) -> Option<String> {
+    let mut owners = owners.into_iter();
+    let controller = owners.find(|owner| owner.controller == Some(true));
+    controller.map(|owner| owner.uid)
 }
 
 fn keep_node(node: Decoded) -> Placed<BTreeMap<String, String>> {
@@ -135,13 +152,20 @@ fn keep_node(node: Decoded) -> Placed<BTreeMap<String, String>> {
     (namespace, name, metadata.labels.unwrap_or_default())
 }
 
-fn keep_workload(workload: Decoded) -> Placed<Workload> {
+pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
     let mut metadata = workload.metadata;
     let (namespace, name) = place(&mut metadata);
-    let selector = workload.spec.selector;
+    let status = workload.status.unwrap_or_default();
+    let looked_at = status.observed_generation == metadata.generation;
+    let deleting = metadata.deletion_timestamp.is_some();
     let kept = Workload {
+        uid: metadata.uid.unwrap_or_default(),
+        owner: metadata.owner_references.and_then(controller),
         labels: metadata.labels.unwrap_or_default(),
-        pods: selector.and_then(|selector| Selector::of(selector).ok()),
+        deleting,
+        pods_wanted: status
+            .desired_number_scheduled
+            .filter(|_| looked_at && !deleting),
     };
     (namespace, name, kept)
 }

@@ -20,8 +20,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Bounds;
-use crate::adapter::fixtures::{Front, World, address, limits};
+use crate::{
+    adapter::fixtures::{Front, World, address, limits},
+    listen::Bounds,
+};
 
 const DAY: Duration = Duration::from_hours(24);
 const SOON: Duration = Duration::from_secs(5);
@@ -54,7 +56,7 @@ async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 
 #[tokio::test]
 async fn the_aggregator_speaks_http2_and_others_may_speak_http1() {
-    let front = front(Bounds::default()).await;
+    let front = front(Bounds::of_adapter()).await;
     let proxy = front.proxies.client("front-proxy-client", &[], DAY);
     let jane = [("X-Remote-User", "jane")];
     for (caller, version) in [
@@ -76,7 +78,7 @@ async fn who_dawdles_is_cut_off() {
         headers: Duration::from_millis(600),
         patience: Duration::from_millis(1200),
         ping: Duration::from_secs(60),
-        ..Bounds::default()
+        ..Bounds::of_adapter()
     })
     .await;
     let begun = Instant::now();
@@ -103,7 +105,7 @@ async fn who_dawdles_is_cut_off() {
 
 #[tokio::test]
 async fn requests_too_large_or_malformed_are_refused() {
-    let front = front(Bounds::default()).await;
+    let front = front(Bounds::of_adapter()).await;
     let long = "x".repeat(1 << 20);
     for (request, expected) in [
         (
@@ -179,7 +181,7 @@ async fn at_the_end_requests_under_way_are_answered_and_no_others() {
     let _mute = TcpListener::bind((address(0), world.port)).await.unwrap();
     let (end, ended) = oneshot::channel::<()>();
     let shutdown = async { drop(ended.await) };
-    let front = Front::within(&world, Bounds::default(), shutdown).await;
+    let front = Front::within(&world, Bounds::of_adapter(), shutdown).await;
     let certificate = front.clients.client("jane", &["dev"], DAY);
     let (new, old) = (
         front.caller(Some(&certificate)),
@@ -206,8 +208,8 @@ async fn at_the_end_requests_under_way_are_answered_and_no_others() {
 async fn proxies_that_are_too_many_make_room_for_each_other() {
     let front = front(Bounds {
         strangers: NonZeroUsize::MIN,
-        proxies: NonZeroUsize::MIN,
-        ..Bounds::default()
+        known: NonZeroUsize::MIN,
+        ..Bounds::of_adapter()
     })
     .await;
     let proxy = front.proxies.client("front-proxy-client", &[], DAY);

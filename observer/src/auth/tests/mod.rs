@@ -4,6 +4,7 @@ mod callers;
 mod crowd;
 mod rotation;
 mod settings;
+mod streams;
 
 use std::{
     fs,
@@ -30,7 +31,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{CertificateFiles, Security, SecuritySettings, review::Limits, tls};
-use crate::{export::fixtures::snapshot, serve::serve};
+use crate::{export::fixtures::snapshot, serve::serve, vitals::Vitals};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -165,9 +166,15 @@ impl Server {
         let task = tokio::spawn(async move {
             // The sender lives as long as the server, else nothing is fresh.
             let (_sender, snapshots) = watch::channel(Some(snapshot(vec![])));
-            serve(listener, snapshots, security, async {
-                stopped.await.ok();
-            })
+            serve(
+                vec![listener],
+                snapshots,
+                security,
+                Vitals::default(),
+                async {
+                    stopped.await.ok();
+                },
+            )
             .await
         });
         Self {

@@ -1,6 +1,6 @@
 //! The functions at hand, by name, and how an instruction becomes a site.
 
-use super::super::{Figure, Function, Gap, GoVersion, Reason, Site, SiteKind};
+use super::super::{Figure, Function, Gap, GoVersion, Reason, Site, SiteKind, Text};
 use super::choose::{Entry, at_entry};
 use super::decode::Code;
 use super::emulation::emulated;
@@ -145,6 +145,7 @@ impl<'a> Image<'a> {
             emulated: emulated(code.bytes(index)),
             weight: 1,
             aux,
+            text: around(code.function, address, offset),
         })
     }
 
@@ -159,6 +160,19 @@ impl<'a> Image<'a> {
             version: self.version,
             detail,
         }
+    }
+}
+
+/// A function's code around one of its instructions: enough of it that no other
+/// file has the same at the same offset by chance.
+fn around(function: &Function, address: u64, offset: u64) -> Text {
+    const EACH_WAY: usize = 32;
+    let at = address.saturating_sub(function.address) as usize;
+    let from = at.saturating_sub(EACH_WAY);
+    let to = (at + EACH_WAY).min(function.code.len());
+    Text {
+        offset: offset - (at - from) as u64,
+        bytes: function.code[from..to].to_vec(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     export::fixtures::{in_container, observation, snapshot, with_state},
     kube::{Connection, attribute, watch_pods},
     node::Place,
+    vitals::Vitals,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -24,7 +25,11 @@ async fn an_api_server_that_is_away_is_said_and_waited_for() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let config = Config::new(format!("http://{address}").parse().unwrap());
-    let mut pods = watch_pods(Connection::new(config).unwrap(), "node-a");
+    let mut pods = watch_pods(
+        Connection::new(config).unwrap(),
+        "node-a",
+        &Vitals::default(),
+    );
     let failed = |watch: &crate::node::PodWatch| watch.errors > 0;
     let index = timeout(SOON, pods.wait_for(|index| failed(&index.watch)));
     let watch = index.await.unwrap().unwrap().watch.clone();
@@ -44,7 +49,7 @@ async fn an_answer_to_another_question_ends_the_wait() {
     let config = Config::new(format!("http://{address}").parse().unwrap());
     let connection = Connection::new(config).unwrap();
     let client = connection.client.clone();
-    let mut pods = watch_pods(connection, "node-a");
+    let mut pods = watch_pods(connection, "node-a", &Vitals::default());
     // The third wait is for four seconds at least.
     let failed = pods.wait_for(|index| index.watch.errors > 2);
     timeout(SOON, failed).await.unwrap().unwrap();
@@ -65,7 +70,13 @@ async fn an_answer_to_another_question_ends_the_wait() {
 async fn labels_come_with_the_pod_and_not_with_the_next_interval() {
     let (snapshots, taken) = watch::channel(None);
     let (pods, indexes) = watch::channel(index(&[]));
-    let mut attributed = attribute(taken, indexes, "node-a".to_owned(), false);
+    let mut attributed = attribute(
+        taken,
+        indexes,
+        "node-a".to_owned(),
+        false,
+        &Vitals::default(),
+    );
     let process = with_state(in_container(observation(10, "/srv/shop"), &id('a')));
     snapshots.send(Some(snapshot(vec![process]))).unwrap();
     timeout(SOON, attributed.changed()).await.unwrap().unwrap();

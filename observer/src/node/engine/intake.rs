@@ -1,12 +1,12 @@
 //! How processes come under observation, and how they leave it.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use observer_ebpf::{Event, ProcessKey};
 
 use super::Engine;
 use crate::{
-    discover::{self, DiscoverError, Executable, FileId, Process},
+    discover::{self, DiscoverError, Executable, FileId, Process, Witness},
     gobinary::Inspected,
     node::{
         coverage::{Standing, coverage},
@@ -75,11 +75,12 @@ impl Engine {
     pub(super) fn scan(&mut self) {
         match discover::pids() {
             Ok(pids) => {
-                for pid in pids {
-                    if !self.processes.contains(pid) {
-                        self.look(pid, None);
+                for pid in &pids {
+                    if !self.processes.contains(*pid) {
+                        self.look(*pid, None);
                     }
                 }
+                self.unreadable.all_looked_at(&pids);
             }
             Err(error) => tracing::error!(%error, "cannot list processes"),
         }
@@ -87,31 +88,47 @@ impl Engine {
 
     /// Looks at what a process runs.
     pub(super) fn look(&mut self, pid: u32, exec: Option<u64>) {
+        // What it runs may change under the look. Where it does so again and again,
+        // each exec's event is another reason to look.
+        const TRIES: u32 = 3;
+        let mut tries = 0..TRIES;
+        while tries.next().is_some() && !self.looked(pid, exec) {}
+    }
+
+    /// Looks once; `false` where what was found was another file a moment later.
+    fn looked(&mut self, pid: u32, exec: Option<u64>) -> bool {
         let executable = match discover::executable(pid) {
             Ok(executable) => executable,
             Err(error) => {
                 self.left(pid, exec, &error);
-                return;
+                return true;
             }
         };
+        self.unreadable.read(pid);
         match self.targets.known(pid, executable.id) {
             Known::NotGo => {}
             Known::Target(target) => self.track(pid, executable.id, target, exec),
             known => {
                 let waiting = self.waiting.entry(executable.id).or_default();
                 if waiting.iter().any(|(_, waits, _)| *waits == pid) {
-                    return;
+                    return true;
                 }
                 waiting.push((executable.clone(), pid, exec));
                 if waiting.len() > 1 {
-                    return;
+                    return true;
                 }
                 let file = match discover::open_executable(pid) {
+                    // It runs another program by now.
+                    Ok((file, _)) if !is_file(&file, executable.id) => {
+                        self.waiting.remove(&executable.id);
+                        return false;
+                    }
                     Ok((file, _)) => file,
                     Err(error) => {
                         tracing::debug!(pid, %error, "executable left out");
+                        self.unreadable.failed(pid, &error);
                         self.waiting.remove(&executable.id);
-                        return;
+                        return true;
                     }
                 };
                 if let Known::Inspected(binary) = known {
@@ -126,6 +143,7 @@ impl Engine {
                 }
             }
         }
+        true
     }
 
     /// A file has been inspected: attach it and take up those who wait for it.
@@ -135,6 +153,14 @@ impl Engine {
             return;
         };
         let path = executable.path.display();
+        // Written to meanwhile: what was found is true of neither program.
+        if !is_file(&done.file, done.id) {
+            tracing::info!(file = %path, "changed while it was inspected; looking again");
+            for (_, pid, exec) in waiting {
+                self.look(pid, exec);
+            }
+            return;
+        }
         let outcome = match done.result {
             Ok(Inspected::Go(binary)) => {
                 let probes = self.probes.as_mut();
@@ -193,6 +219,7 @@ impl Engine {
 
     /// A process that cannot be looked at.
     fn left(&mut self, pid: u32, exec: Option<u64>, error: &DiscoverError) {
+        self.unreadable.failed(pid, error);
         if !error.is_ended() {
             tracing::debug!(pid, %error, "process left out");
             return;
@@ -234,6 +261,13 @@ impl Engine {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
+        if let Some(cgroup) = process.cgroup_id {
+            self.cgroups.learn(Witness {
+                cgroup,
+                container: process.container.clone(),
+                sure: false,
+            });
+        }
         let seen = Seen::of(entry, exec);
         let registered = key.is_some() || self.probes.is_none();
         let standing = Standing {
@@ -276,13 +310,16 @@ impl Engine {
             epoch: event.epoch,
         };
         let exec = self.execs.pop(&event.tgid);
-        let Some(target) = self.targets.get(event.target) else {
+        let number = match self.disowned.pop(&key) {
+            Some(owner) if event.target == 0 => owner,
+            _ => event.target,
+        };
+        let Some(target) = self.targets.get(number) else {
             if let Some(probes) = &mut self.probes {
                 probes.take(key);
             }
             return;
         };
-        let Some(id) = target.file() else { return };
         let comm = event
             .comm
             .split(|byte| *byte == 0)
@@ -293,18 +330,23 @@ impl Engine {
             inner_pid: event.tgid,
             start_ticks: 0,
             executable: Executable {
-                id,
+                id: target.file,
                 path: target.path.clone(),
                 deleted: false,
                 memfd: false,
             },
             comm: String::from_utf8_lossy(comm).into_owned(),
-            container: self.processes.container_of(event.cgroup),
+            container: self.cgroups.container_of(event.cgroup),
             cgroup_id: Some(event.cgroup),
             forked: exec.is_none(),
         };
-        self.targets.acquire(event.target);
-        self.insert(process, event.target, Some(key), exec);
+        self.targets.acquire(number);
+        self.insert(process, number, Some(key), exec);
         self.end(event.tgid, Ended::Exited);
     }
+}
+
+/// Whether an open file is the one of this identity.
+fn is_file(file: &File, id: FileId) -> bool {
+    FileId::of_file(file).is_ok_and(|found| found == id)
 }

@@ -58,6 +58,7 @@ impl Engine {
         let snapshot = Snapshot {
             at: SystemTime::now(),
             processes: self.processes.shown(),
+            past: self.processes.past(),
             health: self.health(),
             creators: self
                 .creators
@@ -178,6 +179,7 @@ fn update(
         },
         probes: known.probes,
         ended: known.ended,
+        brief: known.brief,
     });
 }
 

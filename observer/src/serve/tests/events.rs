@@ -67,15 +67,15 @@ async fn containers_and_what_changes_of_them() {
 }
 
 /// One who reads events.
-struct Listener {
+pub(super) struct Listener {
     stream: TcpStream,
     read: String,
 }
 
 impl Listener {
-    async fn open(address: std::net::SocketAddr, path: &str) -> Self {
+    pub(super) async fn open(address: std::net::SocketAddr, path: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         Self {
             stream,
@@ -91,7 +91,7 @@ impl Listener {
     }
 
     /// The next event's name and what it says.
-    async fn next(&mut self) -> (String, Value) {
+    pub(super) async fn next(&mut self) -> (String, Value) {
         loop {
             if let Some(end) = self.read.find("\n\n") {
                 let event = self.read[..end].to_owned();

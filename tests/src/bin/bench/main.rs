@@ -6,6 +6,7 @@
 mod autoscaling;
 mod cluster;
 mod crowd;
+mod ebpf_log;
 mod fan_out;
 mod goroutines;
 mod probes;
@@ -20,12 +21,15 @@ type Table = (&'static str, fn() -> String);
 /// Where this is set, a cluster runs.
 const IN_CLUSTER: &str = "OBSERVER_XTASK";
 
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
     ("probes", || {
         format!("## Each goroutine counted\n\n{}", probes::table())
+    }),
+    ("ebpf_log", || {
+        format!("## What the eBPF programs say\n\n{}", ebpf_log::table())
     }),
     ("sample", || {
         format!("## One sample of a process's state\n\n{}", sample::table())

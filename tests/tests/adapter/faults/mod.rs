@@ -62,6 +62,9 @@ impl Calm {
             let values = source.values()?;
             (values.len() == REPLICAS).then_some(values)
         });
+        // What a replica that was not asked lately may still serve is from
+        // after the load then, whatever it has.
+        thread::sleep(probe::OLDEST);
         let replicas = scaled.watch();
         Self {
             adapter,

@@ -10,10 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_tests::cluster::{Adapter, autoscaler::Scaled};
+use observer_tests::cluster::{Adapter, autoscaler::Scaled, now};
 use serde_json::Value;
 
 const POLL: Duration = Duration::from_millis(50);
+/// How old a value may be, whatever fails: five intervals of the observers.
+pub(super) const OLDEST: Duration = Duration::from_secs(5);
 /// What answering the kubelet's probes takes for a moment.
 const PROBED: f64 = 6.0;
 
@@ -54,7 +56,7 @@ impl Source {
         (answer.code == 200).then(|| answer.items().iter().map(read).collect())
     }
 
-    /// Starts to ask; whatever is told must be as it was.
+    /// Starts to ask; whatever is told must be as it was, and of late.
     pub(super) fn probe(&self, right: &Values) -> Probe {
         let over = Arc::new(AtomicBool::new(false));
         let (source, right, ended) = (self.clone(), right.clone(), Arc::clone(&over));
@@ -66,8 +68,17 @@ impl Source {
         let mut seen = Seen::default();
         let mut last = Instant::now();
         while !over.load(Ordering::Relaxed) {
+            let asked = now();
             let values = self.values().unwrap_or_default();
-            for (pod, (value, _)) in &values {
+            for (pod, (value, stamp)) in &values {
+                // Timestamps are whole seconds, cut off. However long the answer
+                // took, it was made after it was asked for.
+                let oldest = asked - OLDEST.as_secs_f64() - 1.0;
+                assert!(
+                    *stamp as f64 >= oldest,
+                    "{pod} has a value of {:.1} s before it was asked for",
+                    asked - *stamp as f64
+                );
                 let known = right.get(pod).map(|(known, _)| *known);
                 assert!(
                     known.is_some_and(|known| (known - value).abs() <= PROBED),

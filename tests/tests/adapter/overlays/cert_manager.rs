@@ -1,6 +1,5 @@
 //! deploy/adapter-overlays/cert-manager, with Secrets as cert-manager writes
-//! them in place of its own objects, and the caBundle that its cainjector
-//! writes.
+//! them in place of its own objects.
 
 use std::{
     env, fs,
@@ -22,7 +21,7 @@ use observer_tests::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 
-use super::{Back, rolled_out};
+use super::{Back, CUSTOM, rolled_out};
 use crate::load;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -75,7 +74,7 @@ impl<'a> Manager<'a> {
         since.expect("after 1970").as_secs() as f64
     }
 
-    /// What cainjector writes.
+    /// The authority, as a Secret has it.
     fn bundle(&self) -> Value {
         let secret = ["secret", "observer-adapter-tls", "--namespace", NAMESPACE];
         self.cluster.get_object(&secret)["data"]["ca.crt"].take()
@@ -161,13 +160,15 @@ fn certificates_of_cert_manager_serve_and_rotate() {
     ]);
     forget(&cluster);
     manager.issue(adapters, 90);
-    for mut object in objects {
-        if object["kind"] == "APIService" {
-            object["spec"]["caBundle"] = manager.bundle();
-        }
+    for object in objects {
         cluster.apply(&object);
     }
     rolled_out(&adapter);
+    // By the authority that cert-manager has written beside the certificate.
+    wait::until("its caBundle", SOON, || {
+        let service = cluster.find(&["apiservice", CUSTOM[1]])?;
+        (service["spec"]["caBundle"] == manager.bundle()).then_some(())
+    });
     adapter.await_available();
     // Those that are still there would renew the other Secret, which was theirs.
     adapter.replicas();

@@ -11,7 +11,7 @@ use observer_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{Back, CUSTOM, EXTERNAL, rolled_out};
+use super::{Back, CUSTOM, EXTERNAL, await_gone, rolled_out};
 
 /// Of two pods each, so that they ask for five.
 const LEAK: &str = "/leak?n=235";
@@ -23,8 +23,8 @@ fn where_the_group_is_taken_autoscalers_scale_on_the_other() {
     let adapter = Adapter::get(&cluster);
     let _back = Back(&adapter);
     cluster.kubectl(&["apply", "-k", &deploy("adapter-overlays/external-metrics")]);
-    cluster.kubectl(&[&["delete", "apiservice"], CUSTOM.as_slice()].concat());
     rolled_out(&adapter);
+    await_gone(&cluster, &CUSTOM);
     wait::until("the other group available", SOON, || {
         adapter.availability_of(EXTERNAL).is_ok().then_some(())
     });

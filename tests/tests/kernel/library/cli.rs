@@ -9,7 +9,7 @@ use std::{
 use observer_tests::{
     Workload,
     observer::run,
-    paths::{GO, VARIANTS, VERSIONS, fixture},
+    paths::{GO, VARIANTS, VERSIONS, fixture, go},
 };
 
 fn text(output: &Output) -> (String, String) {
@@ -151,4 +151,42 @@ fn inspect_of_what_is_not_go_says_so() {
     );
     let pipe = pipe.display().to_string();
     refuses(&["inspect", &pipe], &[&pipe]);
+}
+
+/// Programs of Go's own linker, each for another machine or system.
+#[test]
+fn inspect_says_for_whom_a_foreign_go_program_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = go(GO);
+    for (system, machine, words) in [
+        ("linux", "386", ["for 386", "an ELF file"]),
+        ("linux", "riscv64", ["for riscv64", "an ELF file"]),
+        ("js", "wasm", ["for wasm", "a WebAssembly module"]),
+        ("darwin", "arm64", ["for arm64", "a Mach-O file"]),
+        ("windows", "amd64", ["for amd64", "a PE file"]),
+    ] {
+        let built = directory.path().join(format!("{system}-{machine}"));
+        let output = Command::new(root.join("bin/go"))
+            .args(["build", "-o"])
+            .arg(&built)
+            .arg(".")
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/idle"))
+            .env("GOROOT", &root)
+            .env("GOCACHE", root.join("../../gocache"))
+            .envs([("GOOS", system), ("GOARCH", machine), ("CGO_ENABLED", "0")])
+            .envs([("GOTOOLCHAIN", "local"), ("GOENV", "off"), ("GOFLAGS", "")])
+            .output()
+            .expect("go build");
+        assert!(output.status.success(), "{output:?}");
+        let output = run([Path::new("inspect"), &built]);
+        let (_, stderr) = text(&output);
+        assert!(!output.status.success(), "{stderr}");
+        for word in words.iter().chain(&["a Go program"]) {
+            assert!(
+                stderr.contains(word),
+                "{system}/{machine}: {word}: {stderr}"
+            );
+        }
+        assert!(machine == "wasm" || stderr.contains(GO), "{stderr}");
+    }
 }

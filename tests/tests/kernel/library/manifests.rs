@@ -16,18 +16,18 @@ use k8s_openapi::{
         rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
     },
     apimachinery::pkg::util::intstr::IntOrString,
-    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 mod adapter;
+mod confined;
 
 const BASE: &str = "observer";
 const ADAPTER: &str = "adapter";
 const EXTERNAL: &str = "adapter-overlays/external-metrics";
 const CERT_MANAGER: &str = "adapter-overlays/cert-manager";
-const FOUR: [&str; 4] = ["BPF", "DAC_READ_SEARCH", "PERFMON", "SYS_PTRACE"];
+const NEEDED: [&str; 5] = ["BPF", "DAC_READ_SEARCH", "LEASE", "PERFMON", "SYS_PTRACE"];
 
 fn deploy() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -81,7 +81,6 @@ fn one<T: DeserializeOwned>(objects: &[Value], kind: &str) -> T {
 
 fn check(object: &Value) {
     match object["kind"].as_str().unwrap() {
-        "APIService" => drop(typed::<APIService>(object)),
         "ClusterRole" => drop(typed::<ClusterRole>(object)),
         "ClusterRoleBinding" => drop(typed::<ClusterRoleBinding>(object)),
         "DaemonSet" => drop(typed::<DaemonSet>(object)),
@@ -96,6 +95,10 @@ fn check(object: &Value) {
         "Service" => drop(typed::<Service>(object)),
         "ServiceAccount" => drop(typed::<ServiceAccount>(object)),
         "Certificate" | "Issuer" => assert_eq!(object["apiVersion"], "cert-manager.io/v1"),
+        // Of OpenShift; its one use is held against the pod in `confined`.
+        "SecurityContextConstraints" => {
+            assert_eq!(object["apiVersion"], "security.openshift.io/v1");
+        }
         // Of the Prometheus Operator; the API has no type for it.
         "PodMonitor" => assert_eq!(object["apiVersion"], "monitoring.coreos.com/v1"),
         kind => panic!("no check for a {kind}"),
@@ -145,7 +148,7 @@ fn a_field_that_does_not_exist_is_found() {
 }
 
 #[test]
-fn the_observer_has_four_capabilities_and_no_more_rights() {
+fn the_observer_has_five_capabilities_and_no_more_rights() {
     let objects = objects(BASE);
     let daemon_set: DaemonSet = one(&objects, "DaemonSet");
     let pod = pod(&daemon_set);
@@ -163,7 +166,7 @@ fn the_observer_has_four_capabilities_and_no_more_rights() {
         "RuntimeDefault"
     );
     let container = container(pod);
-    assert_eq!(capabilities(container), FOUR.map(str::to_owned).into());
+    assert_eq!(capabilities(container), NEEDED.map(str::to_owned).into());
     let context = container.security_context.as_ref().unwrap();
     assert_eq!(context.privileged, Some(false));
     assert_eq!(context.allow_privilege_escalation, Some(false));
@@ -270,7 +273,7 @@ fn names_and_ports_fit_together_in_every_overlay() {
 #[test]
 fn each_overlay_changes_what_it_says() {
     let of = |name: &str| -> DaemonSet { one(&objects(&format!("overlays/{name}")), "DaemonSet") };
-    let more: BTreeSet<String> = FOUR
+    let more: BTreeSet<String> = NEEDED
         .iter()
         .chain(&["SYS_ADMIN"])
         .map(|name| (*name).to_owned())
@@ -281,7 +284,7 @@ fn each_overlay_changes_what_it_says() {
     assert_eq!(context.seccomp_profile.unwrap().type_, "Unconfined");
     assert_eq!(
         capabilities(container(pod(&older))),
-        FOUR.map(str::to_owned).into()
+        NEEDED.map(str::to_owned).into()
     );
     let args = |name: &str| container(pod(&of(name))).args.clone().unwrap().join(" ");
     assert_eq!(args("plain-http"), "node --insecure-http");

@@ -3,6 +3,7 @@
 
 mod cli;
 mod dashboards;
+mod experiments;
 mod gobinary;
 mod live;
 mod manifests;

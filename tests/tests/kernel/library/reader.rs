@@ -88,6 +88,29 @@ fn walk(reader: &mut Reader, executable: &Executable, live: u64, agreement: &mut
     }
 }
 
+/// A reader that comes later must see the same; the runtime may start a thread
+/// between the two, and allocates for it.
+fn fresh_reader_agrees(
+    executable: &Executable,
+    pid: u32,
+    reader: &mut Reader,
+) -> Result<(), String> {
+    let look = |reader: &mut Reader| {
+        let figures = reader.sample().map_err(|error| error.to_string())?;
+        Ok::<_, String>(figures.allocation.clone())
+    };
+    let mut seen = String::new();
+    for _ in 0..3 {
+        let mut fresh = executable.reader(pid).map_err(|error| error.to_string())?;
+        let (fresh, known) = (look(&mut fresh)?, look(reader)?);
+        if fresh == known {
+            return Ok(());
+        }
+        seen = format!("{fresh:?}, the first {known:?}");
+    }
+    Err(seen)
+}
+
 fn try_state(path: &Path) -> Agreement {
     let mut agreement = Agreement::default();
     // Without symbols everywhere: where there are some, they must say the same.
@@ -123,10 +146,8 @@ fn try_state(path: &Path) -> Agreement {
         agreement.compared.extend(look.agreement.compared);
         agreement.wrong.extend(look.agreement.wrong);
         bounds(&look.before, &look.said, &mut agreement.wrong);
-        // One that comes later must see the same.
-        match executable.reader(program.pid).and_then(|mut r| r.sample()) {
-            Ok(fresh) if fresh.allocation == look.after.allocation => {}
-            other => agreement.wrong.push(format!("a fresh reader: {other:?}")),
+        if let Err(seen) = fresh_reader_agrees(&executable, program.pid, &mut reader) {
+            agreement.wrong.push(format!("a fresh reader: {seen}"));
         }
         // Up to 1.25 the program does not say how many there were.
         let now = look.before.goroutines.created;

@@ -11,7 +11,10 @@ use tokio::net::TcpStream;
 
 use super::{Bounds, DAY, PATH, connect};
 use crate::{
-    adapter::fixtures::{Front, World, limits},
+    adapter::{
+        fixtures::{Front, World, limits},
+        telemetry::Nodes,
+    },
     auth::SecurityFigures,
 };
 
@@ -27,7 +30,7 @@ fn resident_mib() -> u64 {
 fn figure(world: &World, name: &str) -> usize {
     let text = world
         .telemetry
-        .text(0, &SecurityFigures::default())
+        .text(Nodes::default(), &SecurityFigures::default())
         .unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap().trim().parse().unwrap()
@@ -47,7 +50,7 @@ fn raise_limit() {
 async fn ten_thousand_connections_keep_neither_aggregator_nor_probe_out() {
     raise_limit();
     let world = World::new(limits()).listed(&[]);
-    let front = Front::within(&world, Bounds::default(), std::future::pending()).await;
+    let front = Front::within(&world, Bounds::of_adapter(), std::future::pending()).await;
     let proxy = front.proxies.client("front-proxy-client", &[], DAY);
     let jane = [("X-Remote-User", "jane")];
     let kept = front.caller(Some(&proxy));

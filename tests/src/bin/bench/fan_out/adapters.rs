@@ -70,14 +70,7 @@ impl Adapter {
             .arg("adapter")
             .args(["--listen", &format!("127.0.0.1:{OURS}")])
             .args(["--node-port", &nodes.port.to_string()])
-            .args([
-                "--ttl",
-                fresh,
-                "--stale-limit",
-                "60s",
-                "--node-timeout",
-                "30s",
-            ]);
+            .args(["--ttl", fresh, "--node-timeout", "30s"]);
         for (option, name) in [
             ("--token-file", "token"),
             ("--node-ca-file", "nodes.pem"),

@@ -1,0 +1,134 @@
+//! Which nodes have an observer, which will, and which can have none: by the
+//! DaemonSets' own word, so that neither a clock nor a memory is needed.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    objects::{Objects, Place, Workload},
+    watches::APP,
+};
+use crate::adapter::api::path::WorkloadKind;
+
+/// What can be learnt of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Its observer runs here.
+    At(Place),
+    /// It has an observer that does not run.
+    Silent,
+    /// It has none, and may get one.
+    Awaited,
+    /// It can have none: why.
+    Beyond(String),
+}
+
+/// What is on a node, by how much it is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    /// The scheduler has no room for a pod that was made for it.
+    Refused,
+    /// A pod that does not run.
+    Silent,
+    /// One that runs.
+    At { place: Place, leaving: bool },
+}
+
+impl Seat {
+    /// Of an old one that leaves and a new one that begins, whichever is ready.
+    const fn worth(self) -> (bool, bool, bool, bool) {
+        match self {
+            Self::Refused => (false, false, false, false),
+            Self::Silent => (true, false, false, false),
+            Self::At { place, leaving } => (true, true, place.ready, !leaving),
+        }
+    }
+}
+
+/// The observers of all nodes.
+#[derive(Debug)]
+pub struct Observers<'a> {
+    objects: &'a Objects,
+    seats: HashMap<&'a str, Seat>,
+    /// Whether each node that is to have one has.
+    complete: bool,
+}
+
+impl<'a> Observers<'a> {
+    pub(super) fn of(objects: &'a Objects, namespace: &str) -> Self {
+        let mut seats: HashMap<&str, Seat> = HashMap::new();
+        let mut owners = HashSet::new();
+        for (_, pod) in objects.pods.within(namespace) {
+            let Some(observer) = &pod.observer else {
+                continue;
+            };
+            owners.extend(pod.owner.as_deref());
+            let (node, seat) = match (&observer.refused, observer.place) {
+                (Some(node), _) => (node, Seat::Refused),
+                (None, Some(place)) => {
+                    let leaving = pod.deleting;
+                    (&pod.node, Seat::At { place, leaving })
+                }
+                (None, None) => (&pod.node, Seat::Silent),
+            };
+            let known = seats.entry(node).or_insert(seat);
+            if seat.worth() > known.worth() {
+                *known = seat;
+            }
+        }
+        // One that is bound to no node yet is not on the node of no name.
+        seats.remove("");
+        let all = objects.workloads.get(&WorkloadKind::DaemonSet);
+        let all = all.into_iter().flat_map(|all| all.within(namespace));
+        let ours = |set: &&Workload| {
+            let named = set.labels.get(APP.0).is_some_and(|app| app == APP.1);
+            named || owners.contains(set.uid.as_str())
+        };
+        let wanted: Option<Vec<u64>> = all
+            .map(|(_, set)| set.as_ref())
+            .filter(ours)
+            .map(|set| set.pods_wanted)
+            .collect();
+        let seated = seats
+            .keys()
+            .filter(|node| objects.nodes.entry("", node).is_some())
+            .count();
+        // Where no DaemonSet tells, a node without an observer may well be
+        // about to get one.
+        let complete = wanted.is_some_and(|wanted| {
+            !wanted.is_empty() && wanted.iter().sum::<u64>() <= seated as u64
+        });
+        Self {
+            objects,
+            seats,
+            complete,
+        }
+    }
+
+    /// Of the node of this name.
+    pub fn reach(&self, node: &str) -> Reach {
+        match self.seats.get(node) {
+            Some(Seat::At { place, .. }) => Reach::At(*place),
+            Some(Seat::Silent) => Reach::Silent,
+            Some(Seat::Refused) => Reach::Beyond("no room for its pod".to_owned()),
+            None if self.complete => Reach::Beyond(self.kind(node)),
+            None => Reach::Awaited,
+        }
+    }
+
+    /// Nodes that can have no observer.
+    pub fn beyond(&self) -> usize {
+        let nodes = self.objects.nodes.within("");
+        nodes
+            .filter(|(node, _)| matches!(self.reach(node), Reach::Beyond(_)))
+            .count()
+    }
+
+    /// What kind of machine a node is, as far as it says.
+    fn kind(&self, node: &str) -> String {
+        let labels = self.objects.nodes.entry("", node);
+        let label = |name: &str| Some(labels?.1.get(name)?.as_str());
+        let [os, arch] =
+            ["kubernetes.io/os", "kubernetes.io/arch"].map(|name| label(name).unwrap_or("unknown"));
+        format!("{os}/{arch}, left out by their DaemonSet")
+    }
+}

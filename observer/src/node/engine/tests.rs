@@ -1,0 +1,74 @@
+//! What the engine does with events, without a kernel behind it.
+
+use std::{fs::File, sync::Arc, time::Duration};
+
+use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey};
+use tokio::sync::watch;
+
+use super::{Engine, GoroutineProbes, Limits, Stop};
+use crate::{
+    discover::{Executable, FileId},
+    export::fixtures::binary,
+    probe::HitCost,
+    vitals::Vitals,
+};
+
+/// No process has it: above the kernel's limit.
+const PID: u32 = 1 << 23;
+
+fn engine() -> Engine {
+    let limits = Limits {
+        probe_budget: 1.0,
+        cpu_ceiling: 5.0,
+        price: HitCost::FALLBACK,
+        goroutine_probes: GoroutineProbes::Auto,
+        creators: 0,
+    };
+    let (sender, _) = watch::channel(None);
+    let stop = Arc::new(Stop::new().expect("a descriptor"));
+    let pulse = Vitals::default().part("engine");
+    Engine::new(Duration::from_secs(1), limits, sender, stop, pulse).expect("a descriptor")
+}
+
+fn end_of(key: ProcessKey, target: u32) -> Event {
+    Event {
+        kind: EventKind::Exit as u32,
+        tgid: key.tgid,
+        epoch: key.epoch,
+        old_epoch: 0,
+        target,
+        parent: 0,
+        at: 0,
+        cgroup: 0,
+        comm: [0; COMM_LEN],
+    }
+}
+
+/// The writer is let in once nobody runs the file, which may be before the event
+/// of the last one's end has come.
+#[test]
+fn who_ends_while_its_file_gives_way_is_counted() {
+    let file = File::open("/proc/self/exe").expect("this program");
+    let executable = Executable {
+        id: FileId::of_file(&file).expect("its identity"),
+        path: "/srv/app".into(),
+        deleted: false,
+        memfd: false,
+    };
+    let mut engine = engine();
+    let target = (engine.targets).attach(None, &executable, &file, Arc::new(binary("go1.26.8")));
+    engine.targets.give_way(target, None);
+    // The kernel may have told whose it was, or have been told to forget it by then.
+    for (epoch, told) in [(1, target), (2, 0)] {
+        let key = ProcessKey { tgid: PID, epoch };
+        engine.disowned.put(key, target);
+        engine.event(&end_of(key, told));
+    }
+    let ended = engine.processes.shown();
+    assert_eq!(ended.len(), 2);
+    for process in ended {
+        assert_eq!(process.process.pid, PID);
+        assert_eq!(process.process.executable.id, executable.id);
+        assert!(process.ended.is_some());
+    }
+}

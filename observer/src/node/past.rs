@@ -1,0 +1,236 @@
+//! Sums of processes that ended, when they are shown no more.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use lru::LruCache;
+use observer_ebpf::{GcFigures, GoroutineFigures, TimeHistogram};
+
+use super::{EventFigures, Observation, StateSample};
+use crate::runtime::{self, StateFigures};
+
+/// Kinds of programs told apart in one sum. Each further kind is left out.
+const KINDS: usize = 16;
+/// Programs with a sum; who ran longest ago goes.
+const PROGRAMS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// What processes that lived briefly counted, by program: the number of their series
+/// must not grow with how many come and go. Who lived longer was seen by itself.
+pub(super) struct Programs {
+    /// By name, and whether it ran in a container.
+    sums: LruCache<(String, bool), Vec<Arc<Observation>>>,
+}
+
+impl Programs {
+    pub(super) fn new() -> Self {
+        Self {
+            sums: LruCache::new(PROGRAMS),
+        }
+    }
+
+    /// Takes in one that has ended and is shown no more.
+    pub(super) fn add(&mut self, observation: &Arc<Observation>) {
+        if observation.brief {
+            let process = &observation.process;
+            let program = (process.name(), process.container.is_some());
+            add(self.sums.get_or_insert_mut(program, Vec::new), observation);
+        }
+    }
+
+    /// All sums.
+    pub(super) fn all(&self) -> Vec<Arc<Observation>> {
+        let sums = self.sums.iter();
+        sums.flat_map(|(_, kinds)| kinds).cloned().collect()
+    }
+}
+
+/// Adds a process that has ended to sums, of which each is of one kind of program.
+pub fn add(kinds: &mut Vec<Arc<Observation>>, observation: &Arc<Observation>) {
+    if let Some(kind) = kinds.iter_mut().find(|kind| is_alike(kind, observation)) {
+        merge(Arc::make_mut(kind), observation);
+    } else if kinds.len() < KINDS {
+        kinds.push(Arc::clone(observation));
+    }
+}
+
+/// Whether both know the same figures, so that each sum is of the same things.
+fn is_alike(a: &Observation, b: &Observation) -> bool {
+    let same = |a: &Observation, b: &Observation| {
+        a.coverage.0.iter().all(|(figure, missing)| {
+            let other = b.coverage.0.get(figure);
+            other.is_some_and(|other| other.is_none() == missing.is_none())
+        })
+    };
+    a.binary.version == b.binary.version
+        && a.figures.state.is_some() == b.figures.state.is_some()
+        && same(a, b)
+        && same(b, a)
+}
+
+fn merge(into: &mut Observation, from: &Observation) {
+    merge_events(&mut into.figures.events, &from.figures.events);
+    if let (Some(into), Some(from)) = (&mut into.figures.state, &from.figures.state) {
+        let mut sample = StateSample::clone(into);
+        merge_state(Arc::make_mut(&mut sample.figures), &from.figures);
+        *into = Arc::new(sample);
+    }
+}
+
+fn plus(into: &mut u64, from: u64) {
+    *into = into.saturating_add(from);
+}
+
+fn plus_known(into: &mut Option<u64>, from: Option<u64>) {
+    if let (Some(into), Some(from)) = (into, from) {
+        plus(into, from);
+    }
+}
+
+fn merge_events(into: &mut EventFigures, from: &EventFigures) {
+    let GoroutineFigures {
+        created,
+        exited,
+        system_created,
+        system_exited,
+        goid_refills,
+        hits,
+    } = &mut into.goroutines;
+    let other = &from.goroutines;
+    plus(created, other.created);
+    plus(exited, other.exited);
+    plus(system_created, other.system_created);
+    plus(system_exited, other.system_exited);
+    plus(goid_refills, other.goid_refills);
+    plus(hits, other.hits);
+    match (&mut into.gc, &from.gc) {
+        (Some(into), Some(from)) => merge_gc(Arc::make_mut(into), from),
+        (None, Some(from)) => into.gc = Some(from.clone()),
+        (_, None) => {}
+    }
+}
+
+fn merge_gc(into: &mut GcFigures, from: &GcFigures) {
+    for (into, from) in [
+        (&mut into.started, &from.started),
+        (&mut into.completed, &from.completed),
+    ] {
+        for (into, from) in into.iter_mut().zip(from) {
+            plus(into, *from);
+        }
+    }
+    plus(&mut into.pause_total_ns, from.pause_total_ns);
+    plus(&mut into.mark_ns, from.mark_ns);
+    plus(&mut into.whole_cycles, from.whole_cycles);
+    plus(&mut into.hits, from.hits);
+    for (into, from) in into.stops.iter_mut().zip(&from.stops) {
+        plus(&mut into.count, from.count);
+        plus(&mut into.total_ns, from.total_ns);
+        plus(&mut into.stopping_ns, from.stopping_ns);
+    }
+    for (into, from) in [
+        (&mut into.total_gc, &from.total_gc),
+        (&mut into.total_other, &from.total_other),
+        (&mut into.stopping_gc, &from.stopping_gc),
+        (&mut into.stopping_other, &from.stopping_other),
+    ] {
+        merge_histogram(into, from);
+    }
+}
+
+fn merge_histogram(into: &mut TimeHistogram, from: &TimeHistogram) {
+    for (into, from) in into.counts.iter_mut().zip(&from.counts) {
+        *into = into.saturating_add(*from);
+    }
+    plus(&mut into.overflow, from.overflow);
+    plus(&mut into.sum_ns, from.sum_ns);
+}
+
+/// Adds what only grows; the rest is of no use once a process has ended.
+fn merge_state(into: &mut StateFigures, from: &StateFigures) {
+    plus_known(&mut into.goroutines.created, from.goroutines.created);
+    plus_known(&mut into.goroutines.exited, from.goroutines.exited);
+    plus_known(
+        &mut into.scheduler.mutex_wait_ns,
+        from.scheduler.mutex_wait_ns,
+    );
+    merge_times(&mut into.scheduler.latencies, &from.scheduler.latencies);
+    if let (Some(into), Some(from)) = (&mut into.allocation, &from.allocation) {
+        plus(&mut into.total_bytes, from.total_bytes);
+        plus(&mut into.mallocs, from.mallocs);
+        plus(&mut into.frees, from.frees);
+    }
+    let collections = &mut into.collections;
+    plus(&mut collections.cycles, from.collections.cycles);
+    plus(&mut collections.forced, from.collections.forced);
+    plus(
+        &mut collections.pause_total_ns,
+        from.collections.pause_total_ns,
+    );
+    let stops = &mut into.stops;
+    for (into, from) in [
+        (&mut collections.pauses, &from.collections.pauses),
+        (&mut stops.gc_stopping, &from.stops.gc_stopping),
+        (&mut stops.gc_total, &from.stops.gc_total),
+        (&mut stops.other_stopping, &from.stops.other_stopping),
+        (&mut stops.other_total, &from.stops.other_total),
+    ] {
+        if let (Some(into), Some(from)) = (into, from) {
+            merge_times(into, from);
+        }
+    }
+    if let (Some(into), Some(from)) = (&mut into.cpu, &from.cpu) {
+        for (into, from) in [
+            (&mut into.mark_assist_ns, from.mark_assist_ns),
+            (&mut into.mark_dedicated_ns, from.mark_dedicated_ns),
+            (&mut into.mark_idle_ns, from.mark_idle_ns),
+            (&mut into.pause_ns, from.pause_ns),
+            (&mut into.gc_total_ns, from.gc_total_ns),
+            (&mut into.scavenge_assist_ns, from.scavenge_assist_ns),
+            (
+                &mut into.scavenge_background_ns,
+                from.scavenge_background_ns,
+            ),
+            (&mut into.scavenge_total_ns, from.scavenge_total_ns),
+            (&mut into.idle_ns, from.idle_ns),
+            (&mut into.user_ns, from.user_ns),
+            (&mut into.total_ns, from.total_ns),
+        ] {
+            plus(into, from);
+        }
+    }
+}
+
+/// Of one release, so of the same buckets.
+fn merge_times(into: &mut runtime::TimeHistogram, from: &runtime::TimeHistogram) {
+    *into = into.plus(from);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{PROGRAMS, Programs};
+    use crate::export::fixtures::{observation, with_state};
+
+    #[test]
+    fn sums_grow_and_their_number_does_not() {
+        let mut programs = Programs::new();
+        let ended = |pid: u32, path: &str| {
+            let mut ended = with_state(observation(pid, path));
+            ended.brief = true;
+            Arc::new(ended)
+        };
+        for pid in 1..=10_000 {
+            programs.add(&ended(pid, "/bin/compile"));
+        }
+        let all = programs.all();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].created(), Some(10_000 * 2000));
+        // Who lived longer has had a series of its own.
+        programs.add(&Arc::new(with_state(observation(1, "/bin/server"))));
+        assert_eq!(programs.all().len(), 1);
+        for pid in 1..=1000 {
+            programs.add(&ended(pid, &format!("/bin/program-{pid}")));
+        }
+        assert_eq!(programs.all().len(), PROGRAMS.get());
+    }
+}

@@ -1,0 +1,282 @@
+//! Which package is the newest kernel of a line.
+
+use std::{cmp::Ordering, fmt};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::image::Arch;
+
+/// Package name prefixes; where a version has both, only the first has the
+/// image itself.
+const PREFIXES: [&str; 2] = ["linux-binary-", "linux-image-"];
+/// Ends of the names of packages that boot in a virtual machine, the smallest
+/// first: Debian's and Ubuntu's.
+const ORDINARY: [&str; 2] = ["cloud", "generic"];
+const REAL_TIME: [&str; 1] = ["rt"];
+
+/// A package with a kernel's image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// `6.12.118+deb13`, without the flavour.
+    pub(crate) version: String,
+    numbers: Vec<u32>,
+    flavour: String,
+    binary: bool,
+}
+
+impl Package {
+    /// Of a package's name; none where that is no kernel's.
+    fn parse(name: &str, arch: Arch) -> Option<Self> {
+        let prefix = PREFIXES.iter().find(|prefix| name.starts_with(**prefix))?;
+        let rest = &name[prefix.len()..];
+        // Ubuntu's names end with the flavour, Debian's with the architecture.
+        let end = format!("-{}", arch.name());
+        let rest = rest.strip_suffix(&end).unwrap_or(rest);
+        let (version, flavour) = rest.rsplit_once('-')?;
+        let known = ORDINARY.iter().chain(&REAL_TIME);
+        if !known.into_iter().any(|known| *known == flavour) || !is_release(version) {
+            return None;
+        }
+        Some(Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            numbers: numbers(version),
+            flavour: flavour.to_owned(),
+            binary: *prefix == PREFIXES[0],
+        })
+    }
+
+    /// Whether a package of this name is an older one of the same line.
+    pub(crate) fn is_newer_than(&self, name: &str, arch: Arch) -> bool {
+        Self::parse(name, arch).is_some_and(|other| {
+            other.flavour == self.flavour
+                && other.numbers[..2] == self.numbers[..2]
+                && other.order(self).is_lt()
+        })
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        let preference = |package: &Self| {
+            let place = ORDINARY.iter().position(|known| *known == package.flavour);
+            std::cmp::Reverse(place)
+        };
+        (self.numbers.cmp(&other.numbers))
+            .then(self.binary.cmp(&other.binary))
+            .then(preference(self).cmp(&preference(other)))
+    }
+}
+
+/// A metapackage has no third number.
+fn is_release(version: &str) -> bool {
+    version.starts_with(|c: char| c.is_ascii_digit())
+        && version.split('.').take(3).count() == 3
+        && !version.contains("unsigned")
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect()
+}
+
+/// A line of kernels, of which the newest is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// All whose version begins with these numbers.
+    Of { numbers: Vec<u32>, real_time: bool },
+    /// All below a major version.
+    Below(u32),
+    /// All there are.
+    Newest,
+}
+
+impl Line {
+    pub(crate) const fn below_7() -> Self {
+        Self::Below(7)
+    }
+
+    pub(crate) fn of(major: u32, minor: u32) -> Self {
+        Self::Of {
+            numbers: vec![major, minor],
+            real_time: false,
+        }
+    }
+
+    pub(crate) fn real_time(major: u32, minor: u32) -> Self {
+        Self::Of {
+            numbers: vec![major, minor],
+            real_time: true,
+        }
+    }
+
+    /// The lines that are tested wherever they are offered.
+    pub(crate) fn all() -> Vec<Self> {
+        vec![
+            Self::of(5, 15),
+            Self::of(6, 1),
+            Self::of(6, 6),
+            Self::of(6, 8),
+            Self::of(6, 12),
+            Self::real_time(6, 12),
+            Self::below_7(),
+            Self::Newest,
+        ]
+    }
+
+    /// Of a name as this type prints it, or of the beginning of a version.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        match text {
+            "newest" => return Ok(Self::Newest),
+            "below-7" => return Ok(Self::below_7()),
+            _ => {}
+        }
+        let (version, real_time) = match text.strip_suffix("-rt") {
+            Some(version) => (version, true),
+            None => (text, false),
+        };
+        let numbers: Result<Vec<u32>, _> = version.split('.').map(str::parse).collect();
+        let Ok(numbers) = numbers else {
+            bail!(
+                "{text} names no kernel: expected newest, below-7, the beginning of a version such \
+                 as 6.12 or 6.12-rt, or the file of a kernel's image; see `cargo xtask vm list`"
+            );
+        };
+        ensure!(
+            numbers.len() >= 2,
+            "{text} is too little of a version: expected at least 6.12, for example"
+        );
+        Ok(Self::Of { numbers, real_time })
+    }
+
+    fn has(&self, package: &Package) -> bool {
+        let wants_real_time = matches!(
+            self,
+            Self::Of {
+                real_time: true,
+                ..
+            }
+        );
+        if REAL_TIME.contains(&package.flavour.as_str()) != wants_real_time {
+            return false;
+        }
+        match self {
+            Self::Of { numbers, .. } => package.numbers.starts_with(numbers),
+            // The lines before are tested by themselves.
+            Self::Below(major) => package.numbers[0] < *major,
+            Self::Newest => true,
+        }
+    }
+
+    /// The newest of it among names of packages.
+    pub(crate) fn newest<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        arch: Arch,
+    ) -> Option<Package> {
+        names
+            .filter_map(|name| Package::parse(name, arch))
+            .filter(|package| self.has(package))
+            .max_by(Package::order)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest => f.write_str("newest"),
+            Self::Below(major) => write!(f, "below-{major}"),
+            Self::Of { numbers, real_time } => {
+                let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
+                let end = if *real_time { "-rt" } else { "" };
+                write!(f, "{}{end}", numbers.join("."))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Package};
+    use crate::image::Arch;
+
+    const DEBIAN: &str = "linux-image-6.1.0-9-cloud-amd64 linux-image-6.1.0-56-cloud-amd64 \
+        linux-image-6.1.0-56-rt-amd64 linux-image-6.12-cloud-amd64 \
+        linux-image-6.12.117+deb13-cloud-amd64 linux-image-6.12.118+deb13-rt-amd64 \
+        linux-image-6.12.118+deb12-cloud-amd64 linux-image-6.12.118+deb13-cloud-amd64 \
+        linux-image-6.12.118+deb13-cloud-amd64-unsigned linux-image-6.12.118+deb13-cloud-arm64 \
+        linux-image-6.19.14+deb13-cloud-amd64 linux-binary-6.19.14+deb13-cloud-amd64 \
+        linux-binary-7.0.13+deb13-cloud-amd64 linux-image-7.3.4+deb13-cloud-amd64 \
+        linux-binary-7.3.4+deb13-cloud-amd64 linux-binary-7.3.4+deb13-rt-amd64";
+    const UBUNTU: &str = "linux-image-generic linux-image-5.15.0-25-generic \
+        linux-image-5.15.0-161-generic linux-image-6.8.0-90-generic \
+        linux-image-unsigned-6.8.0-91-generic linux-image-6.8.0-88-lowlatency";
+
+    fn newest(line: &str, names: &str) -> Option<String> {
+        let line = Line::parse(line).unwrap();
+        let package = line.newest(names.split_whitespace(), Arch::Amd64)?;
+        Some(package.name)
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        let expected = |line: &str, name: &str| {
+            assert_eq!(newest(line, DEBIAN).as_deref(), Some(name), "{line}");
+        };
+        expected("6.1", "linux-image-6.1.0-56-cloud-amd64");
+        expected("6.12", "linux-image-6.12.118+deb13-cloud-amd64");
+        expected("6.12-rt", "linux-image-6.12.118+deb13-rt-amd64");
+        expected("6.12.117", "linux-image-6.12.117+deb13-cloud-amd64");
+    }
+
+    #[test]
+    fn the_package_with_the_image_itself_is_chosen() {
+        let name = "linux-binary-6.19.14+deb13-cloud-amd64";
+        assert_eq!(newest("below-7", DEBIAN).as_deref(), Some(name));
+        let name = "linux-binary-7.3.4+deb13-cloud-amd64";
+        assert_eq!(newest("newest", DEBIAN).as_deref(), Some(name));
+    }
+
+    #[test]
+    fn what_is_not_offered_is_none() {
+        assert_eq!(newest("5.15", DEBIAN), None);
+        assert_eq!(newest("6.6", UBUNTU), None);
+    }
+
+    #[test]
+    fn ubuntus_names_are_known() {
+        let name = "linux-image-5.15.0-161-generic";
+        assert_eq!(newest("5.15", UBUNTU).as_deref(), Some(name));
+        let name = "linux-image-6.8.0-90-generic";
+        assert_eq!(newest("6.8", UBUNTU).as_deref(), Some(name));
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_is_printed() {
+        for line in Line::all() {
+            assert_eq!(Line::parse(&line.to_string()).unwrap(), line);
+        }
+        let error = Line::parse("6").unwrap_err().to_string();
+        assert!(error.contains("6.12"), "{error}");
+        assert!(Line::parse("bookworm").is_err());
+    }
+
+    #[test]
+    fn only_what_is_older_and_of_the_same_line_is_left() {
+        let parse = |name: &str| Package::parse(name, Arch::Amd64).unwrap();
+        let package = parse("linux-image-6.12.118+deb13-cloud-amd64");
+        let older = |name: &str| package.is_newer_than(name, Arch::Amd64);
+        assert!(older("linux-image-6.12.117+deb13-cloud-amd64"));
+        assert!(!older("linux-image-6.12.118+deb13-cloud-amd64"));
+        assert!(!older("linux-image-6.12.117+deb13-rt-amd64"));
+        assert!(!older("linux-image-6.1.0-56-cloud-amd64"));
+        assert!(!older("apt"));
+    }
+
+    #[test]
+    fn a_version_has_no_flavour() {
+        let package = Package::parse("linux-image-6.1.0-56-cloud-amd64", Arch::Amd64).unwrap();
+        assert_eq!(package.version, "6.1.0-56");
+    }
+}

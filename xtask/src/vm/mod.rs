@@ -1,0 +1,94 @@
+//! `cargo xtask vm`: other kernels than this machine's, in virtual machines
+//! whose processor is emulated. Neither root nor KVM nor a disk is needed.
+
+mod apparmor;
+mod apt;
+mod guest;
+mod initramfs;
+mod kernel;
+mod machine;
+mod results;
+mod run;
+mod table;
+mod test;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::{image::Arch, workspace::Workspace};
+
+pub(crate) use self::test::{step, test};
+
+/// Arguments of `cargo xtask vm`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// The kernels that packages offer, and which of them are in the cache.
+    List {
+        #[arg(long, value_enum, default_value_t = Arch::Amd64)]
+        arch: Arch,
+    },
+    /// Run a command in a virtual machine with another kernel. The observer is
+    /// /observer there, Go programs are in /fixtures, `guest SCENARIO` runs a
+    /// part of the tests.
+    Run(Run),
+    /// Run the tests on other kernels.
+    Test {
+        /// Only on these kernels, by the names of `vm list`.
+        #[arg(long, value_name = "KERNEL")]
+        kernel: Vec<String>,
+        /// Only these scenarios.
+        #[arg(long)]
+        scenario: Vec<String>,
+    },
+}
+
+/// Settings of `cargo xtask vm run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A name of `vm list`, the beginning of a version such as 6.17, or the file
+    /// of a kernel's image.
+    kernel: String,
+    #[arg(long, value_enum, default_value_t = Arch::Amd64)]
+    arch: Arch,
+    /// Processors of the machine.
+    #[arg(long, default_value_t = 2)]
+    cpus: u32,
+    /// Its memory in MiB.
+    #[arg(long, default_value_t = 1536)]
+    memory: u32,
+    /// More of the kernel's command line, for example preempt=full.
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    append: String,
+    /// This observer instead of the checkout's.
+    #[arg(long, value_name = "FILE")]
+    observer: Option<PathBuf>,
+    /// Go programs of this directory instead of the tests'.
+    #[arg(long, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+    /// One more file of this machine, in /files of the other.
+    #[arg(long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Seconds after which the machine is stopped.
+    #[arg(long, default_value_t = 600)]
+    timeout: u64,
+    /// What a shell there runs.
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
+/// `cargo xtask vm`.
+pub(crate) fn vm(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    match &arguments.task {
+        Task::List { arch } => run::list(workspace, *arch),
+        Task::Run(settings) => run::run(workspace, settings),
+        Task::Test { kernel, scenario } => test(workspace, kernel, scenario),
+    }
+}

@@ -1,0 +1,172 @@
+//! What people do with other kernels by hand.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    Run, apparmor,
+    apt::Apt,
+    guest::{End, Place, Settings, boot},
+    initramfs::Files,
+    kernel::Line,
+    machine::Machine,
+    table,
+};
+use crate::{
+    build, fixtures,
+    image::{self, Arch},
+    setup,
+    ui::step,
+    workspace::Workspace,
+};
+
+/// `cargo xtask vm list`.
+pub(crate) fn list(workspace: &Workspace, arch: Arch) -> Result<()> {
+    let apt = Apt::new(workspace, arch);
+    let names = step("lists of kernels", |step| apt.names(step))?;
+    for line in Line::all() {
+        let found = apt.newest(&line, &names);
+        let (package, cached) = match &found {
+            Some(package) if apt.image(&package.name).is_file() => {
+                (package.name.as_str(), "cached")
+            }
+            Some(package) => (package.name.as_str(), "not fetched"),
+            None => ("not offered by the packages of this machine", ""),
+        };
+        println!("{:<10} {package:<45} {cached}", line.to_string());
+    }
+    Ok(())
+}
+
+/// What a guest of the tests is given.
+pub(crate) fn files(workspace: &Workspace, arch: Arch) -> Result<Files> {
+    let observer = image::program(workspace, arch)?;
+    let programs = fixtures::build(workspace)?;
+    let programs = table::FIXTURES.iter().map(|name| programs.join(name));
+    files_of(workspace, arch, &observer, programs)
+}
+
+/// What a guest is given: an observer, Go programs, and the tests' driver.
+fn files_of(
+    workspace: &Workspace,
+    arch: Arch,
+    observer: &Path,
+    programs: impl Iterator<Item = PathBuf>,
+) -> Result<Files> {
+    let driver = build::guest(workspace, arch.rust_target())?;
+    let mut files = Files::new(workspace, Machine::of(arch)?)?;
+    files.add(workspace, "/observer", observer)?;
+    files.add(workspace, "/bin/guest", &driver)?;
+    files.add(workspace, "/apparmor/policy", &apparmor::policy(workspace)?)?;
+    for program in programs {
+        files.add(workspace, &within("/fixtures", &program)?, &program)?;
+    }
+    Ok(files)
+}
+
+/// A file's path in a directory of the guest.
+fn within(directory: &str, file: &Path) -> Result<String> {
+    let name = file
+        .file_name()
+        .with_context(|| format!("{} has no name", file.display()))?;
+    Ok(format!("{directory}/{}", name.to_string_lossy()))
+}
+
+/// What the guest of a person is given.
+fn files_for(workspace: &Workspace, settings: &Run) -> Result<Files> {
+    let arch = settings.arch;
+    let observer = match &settings.observer {
+        Some(observer) => std::path::absolute(observer)?,
+        None => image::program(workspace, arch)?,
+    };
+    let programs: Vec<_> = if let Some(directory) = &settings.fixtures {
+        let directory = std::path::absolute(directory)?;
+        let entries = fs::read_dir(&directory)
+            .with_context(|| format!("cannot read {}", directory.display()))?;
+        entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?
+    } else {
+        let built = fixtures::build(workspace)?;
+        table::FIXTURES
+            .iter()
+            .map(|name| built.join(name))
+            .collect()
+    };
+    let mut files = files_of(workspace, arch, &observer, programs.into_iter())?;
+    for file in &settings.files {
+        let path = within("/files", file)?;
+        files.add(workspace, &path, &std::path::absolute(file)?)?;
+    }
+    Ok(files)
+}
+
+/// `cargo xtask vm run`: ends with the command's own code where that is not 0.
+pub(crate) fn run(workspace: &Workspace, settings: &Run) -> Result<()> {
+    let machine = Machine::of(settings.arch)?;
+    setup::vm(workspace)?;
+    let kernel = image_of(workspace, settings)?;
+    let mut files = files_for(workspace, settings)?;
+    // As ssh does.
+    files.text("/run.sh", format!("{}\n", settings.command.join(" ")));
+    let place = Place::new(workspace, "run")?;
+    files.write(&place.archive())?;
+    let begin = Instant::now();
+    let end = boot(
+        workspace,
+        &place,
+        &Settings {
+            machine,
+            kernel: &kernel,
+            append: &settings.append,
+            cpus: settings.cpus,
+            memory: settings.memory,
+            deadline: begin + Duration::from_secs(settings.timeout),
+        },
+        |line| println!("{line}"),
+    )?;
+    match end {
+        End::Code(code) => {
+            let took = begin.elapsed().as_secs_f64();
+            eprintln!("the command ended with {code}, {took:.1} s");
+            drop(place);
+            std::process::exit(code);
+        }
+        End::Off => bail!(
+            "the machine went off before its command had ended; its console:\n{}",
+            place.tail()
+        ),
+        End::Late => bail!(
+            "the machine was stopped after {} s (--timeout); its console:\n{}",
+            settings.timeout,
+            place.tail()
+        ),
+    }
+}
+
+/// The image that a person names, fetched if need be.
+fn image_of(workspace: &Workspace, settings: &Run) -> Result<PathBuf> {
+    let file = Path::new(&settings.kernel);
+    if file.is_file() {
+        return Ok(std::path::absolute(file)?);
+    }
+    let line = Line::parse(&settings.kernel)?;
+    step(&format!("kernel {line}"), |step| {
+        let apt = Apt::new(workspace, settings.arch);
+        let names = apt.names(step)?;
+        let package = apt.newest(&line, &names).with_context(|| {
+            format!(
+                "this machine's packages offer no kernel {line}: see `cargo xtask vm list`, or \
+                 give the file of a kernel's image"
+            )
+        })?;
+        let image = apt.fetch(step, &package)?;
+        step.note(package.name);
+        Ok(image)
+    })
+}
