@@ -167,9 +167,16 @@ impl Cookie {
         (self.0 as u32) >> 8
     }
 
-    /// A distance or an [`Abi`], by kind.
+    /// A distance, an [`Abi`] or a price, by kind.
     #[inline(always)]
     pub const fn aux(self) -> i32 {
         (self.0 >> 32) as u32 as i32
+    }
+
+    /// What a hit takes from the process, at sites that are hit by goroutines, in
+    /// nanoseconds.
+    #[inline(always)]
+    pub const fn price_ns(self) -> u64 {
+        self.0 >> 32
     }
 }

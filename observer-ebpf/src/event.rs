@@ -17,6 +17,11 @@ pub enum EventKind {
     /// A process got its first hit, and `target` was made its owner by the
     /// kernel side.
     FirstHit = 4,
+    /// Probes on goroutines take too much from a process, or from all young ones
+    /// of a file: those of `target`.
+    TooMuchAtOnce = 5,
+    /// The same of probes on collections and stops.
+    TooManyStops = 6,
 }
 
 impl EventKind {
@@ -27,6 +32,8 @@ impl EventKind {
             2 => Some(Self::Fork),
             3 => Some(Self::Exit),
             4 => Some(Self::FirstHit),
+            5 => Some(Self::TooMuchAtOnce),
+            6 => Some(Self::TooManyStops),
             _ => None,
         }
     }

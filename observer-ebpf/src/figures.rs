@@ -22,6 +22,11 @@ pub struct Registration {
     pub epoch: u32,
     /// The target whose hits count; 0 until the first hit or registration.
     pub target: u32,
+    /// When all that its probes on goroutines took is paid back, as the budget
+    /// goes (CLOCK_MONOTONIC, nanoseconds).
+    pub repaid_at: u64,
+    /// The same of those on collections and stops.
+    pub stops_repaid_at: u64,
 }
 
 /// Goroutine counts of one process on one CPU.
@@ -38,8 +43,8 @@ pub struct GoroutineFigures {
     pub system_exited: u64,
     /// Batches of 16 goroutine ids taken.
     pub goid_refills: u64,
-    /// Probe hits in all, for the cost estimate.
-    pub hits: u64,
+    /// Nanoseconds that the latest hits took, until they are charged.
+    pub unpaid_ns: u64,
 }
 
 impl GoroutineFigures {
@@ -50,8 +55,13 @@ impl GoroutineFigures {
         system_created: 0,
         system_exited: 0,
         goid_refills: 0,
-        hits: 0,
+        unpaid_ns: 0,
     };
+
+    /// Probe hits in all.
+    pub const fn hits(&self) -> u64 {
+        self.created + self.exited + self.system_created + self.system_exited + self.goid_refills
+    }
 
     /// The sum of two CPUs' copies.
     #[must_use]
@@ -62,7 +72,7 @@ impl GoroutineFigures {
             system_created: self.system_created + other.system_created,
             system_exited: self.system_exited + other.system_exited,
             goid_refills: self.goid_refills + other.goid_refills,
-            hits: self.hits + other.hits,
+            unpaid_ns: self.unpaid_ns + other.unpaid_ns,
         }
     }
 }
@@ -312,6 +322,13 @@ pub struct Target {
     /// Distance from `work.pauseStart` to `memstats.last_gc_nanotime` (up to
     /// 1.21; 0 where not known).
     pub last_gc_from_pause_start: i64,
+    /// What a hit on a collection or a stop takes, in nanoseconds.
+    pub stop_price_ns: u64,
+    /// As [`Registration::repaid_at`], of its young processes together. Kept by the
+    /// programs.
+    pub repaid_at: u64,
+    /// The same of collections and stops.
+    pub stops_repaid_at: u64,
 }
 
 /// The programs' own state, one copy per CPU.
@@ -352,6 +369,39 @@ impl Health {
 
 #[cfg(feature = "user")]
 impl GcFigures {
+    /// Forgets a stop and a cycle that were under way when the probes left: nobody
+    /// saw how they ended.
+    pub fn forget_unfinished(&mut self) {
+        let Self {
+            pending,
+            pending_next,
+            reasons_pending,
+            trigger,
+            cycle_seen,
+            reason,
+            pending_reason,
+            stop_began,
+            stopping_ns,
+            start_kind,
+            cycle,
+            ..
+        } = Self::ZERO;
+        *self = Self {
+            pending,
+            pending_next,
+            reasons_pending,
+            trigger,
+            cycle_seen,
+            reason,
+            pending_reason,
+            stop_began,
+            stopping_ns,
+            start_kind,
+            cycle,
+            ..*self
+        };
+    }
+
     /// Whether both are the same. `==` calls `memcmp` for each array, which
     /// with musl looks at one byte at a time: these are seven kilobytes.
     pub fn same(&self, other: &Self) -> bool {

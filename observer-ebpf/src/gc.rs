@@ -2,12 +2,13 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use observer_ebpf::{
-    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
+    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, Cookie, GC_TRIGGERS, GcCycleFigures, GcFigures,
     PENDING_TRIGGERS, ProcessKey, SiteKind,
 };
 
 use crate::{
     atomic,
+    budget::charge_stop,
     diagnostics::{Figures, no_room_for_figures},
     maps::{GC, count, health},
     site::Registers,
@@ -20,9 +21,9 @@ static ZERO: GcFigures = GcFigures::ZERO;
 /// A cycle's trigger, where its `gcStart` was not seen.
 const NOT_SEEN: u32 = GC_TRIGGERS as u32 - 1;
 
-/// The process's entry, made where there is none.
+/// The process's entry, made where there is none, for one hit more.
 #[inline(always)]
-pub(crate) fn figures(process: ProcessKey) -> Option<*mut GcFigures> {
+pub(crate) fn figures(process: ProcessKey, target: u32) -> Option<*mut GcFigures> {
     let figures = match GC.get_ptr_mut(&process) {
         Some(figures) => figures,
         None => {
@@ -36,14 +37,16 @@ pub(crate) fn figures(process: ProcessKey) -> Option<*mut GcFigures> {
         }
     };
     // SAFETY: a live map value.
-    unsafe { count(&raw mut (*figures).hits) };
+    unsafe { charge_stop(figures, process, target) };
     Some(figures)
 }
 
 /// A hit in `gcStart` or where it begins a cycle.
 #[inline(always)]
-pub(crate) fn hit(process: ProcessKey, kind: SiteKind, regs: Registers) {
-    let Some(gc) = figures(process) else { return };
+pub(crate) fn hit(process: ProcessKey, kind: SiteKind, cookie: Cookie, regs: Registers) {
+    let Some(gc) = figures(process, cookie.target()) else {
+        return;
+    };
     if matches!(kind, SiteKind::GcStart) {
         remember(gc, regs.r14, regs.rax);
     } else {

@@ -1,16 +1,17 @@
 //! Goroutines created and ended.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use observer_ebpf::{GoroutineFigures, ProcessKey, SiteKind};
+use observer_ebpf::{Cookie, GoroutineFigures, ProcessKey, SiteKind};
 
 use crate::{
+    budget::charge,
     diagnostics::{Figures, no_room_for_figures},
     maps::{GOROUTINES, count, health},
 };
 
 /// Counts one hit.
 #[inline(always)]
-pub(crate) fn hit(process: ProcessKey, kind: SiteKind) {
+pub(crate) fn hit(process: ProcessKey, kind: SiteKind, cookie: Cookie) {
     let figures = match GOROUTINES.get_ptr_mut(&process) {
         Some(figures) => figures,
         None => {
@@ -26,7 +27,6 @@ pub(crate) fn hit(process: ProcessKey, kind: SiteKind) {
     };
     // SAFETY: a live map value; this CPU's copy.
     unsafe {
-        count(&raw mut (*figures).hits);
         count(match kind {
             SiteKind::GoroutineCreated => &raw mut (*figures).created,
             SiteKind::GoroutineExited => &raw mut (*figures).exited,
@@ -34,5 +34,6 @@ pub(crate) fn hit(process: ProcessKey, kind: SiteKind) {
             SiteKind::SystemGoroutineExited => &raw mut (*figures).system_exited,
             _ => &raw mut (*figures).goid_refills,
         });
+        charge(figures, process, cookie);
     }
 }

@@ -53,6 +53,11 @@ pub mod names {
     pub const NEVER: [&str; 2] = ["NEVER_MULTI", "NEVER_SINGLE"];
     /// Whether the kernel has private stacks (0 or 1), which the two must not get.
     pub const PRIVATE_STACKS: &str = "PRIVATE_STACKS";
+    /// How long spending takes to be paid back, of what it was; 0 where nothing is
+    /// too much at once.
+    pub const REPAYMENT: &str = "REPAYMENT";
+    /// Nanoseconds that probes on goroutines may take at once.
+    pub const BURST_NS: &str = "BURST_NS";
     /// Whether programs may read the memory of processes (0 or 1).
     pub const READS_USER_MEMORY: &str = "READS_USER_MEMORY";
     /// The programs on BTF tracepoints, which are named as their tracepoints are.

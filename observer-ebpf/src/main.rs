@@ -21,6 +21,7 @@
 )]
 
 mod atomic;
+mod budget;
 mod diagnostics;
 mod events;
 mod gc;

@@ -30,8 +30,8 @@ no_padding! {
         upid_size, upid_nr, upid_ns, namespace_inum
     }
     ProcessKey { tgid, epoch }
-    Registration { epoch, target }
-    GoroutineFigures { created, exited, system_created, system_exited, goid_refills, hits }
+    Registration { epoch, target, repaid_at, stops_repaid_at }
+    GoroutineFigures { created, exited, system_created, system_exited, goid_refills, unpaid_ns }
     StopFigures { count, total_ns, stopping_ns }
     StopRecord { began, pause_ns, reason, trigger, ends_cycle }
     PendingTrigger { goroutine, kind }
@@ -43,7 +43,7 @@ no_padding! {
         pending_next, reasons_pending, trigger, cycle_seen, reason, pending_reason, stop_began,
         stopping_ns, start_kind, cycle
     }
-    Target { last_gc_from_pause_start }
+    Target { last_gc_from_pause_start, stop_price_ns, repaid_at, stops_repaid_at }
     Health {
         refused_processes, refused_goroutines, refused_gc, lost_events, alias_hits, failed_reads,
         process_events

@@ -30,10 +30,12 @@ pub(crate) fn key_for_hit(tgid: u32, target: u32) -> Option<ProcessKey> {
     };
     // SAFETY: a live map value; only an exec changes it from one target to
     // another, when the process has no other thread.
-    let Registration {
-        epoch,
-        target: mut owner,
-    } = unsafe { registration.read_volatile() };
+    let (epoch, mut owner) = unsafe {
+        (
+            (&raw const (*registration).epoch).read_volatile(),
+            (&raw const (*registration).target).read_volatile(),
+        )
+    };
     let process = ProcessKey { tgid, epoch };
     if owner == 0 {
         // Two targets of one file may come here at once, from two threads.
@@ -54,7 +56,7 @@ pub(crate) fn key_for_hit(tgid: u32, target: u32) -> Option<ProcessKey> {
     }
 }
 
-/// A [`Registration`] as the machine's word.
+/// The first half of a [`Registration`] as the machine's word.
 #[inline(always)]
 fn word(epoch: u32, target: u32) -> u64 {
     epoch as u64 | (target as u64) << 32
@@ -66,6 +68,8 @@ fn register(tgid: u32, target: u32) -> Option<*mut Registration> {
     let new = Registration {
         epoch: new_epoch(),
         target,
+        repaid_at: 0,
+        stops_repaid_at: 0,
     };
     let inserted = PROCESSES.insert(&tgid, &new, BPF_NOEXIST as u64);
     // Another thread may have been first, which is as good.

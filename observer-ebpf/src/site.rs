@@ -62,8 +62,8 @@ fn site(ctx: &ProbeContext, empty: &ProgramArray) {
         | SiteKind::GoroutineExited
         | SiteKind::SystemGoroutineCreated
         | SiteKind::SystemGoroutineExited
-        | SiteKind::GoidRefill => goroutines::hit(process, kind),
-        SiteKind::GcStart | SiteKind::GcCycle => gc::hit(process, kind, registers(ctx)),
+        | SiteKind::GoidRefill => goroutines::hit(process, kind, cookie),
+        SiteKind::GcStart | SiteKind::GcCycle => gc::hit(process, kind, cookie, registers(ctx)),
         _ => stops::hit(process, kind, cookie, registers(ctx)),
     }
 }

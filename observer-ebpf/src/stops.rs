@@ -24,7 +24,9 @@ const UNKNOWN: u32 = StwReason::Unknown as u32;
 /// A hit at a site of `stopTheWorld…` or `startTheWorld…`.
 #[inline(always)]
 pub(crate) fn hit(process: ProcessKey, kind: SiteKind, cookie: Cookie, regs: Registers) {
-    let Some(gc) = figures(process) else { return };
+    let Some(gc) = figures(process, cookie.target()) else {
+        return;
+    };
     match kind {
         SiteKind::StopReason => reason_given(gc, reason_of(regs.rax, regs.rbx)),
         SiteKind::StopTheWorld => stop(gc, cookie.aux(), regs.rax),

@@ -264,6 +264,7 @@ fn load(settings: &NodeSettings) -> (Option<Probes>, Environment) {
             EbpfLog::Info => Some(LogLevel::Info),
             EbpfLog::Debug => Some(LogLevel::Debug),
         },
+        at_once: node::at_once(settings.probe_budget),
         ..LoadOptions::default()
     };
     let kernel = Kernel::read();

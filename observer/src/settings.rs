@@ -90,7 +90,9 @@ pub struct NodeSettings {
 
     /// What probes may take from a process, in percent of one CPU (above 0, up
     /// to 100). Where it is more, probes on goroutines leave the file that the
-    /// process runs, for all its processes, for a minute or more.
+    /// process runs, for all its processes, for a minute or more; where it is ten
+    /// times as much, or 10 %, at once, and those on stops of the world, too, if it
+    /// is they that take it. With 100 nothing is too much at once.
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent, env = "OBSERVER_PROBE_BUDGET")]
     pub probe_budget: f64,
 

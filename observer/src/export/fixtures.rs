@@ -137,7 +137,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
                     system_created: 5,
                     system_exited: 0,
                     goid_refills: 64,
-                    hits: 2010,
+                    unpaid_ns: 0,
                 },
                 gc: None,
             },

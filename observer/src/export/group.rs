@@ -273,7 +273,7 @@ impl Group {
         }
         self.probes.batch &= observation.probes.batch;
         self.probes.exact &= observation.probes.exact;
-        self.hits = self.hits.saturating_add(events.goroutines.hits);
+        self.hits = self.hits.saturating_add(events.goroutines.hits());
 
         let Some(gc) = &events.gc else { return };
         self.hits = self.hits.saturating_add(gc.hits);

@@ -13,6 +13,8 @@ use std::{
 
 use observer_ebpf::ProcessKey;
 
+use crate::probe::AtOnce;
+
 /// Shortest time a share is taken over: shorter bursts are no load. Below a
 /// second, or a sample that comes a little early would make it two.
 const WINDOW: Duration = Duration::from_millis(900);
@@ -20,6 +22,14 @@ const WINDOW: Duration = Duration::from_millis(900);
 const STRIKES: u32 = 2;
 /// So many times the budget is too much at once.
 const TOO_MUCH: f64 = 10.0;
+/// What is too much at once in any case, of one CPU: a program must not be slower
+/// by a quarter in any half second, and it takes a moment until probes are gone.
+const TOO_MUCH_AT_ONCE: f64 = 0.1;
+/// For how long it may be all that at a stretch.
+const BURST: Duration = Duration::from_millis(200);
+/// In which part of the time that all stay away batches are tried, where it was too
+/// much at once.
+const BATCHES_SOONER: u32 = 12;
 /// How long the probes stay away at first, and at most.
 const AWAY: Duration = Duration::from_secs(60);
 const AWAY_AT_MOST: Duration = Duration::from_secs(600);
@@ -58,6 +68,20 @@ impl Cost {
     }
 }
 
+/// What the kernel's side is to tell of at once, for a budget in percent of one
+/// CPU. With all of one CPU nothing is too much.
+pub fn at_once(percent: f64) -> Option<AtOnce> {
+    let share = percent / 100.0;
+    if share >= 1.0 {
+        return None;
+    }
+    let most = (share * TOO_MUCH).min(TOO_MUCH_AT_ONCE).max(share);
+    Some(AtOnce {
+        repayment: most.recip().round().max(1.0) as u64,
+        burst_ns: (most * BURST.as_nanos() as f64) as u64,
+    })
+}
+
 /// Too much.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Over {
@@ -85,6 +109,8 @@ pub(super) struct Budget {
     /// What those that ended had cost, by file.
     ended: HashMap<u32, Cost>,
     files: HashMap<u32, File>,
+    /// Those that were over it by stops of the world.
+    stops: HashMap<u32, Stops>,
 }
 
 /// What a payer's probes had cost at the start of the window.
@@ -102,6 +128,28 @@ struct File {
     /// Off since, or on again since.
     since: Instant,
     level: Level,
+    /// When batches may be tried before all is.
+    batches_at: Option<Instant>,
+}
+
+/// A file whose probes on collections and stops were off once.
+#[derive(Clone, Copy, Debug)]
+struct Stops {
+    away: Duration,
+    /// Off since, or on again since.
+    since: Instant,
+    off: bool,
+}
+
+/// How long probes stay away now, which were away so long at the last time, and off
+/// or on again since then.
+fn away(now: Instant, known: Option<(Duration, Instant)>) -> Duration {
+    match known {
+        // It went well for a long time: that is another load.
+        Some((_, since)) if now.saturating_duration_since(since) >= AWAY_AT_MOST => AWAY,
+        Some((away, _)) => (away * 2).min(AWAY_AT_MOST),
+        None => AWAY,
+    }
 }
 
 impl Budget {
@@ -112,6 +160,7 @@ impl Budget {
             accounts: HashMap::new(),
             ended: HashMap::new(),
             files: HashMap::new(),
+            stops: HashMap::new(),
         }
     }
 
@@ -195,30 +244,74 @@ impl Budget {
 
     /// A file may carry no more than that from now on; for how long at least.
     pub(super) fn off(&mut self, now: Instant, file: u32, level: Level) -> Duration {
-        let away = match self.files.get(&file) {
-            // It went well for a long time: that is another load.
-            Some(known) if now.saturating_duration_since(known.since) >= AWAY_AT_MOST => AWAY,
-            Some(known) => (known.away * 2).min(AWAY_AT_MOST),
-            None => AWAY,
-        };
+        let known = self.files.get(&file);
+        let away = away(now, known.map(|known| (known.away, known.since)));
         let entry = File {
             away,
             since: now,
             level,
+            batches_at: None,
         };
         self.files.insert(file, entry);
         away
     }
 
-    /// Files some of whose probes have been away for long enough.
-    pub(super) fn due(&self, now: Instant) -> Vec<u32> {
-        let is_due = |file: &File| {
-            file.level < Level::Exact && now.saturating_duration_since(file.since) >= file.away
+    /// A file may carry none from now on. How much it was is not known: batches may be
+    /// tried soon.
+    pub(super) fn off_at_once(&mut self, now: Instant, file: u32) -> Duration {
+        let away = self.off(now, file, Level::None);
+        if let Some(file) = self.files.get_mut(&file) {
+            file.batches_at = Some(now + away / BATCHES_SOONER);
+        }
+        away
+    }
+
+    /// A file may carry no probes on collections and stops from now on; for how long.
+    pub(super) fn stops_off(&mut self, now: Instant, file: u32) -> Duration {
+        let known = self.stops.get(&file);
+        let away = away(now, known.map(|known| (known.away, known.since)));
+        let entry = Stops {
+            away,
+            since: now,
+            off: true,
+        };
+        self.stops.insert(file, entry);
+        away
+    }
+
+    /// Whether it may carry them.
+    pub(super) fn stops_allowed(&self, file: u32) -> bool {
+        self.stops.get(&file).is_none_or(|stops| !stops.off)
+    }
+
+    /// Files that may carry them again from now on.
+    pub(super) fn stops_on(&mut self, now: Instant) -> Vec<u32> {
+        let mut on = Vec::new();
+        for (file, stops) in &mut self.stops {
+            if stops.off && now.saturating_duration_since(stops.since) >= stops.away {
+                stops.off = false;
+                stops.since = now;
+                on.push(*file);
+            }
+        }
+        on
+    }
+
+    /// Files some of whose probes have been away for long enough, and which may carry
+    /// them again.
+    pub(super) fn due(&self, now: Instant) -> Vec<(u32, Level)> {
+        let due = |file: &File| {
+            if file.level < Level::Exact && now.saturating_duration_since(file.since) >= file.away {
+                Some(Level::Exact)
+            } else if file.batches_at.is_some_and(|at| now >= at) {
+                Some(Level::Batch)
+            } else {
+                None
+            }
         };
         self.files
             .iter()
-            .filter(|(_, file)| is_due(file))
-            .map(|(number, _)| *number)
+            .filter_map(|(number, file)| Some((*number, due(file)?)))
             .collect()
     }
 
@@ -233,12 +326,14 @@ impl Budget {
         if let Some(file) = self.files.get_mut(&file) {
             file.since = now;
             file.level = level;
+            file.batches_at = None;
         }
     }
 
     /// A file is no target any more.
     pub(super) fn forget(&mut self, is_target: impl Fn(u32) -> bool) {
         self.files.retain(|file, _| is_target(*file));
+        self.stops.retain(|file, _| is_target(*file));
         self.ended.retain(|file, _| is_target(*file));
         self.accounts.retain(|payer, _| match payer {
             Payer::Process(_) => true,

@@ -41,7 +41,9 @@ impl Cgroups {
         let pid = match EventKind::from_u32(event.kind) {
             Some(EventKind::Fork) => event.parent,
             Some(EventKind::Exec | EventKind::FirstHit) => event.tgid,
-            Some(EventKind::Exit) | None => return,
+            Some(EventKind::Exit | EventKind::TooMuchAtOnce | EventKind::TooManyStops) | None => {
+                return;
+            }
         };
         if let Some(witness) = discover::witness(pid, event.cgroup) {
             self.learn(witness);

@@ -114,7 +114,6 @@ mod tests {
                 created: 10,
                 exited: 1,
                 goid_refills: 3,
-                hits: 14,
                 ..GoroutineFigures::ZERO
             },
             gc: Some(Arc::new(gc)),

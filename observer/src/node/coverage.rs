@@ -94,6 +94,16 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
                 }
             }))
         }
+        Attachment::Live(attached)
+            if attached.rare.sites > 0 && !attached.rare.is_on() && !is_of_goroutines(figure) =>
+        {
+            Some(Missing {
+                reason: Reason::OverBudget,
+                detail: "the probes on collections and stops of the world cost a process of this \
+                     file ten times --probe-budget; they are off, and tried again after a while"
+                    .to_owned(),
+            })
+        }
         Attachment::Live(attached) => {
             let (site, error) = attached
                 .refused

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use self::{groups::Newcomers, intake::Ended};
 use super::{
-    budget::Budget,
+    budget::{Budget, at_once},
     ceiling::Ceiling,
     cgroups::Cgroups,
     creators::Creators,
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     discover::{self, Executable, FileId},
-    probe::{Features, HitCost, Probes},
+    probe::{Features, HitCost, LinkMode, Probes},
     vitals::{Pulse, Vitals},
 };
 
@@ -123,15 +123,22 @@ impl Node {
     /// processes are found, and none of their figures.
     pub fn start(
         interval: Duration,
-        probes: Option<Probes>,
+        mut probes: Option<Probes>,
         environment: Environment,
         limits: Limits,
         vitals: &Vitals,
     ) -> Result<(Self, Snapshots), StartError> {
+        let cautious = limits.goroutine_probes == GoroutineProbes::Auto
+            && at_once(limits.probe_budget).is_some()
+            && (probes.as_ref()).is_some_and(|it| it.mode() == LinkMode::PerfEvent);
+        if let (true, Some(probes)) = (cautious, &mut probes) {
+            probes.be_cautious();
+        }
         let (sender, receiver) = watch::channel(None);
         let stop = Arc::new(Stop::new()?);
         let engine = Engine {
             probes,
+            cautious,
             environment,
             creators: Creators::start(limits.creators, receiver.clone(), vitals)?,
             ..Engine::new(
@@ -163,6 +170,8 @@ struct Engine {
     budget: Budget,
     price: HitCost,
     goroutine_probes: GoroutineProbes,
+    /// Probes leave so slowly that newcomers get none on each goroutine.
+    cautious: bool,
     newcomers: Option<Newcomers>,
     probes: Option<Probes>,
     environment: Environment,
@@ -205,6 +214,7 @@ impl Engine {
             budget: Budget::new(limits.probe_budget),
             price: limits.price,
             goroutine_probes: limits.goroutine_probes,
+            cautious: false,
             newcomers: None,
             probes: None,
             environment: Environment::default(),
@@ -349,6 +359,8 @@ impl Engine {
                     self.short_lived(event);
                 }
             }
+            Some(EventKind::TooMuchAtOnce) => self.too_much_at_once(event),
+            Some(EventKind::TooManyStops) => self.too_many_stops(event),
             None => {}
         }
     }

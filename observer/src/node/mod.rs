@@ -24,6 +24,7 @@ mod targets;
 mod unreadable;
 mod watch;
 
+pub use budget::at_once;
 pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Workload};
 pub use cost::cost_ns;
 pub use creators::{WalkCounts, Walked, Walks};

@@ -29,6 +29,14 @@ impl Need {
         }
     }
 
+    /// They are not wanted before it is known that they are needed.
+    pub(super) const fn none() -> Self {
+        Self {
+            exact: false,
+            until: None,
+        }
+    }
+
     /// Whether probes on every goroutine are needed.
     pub(super) const fn is_exact(&self) -> bool {
         self.exact

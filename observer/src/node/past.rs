@@ -92,7 +92,7 @@ fn merge_events(into: &mut EventFigures, from: &EventFigures) {
         system_created,
         system_exited,
         goid_refills,
-        hits,
+        unpaid_ns: _,
     } = &mut into.goroutines;
     let other = &from.goroutines;
     plus(created, other.created);
@@ -100,7 +100,6 @@ fn merge_events(into: &mut EventFigures, from: &EventFigures) {
     plus(system_created, other.system_created);
     plus(system_exited, other.system_exited);
     plus(goid_refills, other.goid_refills);
-    plus(hits, other.hits);
     match (&mut into.gc, &from.gc) {
         (Some(into), Some(from)) => merge_gc(Arc::make_mut(into), from),
         (None, Some(from)) => into.gc = Some(from.clone()),

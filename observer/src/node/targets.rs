@@ -62,12 +62,17 @@ impl Target {
 
     /// Which probes on goroutines stand.
     pub(super) fn groups(&self) -> Groups {
+        Groups {
+            batch: self.carries(Group::Batch),
+            exact: self.carries(Group::Exact),
+        }
+    }
+
+    /// Whether the probes of a group stand.
+    pub(super) fn carries(&self, group: Group) -> bool {
         match &self.attachment {
-            Attachment::Live(attached) => Groups {
-                batch: attached.batch.is_on(),
-                exact: attached.exact.is_on(),
-            },
-            _ => Groups::default(),
+            Attachment::Live(attached) => attached.of(group).is_on(),
+            _ => false,
         }
     }
 
@@ -185,6 +190,7 @@ impl Targets {
         executable: &Executable,
         file: &File,
         binary: Arc<Binary>,
+        need: Need,
     ) -> u32 {
         self.next = self.next % Cookie::MAX_TARGET + 1;
         let number = self.next;
@@ -206,7 +212,7 @@ impl Targets {
                 binary,
                 path: executable.path.clone(),
                 attachment,
-                need: Need::new(),
+                need,
                 file: executable.id,
                 files: vec![executable.id],
                 processes: 0,

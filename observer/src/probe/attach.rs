@@ -1,8 +1,8 @@
 //! Setting probes and taking them away.
 //!
 //! A target's probes are three groups of links: the rare ones (collector and
-//! stops) stay as long as the target does; those hit at every goroutine, and
-//! those hit at every batch of them, come and go by [`Probes::set_group`].
+//! stops), those hit at every goroutine, and those hit at every batch of them. They
+//! come and go by [`Probes::set_group`].
 
 use std::{
     os::{fd::BorrowedFd, unix::fs::FileExt as _},
@@ -17,7 +17,7 @@ use observer_ebpf::{Cookie, Group, Target};
 use thiserror::Error;
 
 use super::{
-    Attached, ProbeError, Probes, Standing, clock,
+    Attached, HitCost, ProbeError, Probes, Standing, clock,
     error::{chain, errno},
     fuse::Fuse,
     lease::Lease,
@@ -57,8 +57,14 @@ impl Probes {
                 path: path.to_owned(),
             });
         }
+        let stops = plan.sites.iter();
+        let stops = stops.filter(|site| site.kind.group() == Group::Rare);
+        let dearest = stops.map(|site| self.price.of(site)).fold(0.0, f64::max);
         let figures = Target {
             last_gc_from_pause_start: plan.last_gc_from_pause_start.unwrap_or(0),
+            stop_price_ns: dearest as u64,
+            repaid_at: 0,
+            stops_repaid_at: 0,
         };
         self.targets
             .insert(&target, &figures, 0)
@@ -95,7 +101,9 @@ impl Probes {
                 let why = "the kernel lets no eBPF program read the memory of processes";
                 (site.clone(), why.to_owned())
             }));
-            let (links, refused) = match self.set(target, path, &sites) {
+            let later = group == Group::Exact && self.cautious;
+            let now: &[&Site] = if later { &[] } else { &sites };
+            let (links, refused) = match self.set(target, path, now) {
                 Ok(set) => set,
                 Err(error) => {
                     self.reaper.take(target_links.all());
@@ -111,7 +119,7 @@ impl Probes {
             let sites: Vec<Site> = sites.iter().filter(is_taken).copied().cloned().collect();
             *attached.of_mut(group) = Standing {
                 sites: sites.len(),
-                since_ns: Some(clock::monotonic_ns()),
+                since_ns: (!later).then(clock::monotonic_ns),
             };
             *target_links.of(group) = GroupLinks {
                 links,
@@ -129,6 +137,12 @@ impl Probes {
         }
         self.links.insert(target, target_links);
         Ok(attached)
+    }
+
+    /// From now on files get no probes on each goroutine before
+    /// [`Self::set_group`] asks for them.
+    pub fn be_cautious(&mut self) {
+        self.cautious = true;
     }
 
     /// Keeps writers from a file, and makes sure that it is the one that the plan
@@ -196,6 +210,7 @@ impl Probes {
         let mut attempt = Attempt {
             target,
             path,
+            price: self.price,
             links: Vec::new(),
             refused: Vec::new(),
         };
@@ -220,8 +235,8 @@ impl Probes {
     }
 
     /// Sets a group of a target's probes again, or takes it away in the
-    /// background; the rare ones are to stay. Returns since when it is live,
-    /// where it is (CLOCK_MONOTONIC, nanoseconds).
+    /// background. Returns since when it is live, where it is (CLOCK_MONOTONIC,
+    /// nanoseconds).
     pub fn set_group(
         &mut self,
         target: u32,
@@ -240,7 +255,7 @@ impl Probes {
         if !on {
             if !stands.links.is_empty() {
                 let links = std::mem::take(&mut stands.links);
-                stands.leaving = Some(self.reaper.take(links));
+                stands.leaving = Some(self.reaper.take_first(links));
             }
             return Ok(None);
         }
@@ -252,6 +267,9 @@ impl Probes {
         }
         if stands.links.is_empty() {
             let sites = stands.sites.clone();
+            if group == Group::Rare {
+                self.forget_unfinished(target);
+            }
             let (links, refused) = self.set(target, &path, &sites.iter().collect::<Vec<_>>())?;
             // They were accepted once; half of them would count wrong.
             if let Some((site, reason)) = refused.first() {
@@ -270,7 +288,10 @@ impl Probes {
     /// be counted.
     pub fn detach(&mut self, target: u32) {
         if let Some(links) = self.links.remove(&target) {
-            self.reaper.take(links.all());
+            // One by one, so that what is urgent need not wait for all.
+            for link in links.all() {
+                self.reaper.take(vec![link]);
+            }
         }
     }
 }
@@ -325,6 +346,7 @@ impl TargetLinks {
 struct Attempt<'a> {
     target: u32,
     path: &'a Path,
+    price: HitCost,
     links: Vec<Link>,
     refused: Vec<(Site, String)>,
 }
@@ -359,7 +381,13 @@ impl Attempt<'_> {
     }
 
     fn link(&mut self, means: &mut Means<'_>, sites: &[&Site]) -> Result<(), LinkError> {
-        let cookie = |site: &Site| Cookie::new(site.kind, self.target, site.aux).0;
+        let cookie = |site: &Site| {
+            let aux = match site.kind.group() {
+                Group::Rare => site.aux,
+                Group::Batch | Group::Exact => self.price.of(site) as i32,
+            };
+            Cookie::new(site.kind, self.target, aux).0
+        };
         match means {
             Means::Multi(program) => {
                 let points = sites.iter().map(|site| UProbeAttachPoint {

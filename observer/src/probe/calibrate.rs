@@ -98,6 +98,7 @@ impl Probes {
                     took = ?began.elapsed(),
                     "cost of a probe hit measured"
                 );
+                self.price = cost;
                 cost
             }
             Err(error) => {
@@ -125,7 +126,7 @@ impl Probes {
         let calls = ROUNDS as u64 * u64::from(EMULATED_CALLS + STEPPED_CALLS);
         let counted = self.registration(tgid).map_or(0, |registration| {
             let epoch = registration.epoch;
-            self.take(ProcessKey { tgid, epoch }).0.hits
+            self.take(ProcessKey { tgid, epoch }).0.hits()
         });
         if counted < calls {
             return Err(CalibrateError::NotCounted { counted, calls });

@@ -13,7 +13,7 @@ use aya_log::EbpfLogger;
 use observer_ebpf::names;
 
 use super::{
-    Flush, Kernel, LinkMode, LogLevel, ProbeError, Probes,
+    Flush, HitCost, Kernel, LinkMode, LogLevel, ProbeError, Probes,
     error::chain,
     kernel_types::{self, KernelTypes},
     lease::Wanted,
@@ -37,6 +37,19 @@ pub struct LoadOptions {
     pub events_bytes: u32,
     /// What the programs say for themselves goes to the log down to this level.
     pub log: Option<LogLevel>,
+    /// What probes on goroutines may take at once; `None` for any amount.
+    pub at_once: Option<AtOnce>,
+}
+
+/// What probes on goroutines may take before an event
+/// ([`EventKind::TooMuchAtOnce`](observer_ebpf::EventKind)) tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// In how many times what they took it is paid back: 10 allows a tenth of one CPU
+    /// for ever. Above 0.
+    pub repayment: u64,
+    /// Nanoseconds that they may take besides.
+    pub burst_ns: u64,
 }
 
 /// The length of a program, with all its functions.
@@ -49,12 +62,13 @@ pub struct ProgramBytes {
 }
 
 impl Default for LoadOptions {
-    /// One MiB of events, the links the kernel has, and nothing said.
+    /// One MiB of events, the links the kernel has, nothing said, and no bounds.
     fn default() -> Self {
         Self {
             link_mode: None,
             events_bytes: 1 << 20,
             log: None,
+            at_once: None,
         }
     }
 }
@@ -81,6 +95,9 @@ impl Probes {
         let reads_user_memory = kernel.reads_user_memory != Some(false);
         let reads = u64::from(reads_user_memory);
         let level = options.log.map_or(0, |level| level as u8);
+        let (repayment, burst_ns) = options
+            .at_once
+            .map_or((0, 0), |at_once| (at_once.repayment, at_once.burst_ns));
         let mut loader = EbpfLoader::new();
         if options.log.is_none() {
             // One page, the least there is.
@@ -103,6 +120,8 @@ impl Probes {
             .btf(&btf)
             .override_global(names::PRIVATE_STACKS, &private_stacks, true)
             .override_global(names::READS_USER_MEMORY, &reads, true)
+            .override_global(names::REPAYMENT, &repayment, true)
+            .override_global(names::BURST_NS, &burst_ns, true)
             .override_global(aya_log::LEVEL, &level, true)
             .override_global(names::KERNEL, &types.offsets, true)
             .override_global(names::PID_NAMESPACE, &namespace, true)
@@ -139,6 +158,8 @@ impl Probes {
             health: map(&mut ebpf, names::HEALTH)?,
             events: map(&mut ebpf, names::EVENTS)?,
             reads_user_memory,
+            price: HitCost::FALLBACK,
+            cautious: false,
             log,
             ebpf,
         })

@@ -42,14 +42,14 @@ use self::{
 /// How much the programs say.
 pub use aya_log::Level as LogLevel;
 // They are part of what this module asks for.
-pub use observer_ebpf::{Group, ProcessKey};
+pub use observer_ebpf::{Event, EventKind, Group, ProcessKey};
 
 pub use self::{
     calibrate::{HitCost, calibrate_child},
     capabilities::{WITHOUT_PROBES, missing},
     error::ProbeError,
     kernel::{Features, Kernel},
-    load::{LoadOptions, ProgramBytes},
+    load::{AtOnce, LoadOptions, ProgramBytes},
     stacks::StackError,
 };
 
@@ -161,6 +161,10 @@ pub struct Probes {
     events: RingBuf<MapData>,
     /// Whether the programs can read the memory of processes.
     reads_user_memory: bool,
+    /// What each hit is charged with.
+    price: HitCost,
+    /// Whether files get no probes on each goroutine until asked for.
+    cautious: bool,
     /// Hands over what the programs said, where they say anything.
     log: Option<Flush>,
 }

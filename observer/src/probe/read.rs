@@ -30,7 +30,12 @@ impl Probes {
     pub fn register(&mut self, tgid: u32, target: u32) -> Result<Option<Registration>, ProbeError> {
         // As the programs choose it: microseconds, never 0.
         let epoch = ((clock::monotonic_ns() >> 10) as u32).max(1);
-        let new = Registration { epoch, target };
+        let new = Registration {
+            epoch,
+            target,
+            repaid_at: 0,
+            stops_repaid_at: 0,
+        };
         let inserted = self.processes.insert(&tgid, &new, NO_EXIST);
         match (self.registration(tgid), inserted) {
             (None, Err(error)) if !exists(&error) => Err(ProbeError::Map {
@@ -151,6 +156,22 @@ impl Probes {
             }
         }
         freed
+    }
+
+    /// Forgets what was under way in a target's processes when its probes on
+    /// collections and stops left. None may stand.
+    pub(super) fn forget_unfinished(&mut self, target: u32) {
+        for (tgid, registration) in self.registrations() {
+            let epoch = registration.epoch;
+            let key = ProcessKey { tgid, epoch };
+            if registration.target == target
+                && let Ok(mut gc) = self.gc.get(&key, 0)
+            {
+                gc.forget_unfinished();
+                // Fails where the process has ended, as it should.
+                let _ = self.gc.insert(&key, &gc, EXIST);
+            }
+        }
     }
 
     /// The programs' own counters, summed over CPUs.

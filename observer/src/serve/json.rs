@@ -263,7 +263,7 @@ fn probes(observation: &Observation, price: HitCost) -> ProbesJson {
     let events = &observation.figures.events;
     let Groups { batch, exact } = observation.probes;
     ProbesJson {
-        hits: events.goroutines.hits + events.gc.as_ref().map_or(0, |gc| gc.hits),
+        hits: events.goroutines.hits() + events.gc.as_ref().map_or(0, |gc| gc.hits),
         cost_ns: cost_ns(&observation.binary.plan, price, events) as u64,
         hot: batch || exact,
         exact,

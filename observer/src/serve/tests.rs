@@ -387,7 +387,7 @@ async fn processes_have_the_documented_form() {
                 },
             },
             "probes": {
-                "hits": 2050, "cost_ns": 0, "hot": true, "exact": true, "batch": true,
+                "hits": 2119, "cost_ns": 0, "hot": true, "exact": true, "batch": true,
                 "counted": {"created": 1010, "exited": 1000, "batches": 64},
             },
         }])

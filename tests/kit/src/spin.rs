@@ -18,6 +18,11 @@ pub struct Round {
 }
 
 impl Round {
+    /// Nanoseconds of the round.
+    pub fn ns(self) -> f64 {
+        self.ns
+    }
+
     /// Nanoseconds of a goroutine.
     pub fn elapsed(self) -> f64 {
         self.ns / self.goroutines
@@ -50,6 +55,23 @@ impl Spin {
         Self { talk }
     }
 
+    /// Runs one of its builds that makes goroutines as fast as it can from its first
+    /// instruction on, for some milliseconds; how many it had made at each 10
+    /// milliseconds.
+    pub fn storm(path: &Path, milliseconds: u32) -> Vec<f64> {
+        let output = Command::new(path)
+            .arg(milliseconds.to_string())
+            .output()
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert!(output.status.success(), "{}: {output:?}", path.display());
+        numbers(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// The same, of this one, which may have done something else before.
+    pub fn storm_now(&mut self, milliseconds: u32) -> Vec<f64> {
+        numbers(&self.talk.ask(&format!("storm {milliseconds}")))
+    }
+
     /// Has it make goroutines for some milliseconds, as fast as it can.
     pub fn round(&mut self, milliseconds: u32, loops: u32) -> Round {
         let line = self.talk.ask(&format!("{milliseconds} {loops}"));
@@ -62,4 +84,10 @@ impl Spin {
             .map(|_| self.round(200, 0).elapsed())
             .fold(f64::INFINITY, f64::min)
     }
+}
+
+fn numbers(line: &str) -> Vec<f64> {
+    line.split_whitespace()
+        .map(|number| number.parse().unwrap_or_else(|e| panic!("{number}: {e}")))
+        .collect()
 }

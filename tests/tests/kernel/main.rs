@@ -5,6 +5,7 @@
 //! left behind. Those in `library` run beside them; those in `alone` do not.
 
 mod alone;
+mod at_once;
 mod budget;
 mod capabilities;
 mod cgroups;

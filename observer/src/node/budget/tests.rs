@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use observer_ebpf::ProcessKey;
 
-use super::{Budget, Cost, Level, Payer};
+use super::{Budget, Cost, Level, Payer, at_once};
 
 const KEY: ProcessKey = ProcessKey { tgid: 7, epoch: 1 };
 const PROCESS: Payer = Payer::Process(KEY);
@@ -123,7 +123,7 @@ fn absence_doubles_up_to_ten_minutes_and_is_forgiven() {
         let early = now + Duration::from_secs(expected - 1);
         assert!(budget.due(early).is_empty());
         now += Duration::from_secs(expected);
-        assert_eq!(budget.due(now), [1]);
+        assert_eq!(budget.due(now), [(1, Level::Exact)]);
         budget.on(now, 1, Level::Exact);
         assert_eq!(budget.level(1), Level::Exact);
         assert!(budget.due(now + Duration::from_secs(9999)).is_empty());
@@ -132,6 +132,45 @@ fn absence_doubles_up_to_ten_minutes_and_is_forgiven() {
     now += Duration::from_secs(600);
     let away = budget.off(now, 1, Level::Batch);
     assert_eq!(away, Duration::from_secs(60));
+}
+
+#[test]
+fn where_it_was_too_much_at_once_batches_are_tried_soon() {
+    let (mut budget, t) = (Budget::new(1.0), Instant::now());
+    assert_eq!(budget.off_at_once(t, 1), Duration::from_secs(60));
+    assert_eq!(budget.level(1), Level::None);
+    assert!(budget.due(after(t, 4.9)).is_empty());
+    // As long as they may not, each time it is asked.
+    for at in [5.0, 6.0] {
+        assert_eq!(budget.due(after(t, at)), [(1, Level::Batch)]);
+    }
+    // Later the next time.
+    assert_eq!(
+        budget.off_at_once(after(t, 6.0), 1),
+        Duration::from_secs(120)
+    );
+    assert!(budget.due(after(t, 15.9)).is_empty());
+    assert_eq!(budget.due(after(t, 16.0)), [(1, Level::Batch)]);
+    let t = after(t, 10.0);
+    budget.on(after(t, 6.0), 1, Level::Batch);
+    assert!(budget.due(after(t, 125.9)).is_empty());
+    assert_eq!(budget.due(after(t, 126.0)), [(1, Level::Exact)]);
+}
+
+#[test]
+fn the_kernel_tells_of_ten_times_the_budget_and_of_a_tenth_of_a_cpu() {
+    for (percent, expected) in [
+        (0.01, Some((1_000, 200_000))),
+        (0.6, Some((17, 12_000_000))),
+        (1.0, Some((10, 20_000_000))),
+        (2.0, Some((10, 20_000_000))),
+        // Who allows more gets it.
+        (50.0, Some((2, 100_000_000))),
+        (100.0, None),
+    ] {
+        let found = at_once(percent).map(|it| (it.repayment, it.burst_ns));
+        assert_eq!(found, expected, "{percent}");
+    }
 }
 
 #[test]

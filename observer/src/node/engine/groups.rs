@@ -71,9 +71,10 @@ impl Engine {
         for (number, target) in self.targets.iter_mut() {
             let was = target.need.is_exact();
             match files.get(&number) {
-                _ if !target.has(Group::Batch) => {}
+                _ if !target.has(Group::Batch) && !self.cautious => {}
                 Some(processes) if processes.all_known => target.need.known(now),
                 Some(processes) if !processes.one_unknown => {}
+                None if self.cautious => {}
                 // Nothing runs it: what runs it next is to be seen whole.
                 Some(_) | None => target.need.unknown(now),
             }
@@ -92,42 +93,46 @@ impl Engine {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
-        let stands = entry.groups();
         let exact = level >= Level::Exact && entry.need.is_exact();
+        // The dearest first.
         let wanted = [
-            (Group::Batch, level >= Level::Batch, stands.batch),
-            (Group::Exact, exact, stands.exact),
+            (Group::Exact, exact),
+            (Group::Batch, level >= Level::Batch),
+            (Group::Rare, self.budget.stops_allowed(target)),
         ];
-        let wanted = wanted.map(|(group, on, stands)| (group, on && entry.has(group), stands));
-        let mut changed = false;
-        for (group, on, _) in wanted.into_iter().filter(|(_, on, stands)| on != stands) {
+        let wanted = wanted.map(|(group, on)| (group, on && entry.has(group)));
+        let due = wanted.map(|(group, on)| (on != entry.carries(group)).then_some((group, on)));
+        let mut changed = Vec::new();
+        for (group, on) in due.into_iter().flatten() {
             let Some(probes) = &mut self.probes else {
                 return;
             };
             match probes.set_group(target, group, on) {
                 Ok(since) => {
-                    tracing::debug!(target, ?group, on, "probes on goroutines changed");
+                    tracing::debug!(target, ?group, on, "probes changed");
                     self.targets.stands(target, group, since);
-                    changed = true;
+                    changed.push(group);
                 }
                 Err(error) => {
-                    let below = match group {
-                        Group::Exact => Level::Batch,
-                        _ => Level::None,
+                    let now = Instant::now();
+                    let away = match group {
+                        Group::Exact => self.budget.off(now, target, Level::Batch),
+                        Group::Batch => self.budget.off(now, target, Level::None),
+                        Group::Rare => self.budget.stops_off(now, target),
                     };
-                    let away = self.budget.off(Instant::now(), target, below);
-                    tracing::warn!(%error, again_after = ?away, "probes on goroutines stay as they are");
+                    tracing::warn!(%error, ?group, again_after = ?away, "probes stay as they are");
                 }
             }
         }
-        if changed {
-            self.cover(target);
+        if !changed.is_empty() {
+            self.cover(target, changed.contains(&Group::Rare));
         }
     }
 
     /// Tells a target's processes what stands and what is covered now. Whoever
-    /// lived while goroutines were not counted is no longer known from the start.
-    fn cover(&mut self, target: u32) {
+    /// lived while goroutines, or stops, were not counted is no longer known from the
+    /// start.
+    fn cover(&mut self, target: u32, stops_changed: bool) {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
@@ -140,6 +145,11 @@ impl Engine {
                 figures.events.from_start = false;
                 figures.differences.created = None;
                 tracked.counted = false;
+            }
+            if stops_changed {
+                figures.events.collections_from_start = false;
+                figures.differences.cycles = None;
+                figures.differences.pause_total_ns = None;
             }
             if groups.batch != was.batch {
                 figures.differences.ids = None;
@@ -163,7 +173,7 @@ impl Engine {
         let Some(entry) = self.targets.get_mut(target) else {
             return;
         };
-        if entry.need.is_exact() {
+        if entry.need.is_exact() || self.cautious {
             return;
         }
         entry.need.unknown(now);

@@ -11,6 +11,7 @@ use crate::{
     node::{
         coverage::{Standing, coverage},
         inspector::Done,
+        need::Need,
         observation::Observation,
         planes::Ids,
         processes::Seen,
@@ -166,7 +167,12 @@ impl Engine {
                 let probes = self.probes.as_mut();
                 let binary = Arc::new(*binary);
                 tracing::info!(file = %path, version = %binary.version, "Go executable");
-                let target = self.targets.attach(probes, executable, &done.file, binary);
+                let need = if self.cautious {
+                    Need::none()
+                } else {
+                    Need::new()
+                };
+                let target = (self.targets).attach(probes, executable, &done.file, binary, need);
                 for (executable, pid, exec) in &waiting {
                     self.track(*pid, executable.id, target, *exec);
                 }
@@ -291,7 +297,7 @@ impl Engine {
         }
         self.targets.release(tracked.target);
         // Between fork and exec a child runs its parent's file and does nothing in it.
-        let nothing = events.goroutines.hits == 0 && events.gc.is_none();
+        let nothing = events.goroutines.hits() == 0 && events.gc.is_none();
         if how == Ended::ByExec && nothing {
             return;
         }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{Group, ProcessKey};
+use observer_ebpf::{Event, Group, ProcessKey};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Engine;
@@ -16,6 +16,7 @@ use crate::node::{
     processes::Tracked,
     targets::Target,
 };
+use crate::probe::Probes;
 
 impl Engine {
     /// Takes probes on goroutines off files that have a process above the
@@ -63,9 +64,68 @@ impl Engine {
         for (target, level) in over {
             self.lower(now, target, level);
         }
-        for target in self.budget.due(now) {
-            self.raise(now, target);
+        for (target, most) in self.budget.due(now) {
+            self.raise(now, target, most);
         }
+        for target in self.budget.stops_on(now) {
+            tracing::info!(target, "probes on collections and stops allowed again");
+            self.set_groups(target);
+        }
+    }
+
+    /// The kernel's side has seen a file's probes on goroutines take so much that
+    /// there is no time to find out how much it is: all leave.
+    pub(super) fn too_much_at_once(&mut self, event: &Event) {
+        let now = Instant::now();
+        for target in self.on_one_file(event.target) {
+            // The kernel tells until they are gone.
+            let Some(entry) = self.targets.get(target) else {
+                continue;
+            };
+            if self.budget.level(target) == Level::None {
+                continue;
+            }
+            let file = entry.path.display();
+            let away = self.budget.off_at_once(now, target);
+            tracing::warn!(
+                pid = event.tgid, %file, for_at_least = ?away,
+                "probes on goroutines took too much at once, and leave the file"
+            );
+            self.set_groups(target);
+        }
+    }
+
+    /// The same of a file's probes on collections and stops. What the state tells of
+    /// them goes on.
+    pub(super) fn too_many_stops(&mut self, event: &Event) {
+        let now = Instant::now();
+        for target in self.on_one_file(event.target) {
+            let Some(entry) = self.targets.get(target) else {
+                continue;
+            };
+            if !self.budget.stops_allowed(target) {
+                continue;
+            }
+            let file = entry.path.display();
+            let away = self.budget.stops_off(now, target);
+            tracing::warn!(
+                pid = event.tgid, %file, for_at_least = ?away,
+                "probes on collections and stops took too much at once, and leave the file"
+            );
+            self.set_groups(target);
+        }
+    }
+
+    /// A target, and those on the same file underneath, which fire for its processes.
+    fn on_one_file(&self, target: u32) -> HashSet<u32> {
+        let aliases = self.probes.as_ref().map(Probes::aliases);
+        let mut targets = HashSet::from([target]);
+        for (one, other) in aliases.unwrap_or_default() {
+            if one == target || other == target {
+                targets.extend([one, other]);
+            }
+        }
+        targets
     }
 
     /// A file may carry no more than that for a while.
@@ -83,8 +143,8 @@ impl Engine {
         }
     }
 
-    /// A file may carry again what the budget allows.
-    fn raise(&mut self, now: Instant, target: u32) {
+    /// A file may carry again what the budget allows, and no more than that.
+    fn raise(&mut self, now: Instant, target: u32, most: Level) {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
@@ -97,9 +157,10 @@ impl Engine {
             .filter_map(|tracked| tracked.created_per_second)
             .reduce(f64::max);
         let Cost { exact_ns, batch_ns } = cost::of_one(&entry.binary.plan, self.price);
-        let level = if self.budget.allows(rate, exact_ns + batch_ns) {
+        let tried = most == Level::Exact || rate.is_some();
+        let level = if most == Level::Exact && self.budget.allows(rate, exact_ns + batch_ns) {
             Level::Exact
-        } else if entry.has(Group::Batch) && self.budget.allows(rate, batch_ns) {
+        } else if tried && entry.has(Group::Batch) && self.budget.allows(rate, batch_ns) {
             Level::Batch
         } else {
             Level::None
@@ -122,7 +183,7 @@ impl Engine {
             self.budget.ended(now, key, tracked.target, cost);
         }
         // Where nothing was hit, it is a child that has executed nothing.
-        let ran = events.goroutines.hits > 0 && observation.binary.state.globals.is_some();
+        let ran = events.goroutines.hits() > 0 && observation.binary.state.globals.is_some();
         if ran && observation.figures.state.is_none() {
             if let Some(target) = self.targets.get_mut(tracked.target) {
                 target.need.missed(now);

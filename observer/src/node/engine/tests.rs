@@ -9,6 +9,7 @@ use super::{Engine, GoroutineProbes, Limits, Stop};
 use crate::{
     discover::{Executable, FileId},
     export::fixtures::binary,
+    node::need::Need,
     probe::HitCost,
     vitals::Vitals,
 };
@@ -56,7 +57,8 @@ fn who_ends_while_its_file_gives_way_is_counted() {
         memfd: false,
     };
     let mut engine = engine();
-    let target = (engine.targets).attach(None, &executable, &file, Arc::new(binary("go1.26.8")));
+    let binary = Arc::new(binary("go1.26.8"));
+    let target = (engine.targets).attach(None, &executable, &file, binary, Need::new());
     engine.targets.give_way(target, None);
     // The kernel may have told whose it was, or have been told to forget it by then.
     for (epoch, told) in [(1, target), (2, 0)] {

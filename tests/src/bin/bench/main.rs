@@ -12,6 +12,7 @@ mod goroutines;
 mod probes;
 mod sample;
 mod statistics;
+mod storm;
 mod tracer;
 
 use std::process::ExitCode;
@@ -21,12 +22,15 @@ type Table = (&'static str, fn() -> String);
 /// Where this is set, a cluster runs.
 const IN_CLUSTER: &str = "OBSERVER_XTASK";
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
     ("probes", || {
         format!("## Each goroutine counted\n\n{}", probes::table())
+    }),
+    ("storm", || {
+        format!("## The worst half second\n\n{}", storm::table())
     }),
     ("ebpf_log", || {
         format!("## What the eBPF programs say\n\n{}", ebpf_log::table())
