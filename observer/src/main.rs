@@ -140,11 +140,10 @@ fn node(settings: &NodeSettings) -> Result<()> {
         serve::serve(listeners, snapshots, security, vitals.clone(), shutdown).await
     });
     tracing::info!("stopping");
+    let table = table.map_or(Ok(()), Table::stop);
     node.stop();
-    if let Some(table) = table {
-        table.stop()?;
-    }
     runtime.shutdown_timeout(GRACE);
+    table?;
     served.context("the HTTP server failed")?;
     if let Some(part) = dead {
         bail!(

@@ -72,20 +72,29 @@ impl Entry {
         })
     }
 
-    /// A thread that still runs in a process whose first thread has ended:
-    /// the first one's `exe` and `cgroup` lead nowhere then.
-    pub(super) fn living_thread(&self) -> Result<Option<Self>, DiscoverError> {
+    /// The ids of its threads.
+    pub(super) fn threads(&self) -> Result<Vec<u32>, DiscoverError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let tasks = rustix::fs::openat(&self.directory, "task", flags, Mode::empty())
             .and_then(Dir::new)
             .map_err(|errno| self.error("task", errno))?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut threads = Vec::new();
         for task in tasks {
             let task = task.map_err(|errno| self.error("task", errno))?;
             let name = task.file_name().to_str().unwrap_or("");
-            let Some(tid) = name.parse().ok().filter(|tid| *tid != self.pid) else {
+            threads.extend(name.parse::<u32>());
+        }
+        Ok(threads)
+    }
+
+    /// A thread that still runs in a process whose first thread has ended:
+    /// the first one's `exe` and `cgroup` lead nowhere then.
+    pub(super) fn living_thread(&self) -> Result<Option<Self>, DiscoverError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for tid in self.threads()? {
+            if tid == self.pid {
                 continue;
-            };
+            }
             let name = format!("task/{tid}");
             // One that has just ended is passed over.
             if let Ok(directory) = rustix::fs::openat(&self.directory, name, flags, Mode::empty()) {

@@ -34,7 +34,7 @@ pub use self::{
     error::DiscoverError,
     executable::{executable, open_executable},
     namespace::{NamespaceError, PidNamespace, pid_namespace},
-    process::{alive, exists, has_only_forked, process},
+    process::{alive, exists, has_only_forked, process, tracer},
     scan::pids,
     witness::{Witness, witness, witnesses},
 };

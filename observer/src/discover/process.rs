@@ -120,6 +120,18 @@ pub fn has_only_forked(pid: u32) -> bool {
         .is_ok_and(|stat| stat.flags & FORK_NO_EXEC != 0)
 }
 
+/// Who traces a process or one of its threads, as a debugger does. One above the
+/// observer's pid namespace has no id here, and cannot be told.
+pub fn tracer(pid: u32) -> Option<u32> {
+    let entry = Entry::open(pid).ok()?;
+    let threads = entry.threads().ok()?;
+    let tracer = |tid| {
+        let status = entry.read(&format!("task/{tid}/status")).ok()?;
+        field(&status, "TracerPid:").filter(|tracer| *tracer != 0)
+    };
+    threads.into_iter().find_map(tracer)
+}
+
 /// The last number of a line of `/proc/PID/status`. procfs would read all
 /// sixty lines into a map, and refuse the whole for one that it does not know.
 fn field(status: &[u8], name: &str) -> Option<u32> {

@@ -184,6 +184,8 @@ struct Engine {
     waiting: HashMap<FileId, Vec<(Executable, u32, Option<u64>)>>,
     /// When a process that was gone too soon ran its program.
     execs: LruCache<u32, u64>,
+    /// Targets whose probes are to change once nobody traces their processes.
+    held: HashSet<u32>,
     /// Whose unobserved processes were, of targets that had to give way.
     disowned: LruCache<ProcessKey, u32>,
     /// Keys in the kernel's maps that belonged to nobody at the last sweep.
@@ -226,6 +228,7 @@ impl Engine {
             waiting: HashMap::new(),
             execs: LruCache::new(EXECS),
             disowned: LruCache::new(EXECS),
+            held: HashSet::new(),
             strays: HashSet::new(),
             unreadable: Unreadable::default(),
             map_entries: std::collections::BTreeMap::new(),
@@ -333,6 +336,10 @@ impl Engine {
     fn give_way(&mut self) {
         let wanted = self.probes.as_ref().map(Probes::wanted);
         for target in wanted.unwrap_or_default() {
+            // The next sweep asks again.
+            if self.is_traced(target) {
+                continue;
+            }
             for key in self.targets.give_way(target, self.probes.as_mut()) {
                 // Whoever is not observed may end before it is looked at.
                 if !self.processes.contains(key.tgid) {

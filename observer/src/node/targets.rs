@@ -295,7 +295,8 @@ impl Targets {
                 .is_some_and(|since| since.elapsed() > IDLE)
         };
         self.targets.retain(|number, target| {
-            let retired = idle(target);
+            let traced = |probes: &&mut Probes| probes.traced(*number).is_some();
+            let retired = idle(target) && !probes.as_ref().is_some_and(traced);
             if retired {
                 if let Some(probes) = probes.as_deref_mut() {
                     probes.detach(*number);

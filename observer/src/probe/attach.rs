@@ -5,6 +5,7 @@
 //! come and go by [`Probes::set_group`].
 
 use std::{
+    fs::File,
     os::{fd::BorrowedFd, unix::fs::FileExt as _},
     path::Path,
 };
@@ -326,6 +327,11 @@ impl TargetLinks {
             Group::Batch => &mut self.batch,
             Group::Exact => &mut self.exact,
         }
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &File {
+        self.lease.file()
     }
 
     /// All groups, and behind them the lease.

@@ -25,6 +25,7 @@ mod read;
 mod reaper;
 mod stacks;
 mod sys;
+mod traced;
 
 use std::{collections::HashMap, fmt};
 
@@ -51,6 +52,7 @@ pub use self::{
     kernel::{Features, Kernel},
     load::{AtOnce, LoadOptions, ProgramBytes},
     stacks::StackError,
+    traced::Traced,
 };
 
 /// The kernel mechanism that probes are set by.
@@ -139,9 +141,9 @@ impl Attached {
 
 /// The loaded programs, their maps and all probes.
 ///
-/// Dropping it takes every probe away. A thread of the kernel does so for
-/// perf-event links, also after the process has exited. Where the process is
-/// killed instead, the kernel takes all away.
+/// Dropping it takes every probe away, and waits while a debugger is on a program
+/// with probes. A thread of the kernel does so for perf-event links, also after the
+/// process has exited. Where the process is killed instead, the kernel takes all away.
 pub struct Probes {
     ebpf: Ebpf,
     mode: LinkMode,
@@ -194,8 +196,7 @@ impl Drop for Probes {
         }
         // The end may take a while, too.
         self.renew();
-        let mut links = self.reaper.end();
-        links.extend(self.links.drain().flat_map(|(_, links)| links.all()));
-        end::close(links);
+        end::close(self.reaper.end());
+        self.close_all();
     }
 }

@@ -11,6 +11,7 @@ mod capabilities;
 mod cgroups;
 mod clock;
 mod containers;
+mod debuggers;
 mod discovery;
 mod faults;
 mod features;

@@ -33,6 +33,7 @@ const TEST: &[Need] = &[
     Need::command("unshare", "util-linux"),
     Need::command("promtool", "prometheus"),
     Need::command("faketime", "faketime"),
+    Need::command("gdb", "gdb"),
 ];
 
 /// What virtual machines with other kernels need.

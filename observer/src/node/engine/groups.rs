@@ -14,6 +14,7 @@ use crate::node::{
     observation::Observation,
     planes::Ids,
 };
+use crate::probe::Traced;
 
 /// A program that begins takes some milliseconds until it can be sampled.
 const SOON: Duration = Duration::from_millis(8);
@@ -104,6 +105,9 @@ impl Engine {
         let due = wanted.map(|(group, on)| (on != entry.carries(group)).then_some((group, on)));
         let mut changed = Vec::new();
         for (group, on) in due.into_iter().flatten() {
+            if !on && self.is_traced(target) {
+                continue;
+            }
             let Some(probes) = &mut self.probes else {
                 return;
             };
@@ -126,6 +130,36 @@ impl Engine {
         }
         if !changed.is_empty() {
             self.cover(target, changed.contains(&Group::Rare));
+        }
+    }
+
+    /// Whether a debugger is on one of a target's processes, so that no probe may
+    /// leave them. What is to leave does so some time after.
+    pub(super) fn is_traced(&mut self, target: u32) -> bool {
+        let traced = self.probes.as_ref().and_then(|it| it.traced(target));
+        match traced {
+            Some(Traced { pid, tracer }) if self.held.insert(target) => {
+                tracing::info!(
+                    target,
+                    pid,
+                    tracer,
+                    "probes stay as long as a debugger is on this process"
+                );
+            }
+            Some(_) => {}
+            None => {
+                self.held.remove(&target);
+            }
+        }
+        traced.is_some()
+    }
+
+    /// Does what had to wait for a debugger.
+    pub(super) fn let_go(&mut self) {
+        for target in Vec::from_iter(self.held.iter().copied()) {
+            if !self.is_traced(target) {
+                self.set_groups(target);
+            }
         }
     }
 

@@ -55,6 +55,7 @@ impl Engine {
         }
         self.keep_budget(false);
         self.keep_groups();
+        self.let_go();
         let snapshot = Snapshot {
             at: SystemTime::now(),
             processes: self.processes.shown(),
