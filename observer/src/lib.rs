@@ -14,6 +14,8 @@ pub mod auth;
 #[cfg(not(fuzzing))]
 pub mod discover;
 #[cfg(not(fuzzing))]
+pub mod exclude;
+#[cfg(not(fuzzing))]
 pub mod export;
 pub mod gobinary;
 #[cfg(not(fuzzing))]

@@ -17,8 +17,10 @@ use clap::Parser;
 use observer::{
     adapter::{self, settings::AdapterSettings},
     auth::{Security, review},
-    discover, inspect, kube, log,
-    node::{self, Environment, Limits, Node, Snapshots},
+    discover, inspect,
+    kube::{self, PodWishes},
+    log,
+    node::{self, Environment, Exclusion, Limits, Node, Snapshots, Wishes},
     preconditions,
     probe::{self, Kernel, LinkMode, LoadOptions, LogLevel, Probes},
     serve,
@@ -75,7 +77,9 @@ fn node(settings: &NodeSettings) -> Result<()> {
     if !table {
         start_log(settings.log_format, EBPF_FILTER)?;
     }
-    let listeners = settings.address(on_kubernetes(settings)).bind()?;
+    let on_kubernetes = on_kubernetes(settings);
+    let rules = settings.exclusions(on_kubernetes)?;
+    let listeners = settings.address(on_kubernetes).bind()?;
     let addresses = listeners.iter().map(StdListener::local_addr);
     let addresses = addresses.collect::<io::Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -83,7 +87,11 @@ fn node(settings: &NodeSettings) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    let cluster = runtime.block_on(cluster(settings))?;
+    let cluster = if on_kubernetes {
+        Some(runtime.block_on(cluster(settings))?)
+    } else {
+        None
+    };
     let security = security(
         settings,
         &addresses,
@@ -93,25 +101,35 @@ fn node(settings: &NodeSettings) -> Result<()> {
     )?;
 
     let (mut probes, environment) = load(settings);
-    let limits = Limits {
-        probe_budget: settings.probe_budget,
-        cpu_ceiling: settings.cpu_ceiling,
-        creators: settings.goroutine_creators,
-        price: probes.as_mut().map(Probes::calibrate).unwrap_or_default(),
-        goroutine_probes: match settings.goroutine_probes {
-            GoroutineProbes::Auto => node::GoroutineProbes::Auto,
-            GoroutineProbes::Always => node::GoroutineProbes::Always,
-        },
-    };
+    let limits = limits(settings, probes.as_mut());
     let vitals = Vitals::default();
-    let (node, snapshots) = Node::start(settings.interval, probes, environment, limits, &vitals)?;
+    // Before the engine looks at the first process: pods say what it may touch.
+    let (wishes, cluster) = match cluster {
+        Some((connection, node)) => {
+            let _within = runtime.enter();
+            let pods = kube::watch_pods(connection, &node, rules.clone(), &vitals);
+            let wishes = PodWishes::new(pods.clone(), settings.host_processes, &vitals)
+                .context("cannot follow what pods want")?;
+            let wishes: Box<dyn Wishes> = Box::new(wishes);
+            (Some(wishes), Some((pods, node)))
+        }
+        None => (None, None),
+    };
+    let exclusion = Exclusion { rules, wishes };
+    let (node, snapshots) = Node::start(
+        settings.interval,
+        probes,
+        environment,
+        limits,
+        exclusion,
+        &vitals,
+    )?;
     let served = security.describe();
     tracing::info!(?addresses, served, interval = ?settings.interval, "observing");
 
     let snapshots = match cluster {
-        Some((connection, node)) => {
+        Some((pods, node)) => {
             let _within = runtime.enter();
-            let pods = kube::watch_pods(connection, &node, &vitals);
             kube::attribute(snapshots, pods, node, settings.host_processes, &vitals)
         }
         None => snapshots,
@@ -153,6 +171,20 @@ fn node(settings: &NodeSettings) -> Result<()> {
     Ok(())
 }
 
+/// What observing may cost, by what a probe's hit costs here.
+fn limits(settings: &NodeSettings, probes: Option<&mut Probes>) -> Limits {
+    Limits {
+        probe_budget: settings.probe_budget,
+        cpu_ceiling: settings.cpu_ceiling,
+        creators: settings.goroutine_creators,
+        price: probes.map(Probes::calibrate).unwrap_or_default(),
+        goroutine_probes: match settings.goroutine_probes {
+            GoroutineProbes::Auto => node::GoroutineProbes::Auto,
+            GoroutineProbes::Always => node::GoroutineProbes::Always,
+        },
+    }
+}
+
 fn adapter(settings: &AdapterSettings) -> Result<()> {
     preconditions::check_limits()?;
     start_log(settings.log_format, "")?;
@@ -176,15 +208,12 @@ fn on_kubernetes(settings: &NodeSettings) -> bool {
     }
 }
 
-/// The API server and this node's name, where Kubernetes is asked.
-async fn cluster(settings: &NodeSettings) -> Result<Option<(kube::Connection, String)>> {
-    if !on_kubernetes(settings) {
-        return Ok(None);
-    }
+/// The API server and this node's name.
+async fn cluster(settings: &NodeSettings) -> Result<(kube::Connection, String)> {
     let node = settings.node_name()?.to_owned();
     let connection = kube::connect().await?;
     tracing::info!(%node, "asking the API server for the pods of this node");
-    Ok(Some((connection, node)))
+    Ok((connection, node))
 }
 
 /// What is served with: on a cluster TLS, to callers whom the API server allows.

@@ -9,7 +9,12 @@ use std::{
 use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{adapter::settings::AdapterSettings, auth::SecuritySettings, listen::bind::Address};
+use crate::{
+    adapter::settings::AdapterSettings,
+    auth::SecuritySettings,
+    exclude::{Rule, Rules},
+    listen::bind::Address,
+};
 
 /// Observes the Go runtime of every process on this node, from the kernel.
 #[derive(Debug, Parser)]
@@ -138,6 +143,21 @@ pub struct NodeSettings {
     #[arg(long, env = "OBSERVER_HOST_PROCESSES")]
     pub host_processes: bool,
 
+    /// What is not to be observed, which carries no probe and is not read: a
+    /// program by the path of its file (path=/usr/sbin/criu), pods by namespace
+    /// (namespace=kube-*), by label (label=KEY or label=KEY=VALUE) or by
+    /// annotation (annotation=KEY[=VALUE]). In paths and namespaces * stands for
+    /// any characters but /, ** for any, ? for one. Several are given one by one,
+    /// or with commas between them. Pods and namespaces with the label or
+    /// annotation go-observer.dev/observe: "false" are left alone in any case.
+    #[arg(
+        long = "exclude",
+        value_name = "RULE",
+        value_delimiter = ',',
+        env = "OBSERVER_EXCLUDE"
+    )]
+    pub exclude: Vec<Rule>,
+
     /// TLS, and who may ask.
     #[command(flatten)]
     pub security: SecuritySettings,
@@ -156,6 +176,15 @@ impl NodeSettings {
         }
     }
 
+    /// What is not to be observed. `on_kubernetes`: somebody can tell of pods.
+    pub fn exclusions(&self, on_kubernetes: bool) -> Result<Rules, ExcludeError> {
+        let rules = Rules::new(self.exclude.clone());
+        match rules.of_kubernetes() {
+            Some(rule) if !on_kubernetes => Err(ExcludeError(rule.clone())),
+            _ => Ok(rules),
+        }
+    }
+
     /// This node's name, which goes into a selector as it is.
     pub fn node_name(&self) -> Result<&str, NodeNameError> {
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
@@ -166,6 +195,14 @@ impl NodeSettings {
         }
     }
 }
+
+/// A rule about pods, and nobody to ask which pods there are.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--exclude {0} is about pods, and Kubernetes is not asked which there are; expected path=PATTERN \
+     without Kubernetes, or run with --kube on"
+)]
+pub struct ExcludeError(Rule);
 
 /// The node's name cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -393,6 +430,19 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_what_is_excluded_are_checked_before_anything_starts() {
+        let settings = node(&["--exclude", "path=/a/*,path=/b", "--exclude", "label=app"]).unwrap();
+        let texts: Vec<_> = settings.exclude.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["path=/a/*", "path=/b", "label=app"]);
+        assert!(settings.exclusions(true).is_ok());
+        let error = settings.exclusions(false).unwrap_err().to_string();
+        assert!(error.contains("--exclude label=app"), "{error}");
+        assert!(error.contains("--kube on"), "{error}");
+        let settings = node(&["--exclude", "path=/a"]).unwrap();
+        assert!(settings.exclusions(false).is_ok());
+    }
+
+    #[test]
     fn a_certificate_comes_with_its_key_and_not_with_plain_http() {
         assert!(node(&["--tls-cert-file", "a", "--tls-key-file", "b"]).is_ok());
         for (args, expected) in [
@@ -423,6 +473,12 @@ mod tests {
             (["--cpu-ceiling", "little"], "--cpu-ceiling"),
             (["--goroutine-probes", "never"], "auto, always"),
             (["--kube", "maybe"], "auto"),
+            (["--exclude", "criu"], "path=PATTERN"),
+            (["--exclude", "path=/a,path=b"], "begin with /"),
+            (
+                ["--exclude", "path=/a,"],
+                "does not say what it excludes by",
+            ),
         ] {
             let error = node(&args).unwrap_err();
             assert!(error.contains(expected), "{args:?}: {error}");

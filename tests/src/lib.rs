@@ -11,5 +11,6 @@ pub mod release;
 pub mod state;
 
 pub use observer_testkit::{
-    Observer, Process, Workload, api, exact, metrics, observer, paths, short, spin, wait, workload,
+    Observer, Process, Workload, api, exact, metrics, observer, paths, short, spin, text, wait,
+    workload,
 };

@@ -34,6 +34,15 @@ pub fn container(cgroup_file: &str) -> Option<Container> {
     best.map(|(_, container)| container)
 }
 
+/// The UID of the pod in whose cgroup a process is, also where it is in none of
+/// the pod's containers: a sandbox is there.
+pub fn pod_uid(cgroup_file: &str) -> Option<String> {
+    lines(cgroup_file).find_map(|(_, path)| {
+        let parts = path.strip_suffix(DELETED).unwrap_or(path).split('/');
+        parts.rev().find_map(|part| pod(slice_and_scope(part).0))
+    })
+}
+
 /// How much a line tells.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -72,11 +81,7 @@ fn of_path(path: &str) -> Option<Container> {
     let mut container = None;
     let mut parent = "";
     for part in path.split('/').filter(|part| !part.is_empty()) {
-        // runc with the systemd driver and no systemd: `SLICE:PREFIX:ID`.
-        let (slice, scope) = match part.split_once(':') {
-            Some((slice, scope)) => (slice, scope),
-            None => (part, part),
-        };
+        let (slice, scope) = slice_and_scope(part);
         if let Some(uid) = pod(slice) {
             pod_uid = Some(uid);
         }
@@ -90,6 +95,11 @@ fn of_path(path: &str) -> Option<Container> {
         parent = part;
     }
     container.or_else(|| of_ctr(path))
+}
+
+/// runc with the systemd driver and no systemd: `SLICE:PREFIX:ID`.
+fn slice_and_scope(part: &str) -> (&str, &str) {
+    part.split_once(':').unwrap_or((part, part))
 }
 
 /// The UID in `pod<uid>` (cgroupfs) or `kubepods-burstable-pod<uid>.slice`

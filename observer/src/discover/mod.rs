@@ -34,7 +34,7 @@ pub use self::{
     error::DiscoverError,
     executable::{executable, open_executable},
     namespace::{NamespaceError, PidNamespace, pid_namespace},
-    process::{alive, exists, has_only_forked, process, tracer},
+    process::{Membership, alive, exists, has_only_forked, membership, process, tracer},
     scan::pids,
     witness::{Witness, witness, witnesses},
 };
@@ -54,6 +54,8 @@ pub struct Process {
     pub comm: String,
     /// The container it runs in.
     pub container: Option<Container>,
+    /// UID of the Kubernetes pod in whose cgroup it is, in a container of it or not.
+    pub pod_uid: Option<String>,
     /// Its cgroup in the unified hierarchy as the kernel numbers it, where there is one.
     pub cgroup_id: Option<u64>,
     /// Whether it has run no program of its own since it was forked: a child on

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::{
-    DiscoverError, Process, cgroup,
+    Container, DiscoverError, Process, cgroup,
     entry::{Entry, ended, first_thread_ended, is_kernel_thread},
     executable, hierarchy,
 };
@@ -70,13 +70,7 @@ pub fn process(pid: u32) -> Result<Process, DiscoverError> {
         }
         Err(errno) => return Err(DiscoverError::of(pid, "exe", errno)),
     };
-    let groups = match task.read("cgroup") {
-        Ok(text) => text,
-        // A kernel without cgroups; a process that is gone fails below.
-        Err(Errno::NOENT) => Vec::new(),
-        Err(errno) => return Err(DiscoverError::of(pid, "cgroup", errno)),
-    };
-    let groups = String::from_utf8_lossy(&groups);
+    let groups = cgroups(task)?;
     let status = entry
         .read("status")
         .map_err(|errno| entry.error("status", errno))?;
@@ -92,9 +86,48 @@ pub fn process(pid: u32) -> Result<Process, DiscoverError> {
         executable,
         comm: stat.comm,
         container: cgroup::container(&groups),
+        pod_uid: cgroup::pod_uid(&groups),
         cgroup_id: cgroup::unified(&groups).and_then(hierarchy::id),
         forked: stat.flags & FORK_NO_EXEC != 0,
     })
+}
+
+/// Where a process is, and no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// The container.
+    pub container: Option<Container>,
+    /// UID of the Kubernetes pod, whether in a container of it or not.
+    pub pod_uid: Option<String>,
+}
+
+/// Looks only at where process `pid` is: the cheap step before a whole look.
+pub fn membership(pid: u32) -> Result<Membership, DiscoverError> {
+    let entry = Entry::open(pid)?;
+    let stat = entry.stat()?;
+    let thread = if first_thread_ended(&stat) {
+        entry.living_thread()?
+    } else {
+        None
+    };
+    let groups = cgroups(thread.as_ref().unwrap_or(&entry))?;
+    // Without cgroups none is told of; that the process ended is another thing.
+    if groups.is_empty() {
+        entry.stat()?;
+    }
+    Ok(Membership {
+        container: cgroup::container(&groups),
+        pod_uid: cgroup::pod_uid(&groups),
+    })
+}
+
+fn cgroups(task: &Entry) -> Result<String, DiscoverError> {
+    match task.read("cgroup") {
+        Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        // A kernel without cgroups, or a process that is gone: what is read next tells.
+        Err(Errno::NOENT) => Ok(String::new()),
+        Err(errno) => Err(task.error("cgroup", errno)),
+    }
 }
 
 /// Whether process `pid` is still the one that started then. A process whose

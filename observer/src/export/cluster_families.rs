@@ -40,11 +40,11 @@ pub(super) static FAMILIES: [Family; 5] = [
         "observer_kube_watch_errors",
         Kind::Counter,
         None,
-        "Failures to list or watch the pods of this node.",
-        "the watch of pods with spec.nodeName of this node",
+        "Failures to list or watch the pods of this node, or namespaces.",
+        "the watch of pods with spec.nodeName of this node, and of namespaces",
         |node, sink| {
             if let Some(cluster) = cluster(node) {
-                sink.count(cluster.watch.errors);
+                sink.count(cluster.watch.errors + cluster.watch.namespace_errors);
             }
         },
     ),

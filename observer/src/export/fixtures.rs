@@ -117,6 +117,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
             },
             comm: "server".to_owned(),
             container: None,
+            pod_uid: None,
             cgroup_id: Some(7),
             forked: false,
         }),
@@ -221,6 +222,15 @@ pub(crate) fn in_container(mut observation: Observation, id: &str) -> Observatio
 pub(crate) fn lacking(mut observation: Observation, figure: Figure, reason: Reason) -> Observation {
     let detail = format!("{} is not there", figure.label());
     Arc::make_mut(&mut observation.coverage.0).insert(figure, Some(Missing { reason, detail }));
+    observation
+}
+
+/// The same, and nobody touches it.
+pub(crate) fn left_alone(mut observation: Observation, reason: Reason) -> Observation {
+    observation.figures = Figures::default();
+    for figure in Figure::all() {
+        observation = lacking(observation, figure, reason);
+    }
     observation
 }
 

@@ -37,7 +37,7 @@ pub(super) const fn node(
 }
 
 /// The observer's own families.
-pub(super) static FAMILIES: [Family; 31] = [
+pub(super) static FAMILIES: [Family; 32] = [
     node(
         "observer_build_info",
         Kind::Gauge,
@@ -260,6 +260,20 @@ pub(super) static FAMILIES: [Family; 31] = [
         |node, sink| {
             for reason in [Reason::Apparmor, Reason::PermissionDenied] {
                 let processes = node.snapshot.health.unreadable.get(&reason);
+                let processes = processes.copied().unwrap_or_default();
+                sink.labelled("reason", reason.label(), Value::Integer(processes));
+            }
+        },
+    ),
+    node(
+        "observer_processes_excluded",
+        Kind::Gauge,
+        None,
+        "Go processes that carry no probe for their own sake and are not read, by reason: excluded by --exclude, a pod or its namespace, or pod_unknown while the API server has not told of their pod.",
+        "--exclude, and the label or annotation go-observer.dev/observe of pods and namespaces",
+        |node, sink| {
+            for reason in [Reason::Excluded, Reason::PodUnknown] {
+                let processes = node.snapshot.health.held.get(&reason);
                 let processes = processes.copied().unwrap_or_default();
                 sink.labelled("reason", reason.label(), Value::Integer(processes));
             }

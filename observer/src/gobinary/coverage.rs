@@ -153,6 +153,10 @@ pub enum Reason {
     NotSampled,
     /// Its memory could not be read.
     ReadFailed,
+    /// Nobody is to observe the process, or another one that runs the same file.
+    Excluded,
+    /// Not known yet is the pod, which may not want it to be observed.
+    PodUnknown,
 }
 
 impl Reason {
@@ -184,6 +188,8 @@ impl Reason {
             Self::ImplausibleValue => "implausible_value",
             Self::NotSampled => "not_sampled",
             Self::ReadFailed => "read_failed",
+            Self::Excluded => "excluded",
+            Self::PodUnknown => "pod_unknown",
         }
     }
 }

@@ -79,6 +79,7 @@ impl Attributor {
             .iter()
             .map(|observation| self.place(observation, index))
             .collect();
+        without_left_alone(snapshot, &mut places);
         let counted = || {
             let in_container = |(observation, place): (&'_ Arc<Observation>, &Place)| {
                 let of = match place {
@@ -112,7 +113,7 @@ impl Attributor {
         let past = self
             .ledger
             .past()
-            .filter(|(id, _)| !hidden.contains(*id))
+            .filter(|(id, _)| !hidden.contains(*id) && !index.excludes(id))
             .filter_map(|(id, sum)| Some((index.container(id)?, Arc::clone(sum))))
             .collect();
         Cluster {
@@ -137,11 +138,37 @@ impl Attributor {
             return host();
         };
         match index.find(container) {
+            // What was counted before the pod said so is nobody's to see.
+            Some(entry) if index.excludes(&container.id) && !observation.is_left_alone() => {
+                Place::Uncounted(Arc::clone(&entry.of))
+            }
             Some(entry) if is_program(observation) => Place::Container(Arc::clone(&entry.of)),
             Some(entry) => Place::Uncounted(Arc::clone(&entry.of)),
             // A container that some other engine runs on this node.
             None if container.pod_uid.is_none() && self.host_processes => Place::Host,
             None => Place::Unknown,
+        }
+    }
+}
+
+/// Of a container that others are counted for, those that nobody touches are
+/// not: what is not known of them would be known of none.
+fn without_left_alone(snapshot: &Snapshot, places: &mut [Place]) {
+    let id = |observation: &Observation| {
+        let container = observation.process.container.as_ref()?;
+        Some(container.id.clone())
+    };
+    let known = snapshot.processes.iter().zip(&*places);
+    let counted: HashSet<String> = known
+        .filter(|(it, place)| matches!(place, Place::Container(_)) && !it.is_left_alone())
+        .filter_map(|(observation, _)| id(observation))
+        .collect();
+    for (observation, place) in snapshot.processes.iter().zip(places) {
+        if let Place::Container(of) = &*place
+            && observation.is_left_alone()
+            && id(observation).is_some_and(|id| counted.contains(&id))
+        {
+            *place = Place::Uncounted(Arc::clone(of));
         }
     }
 }

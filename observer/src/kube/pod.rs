@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::object::{self, ContainerStatus};
-use crate::node::{Pod, PodContainer, Workload};
+use crate::{
+    exclude::Rules,
+    node::{Pod, PodContainer, Workload},
+};
 
 /// The UID that the kubelet gave a static pod, at its mirror pod. The mirror
 /// pod's own UID is the API server's, and stands in no cgroup.
@@ -22,6 +25,8 @@ pub(super) struct Record {
     /// The UID in the paths of its cgroups.
     pub(super) cgroup_uid: String,
     pub(super) containers: Vec<Container>,
+    /// Why it is not to be observed, if so, whatever its namespace wants.
+    pub(super) excluded: Option<String>,
 }
 
 /// A container that the kubelet has told of.
@@ -35,9 +40,10 @@ pub(super) struct Container {
 impl Record {
     /// What is kept of this pod; `None` of one without a UID, which the API
     /// server never gives.
-    pub(super) fn of(pod: object::Pod) -> Option<Self> {
+    pub(super) fn of(pod: object::Pod, rules: &Rules) -> Option<Self> {
         let metadata = pod.metadata;
         let uid = metadata.uid?;
+        let excluded = rules.pod(metadata.labels.as_ref(), metadata.annotations.as_ref());
         let labels = metadata.labels.unwrap_or_default();
         let owners = metadata.owner_references.unwrap_or_default();
         let cgroup_uid = metadata
@@ -67,6 +73,7 @@ impl Record {
             pod: kept,
             cgroup_uid,
             containers,
+            excluded,
         })
     }
 }

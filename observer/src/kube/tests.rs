@@ -1,6 +1,7 @@
 //! Pods as the API server gives them, and processes in their containers.
 
 mod attribution;
+mod exclusion;
 mod pods;
 mod tasks;
 
@@ -52,7 +53,7 @@ fn index(pods: &[&Value]) -> Arc<PodIndex> {
         all.apply(decoded(pod));
     }
     all.listed();
-    Arc::new(all.index(PodWatch::default()))
+    Arc::new(all.index(PodWatch::default(), Arc::default()))
 }
 
 /// A container's id that begins with this letter.

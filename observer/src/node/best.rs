@@ -7,7 +7,10 @@
 use observer_ebpf::GcFigures;
 
 use super::{EventFigures, Observation};
-use crate::{gobinary::Figure, runtime::StateFigures};
+use crate::{
+    gobinary::{Figure, Reason},
+    runtime::StateFigures,
+};
 
 /// Where a figure comes from.
 enum Source<'a> {
@@ -21,6 +24,13 @@ impl Observation {
     /// Whether the figures of a group are exact.
     pub fn covers(&self, figure: Figure) -> bool {
         matches!(self.coverage.0.get(&figure), Some(None))
+    }
+
+    /// Whether nobody touches the process, so that it has no figures.
+    pub fn is_left_alone(&self) -> bool {
+        let state = self.coverage.0.get(&Figure::State);
+        let missing = state.and_then(Option::as_ref);
+        missing.is_some_and(|it| matches!(it.reason, Reason::Excluded | Reason::PodUnknown))
     }
 
     /// The runtime's state, where it holds.

@@ -50,12 +50,14 @@ impl Snapshot {
 /// How the watch of this node's pods goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodWatch {
-    /// Whether all pods were listed once.
+    /// Whether all pods, and all namespaces, were listed once.
     pub listed: bool,
     /// Whether the last word from the API server was a good one.
     pub up: bool,
     /// Failures since the start.
     pub errors: u64,
+    /// The same of the watch of namespaces, which say what may be observed.
+    pub namespace_errors: u64,
     /// The last of them, while it lasts.
     pub error: Option<String>,
     /// Pods of this node.

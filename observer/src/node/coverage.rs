@@ -65,6 +65,19 @@ pub(super) fn coverage(
     Coverage(Arc::new(events.chain(of_state).collect()))
 }
 
+/// Nothing is covered of a process that nobody touches.
+pub(super) fn left_alone(reason: Reason, detail: &str) -> Coverage {
+    let missing = Missing {
+        reason,
+        detail: detail.to_owned(),
+    };
+    Coverage(Arc::new(
+        Figure::all()
+            .map(|figure| (figure, Some(missing.clone())))
+            .collect(),
+    ))
+}
+
 fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {
     let gap = binary.plan.gaps.iter().find(|gap| gap.figure == figure)?;
     Some(Missing {

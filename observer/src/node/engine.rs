@@ -1,5 +1,6 @@
 //! The engine's thread: events in, snapshots out.
 
+mod alone;
 mod groups;
 mod intake;
 mod sampling;
@@ -28,6 +29,8 @@ use super::{
     ceiling::Ceiling,
     cgroups::Cgroups,
     creators::Creators,
+    exclusion::Exclusion,
+    held::Held,
     inspector::Inspector,
     observation::{Health, Snapshot},
     processes::Processes,
@@ -126,6 +129,7 @@ impl Node {
         mut probes: Option<Probes>,
         environment: Environment,
         limits: Limits,
+        exclusion: Exclusion,
         vitals: &Vitals,
     ) -> Result<(Self, Snapshots), StartError> {
         let cautious = limits.goroutine_probes == GoroutineProbes::Auto
@@ -141,6 +145,7 @@ impl Node {
             cautious,
             environment,
             creators: Creators::start(limits.creators, receiver.clone(), vitals)?,
+            exclusion,
             ..Engine::new(
                 interval,
                 limits,
@@ -179,6 +184,8 @@ struct Engine {
     inspector: Inspector,
     targets: Targets,
     processes: Processes,
+    exclusion: Exclusion,
+    left_alone: Held,
     cgroups: Cgroups,
     /// Processes whose file is being inspected, and when they ran it.
     waiting: HashMap<FileId, Vec<(Executable, u32, Option<u64>)>>,
@@ -224,6 +231,8 @@ impl Engine {
             inspector: Inspector::new()?,
             targets: Targets::new(),
             processes: Processes::new(),
+            exclusion: Exclusion::default(),
+            left_alone: Held::default(),
             cgroups: Cgroups::new(),
             waiting: HashMap::new(),
             execs: LruCache::new(EXECS),
@@ -261,7 +270,8 @@ impl Engine {
                 };
                 next_sweep = Instant::now() + pause;
             }
-            let looked = self.inspector.is_idle() || began.elapsed() > FIRST_LOOK;
+            let all = self.inspector.is_idle() && self.exclusion.is_ready();
+            let looked = all || began.elapsed() > FIRST_LOOK;
             if first && looked {
                 first = false;
                 next_sample = Instant::now();
@@ -293,6 +303,7 @@ impl Engine {
             self.wait(next);
             self.pulse.works();
             self.events();
+            self.heed();
             if self.probes.as_ref().is_some_and(Probes::is_wanted) {
                 self.give_way();
             }
@@ -317,6 +328,9 @@ impl Engine {
             fds.push(PollFd::from_borrowed_fd(probes.event_fd(), PollFlags::IN));
             fds.push(PollFd::from_borrowed_fd(probes.wanted_fd(), PollFlags::IN));
         }
+        if let Some(wishes) = &self.exclusion.wishes {
+            fds.push(PollFd::from_borrowed_fd(wishes.changed(), PollFlags::IN));
+        }
         // EINTR and the like only make the loop look once more.
         let _ = poll(&mut fds, Some(&timeout));
     }
@@ -340,11 +354,17 @@ impl Engine {
             if self.is_traced(target) {
                 continue;
             }
-            for key in self.targets.give_way(target, self.probes.as_mut()) {
-                // Whoever is not observed may end before it is looked at.
-                if !self.processes.contains(key.tgid) {
-                    self.disowned.put(key, target);
-                }
+            let freed = self.targets.give_way(target, self.probes.as_mut());
+            self.disown(target, freed);
+        }
+    }
+
+    /// A target that lost its probes owns these in the kernel no longer.
+    fn disown(&mut self, target: u32, freed: Vec<ProcessKey>) {
+        for key in freed {
+            // Whoever is not observed may end before it is looked at.
+            if !self.processes.contains(key.tgid) {
+                self.disowned.put(key, target);
             }
         }
     }
@@ -354,7 +374,7 @@ impl Engine {
         match EventKind::from_u32(event.kind) {
             Some(EventKind::Exec) => self.exec(event),
             Some(EventKind::Fork | EventKind::FirstHit) => {
-                if !self.processes.contains(event.tgid) {
+                if !self.knows(event.tgid) {
                     let exec = self.execs.get(&event.tgid).copied();
                     self.look(event.tgid, exec);
                 }
@@ -363,6 +383,7 @@ impl Engine {
                 if self.processes.contains(event.tgid) {
                     self.end(event.tgid, Ended::Exited);
                 } else {
+                    self.left_alone.remove(event.tgid);
                     self.short_lived(event);
                 }
             }
@@ -370,6 +391,11 @@ impl Engine {
             Some(EventKind::TooManyStops) => self.too_many_stops(event),
             None => {}
         }
+    }
+
+    /// Whether the process was looked at, and is observed or left alone since.
+    fn knows(&self, pid: u32) -> bool {
+        self.processes.contains(pid) || self.left_alone.contains(pid)
     }
 
     fn health(&self) -> Health {
@@ -385,6 +411,7 @@ impl Engine {
             missing: self.environment.missing.clone(),
             features: self.environment.features.clone(),
             unreadable: self.unreadable.by_reason(),
+            held: self.left_alone.by_reason(),
             price: self.price,
             interval: self.ceiling.interval(),
         }
@@ -430,6 +457,7 @@ impl Engine {
         if !saw_everything {
             self.scan();
         }
+        self.keep_held();
         self.targets.retire(self.probes.as_mut());
         self.take_strays();
         self.close_accounts();

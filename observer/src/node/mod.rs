@@ -14,6 +14,8 @@ mod cost;
 mod coverage;
 mod creators;
 mod engine;
+mod exclusion;
+mod held;
 mod inspector;
 mod need;
 mod observation;
@@ -29,6 +31,7 @@ pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Workload};
 pub use cost::cost_ns;
 pub use creators::{WalkCounts, Walked, Walks};
 pub use engine::{Environment, GoroutineProbes, Limits, Node, Snapshots, StartError};
+pub use exclusion::{Exclusion, Verdict, Wishes};
 pub use observation::{
     BRIEF, Coverage, Differences, EventFigures, Figures, Groups, Health, LastCycle, Missing,
     Observation, Snapshot, StateSample, Stops,

@@ -190,6 +190,8 @@ pub struct Health {
     pub features: Features,
     /// Processes that may not be looked at, by reason.
     pub unreadable: BTreeMap<Reason, u64>,
+    /// Processes that nobody touches, by reason.
+    pub held: BTreeMap<Reason, u64>,
     /// What a probe hit costs a process.
     pub price: HitCost,
     /// How often figures are read now.

@@ -23,6 +23,9 @@ use crate::{
 /// How long probes stay on a file that nothing runs, so that a program started
 /// again and again is counted from its first instruction each time.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long a file carries no probes after an excluded process last ran it: the
+/// next one is to find none there.
+const EXCLUDED: Duration = Duration::from_hours(1);
 /// Files remembered as not Go, and builds remembered after their last process.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 const BUILDS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -83,6 +86,11 @@ impl Target {
             _ => false,
         }
     }
+
+    /// Whether it is this file, by whatever device.
+    fn is_build(&self, id: FileId) -> bool {
+        self.files.iter().any(|file| build(*file) == build(id))
+    }
 }
 
 /// What is known of a file.
@@ -103,6 +111,8 @@ pub(super) struct Targets {
     targets: HashMap<u32, Target>,
     builds: LruCache<Build, Arc<Binary>>,
     not_go: LruCache<FileId, ()>,
+    /// Files that excluded processes run, or ran last then.
+    excluded: HashMap<Build, (FileId, Instant)>,
     next: u32,
     pub(super) inspected: BTreeMap<&'static str, u64>,
     pub(super) refused: u64,
@@ -115,6 +125,7 @@ impl Targets {
             targets: HashMap::new(),
             builds: LruCache::new(BUILDS),
             not_go: LruCache::new(REMEMBERED),
+            excluded: HashMap::new(),
             next: 0,
             inspected: BTreeMap::new(),
             refused: 0,
@@ -167,7 +178,7 @@ impl Targets {
         let (number, target) = self
             .targets
             .iter()
-            .find(|(_, target)| target.files.iter().any(|file| build(*file) == build(id)))?;
+            .find(|(_, target)| target.is_build(id))?;
         let Attachment::Live(attached) = &target.attachment else {
             return None;
         };
@@ -197,8 +208,14 @@ impl Targets {
         self.builds.put(build(executable.id), Arc::clone(&binary));
         // Through the open file: its path may be gone or in another mount namespace.
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        let attachment = attach(probes, number, &path, &binary);
-        if let Attachment::Refused(reason, error) = &attachment {
+        let attachment = if self.excluded.contains_key(&build(executable.id)) {
+            shared_with_excluded()
+        } else {
+            attach(probes, number, &path, &binary)
+        };
+        if let Attachment::Refused(reason, error) = &attachment
+            && *reason != Reason::Excluded
+        {
             self.refused += 1;
             // That there is no eBPF was told once, at start.
             if *reason != Reason::NoEbpf {
@@ -289,26 +306,102 @@ impl Targets {
 
     /// Takes the probes off files that nothing has run for a while.
     pub(super) fn retire(&mut self, mut probes: Option<&mut Probes>) {
-        let idle = |target: &Target| {
-            target
-                .idle_since
-                .is_some_and(|since| since.elapsed() > IDLE)
-        };
-        self.targets.retain(|number, target| {
-            let traced = |probes: &&mut Probes| probes.traced(*number).is_some();
-            let retired = idle(target) && !probes.as_ref().is_some_and(traced);
-            if retired {
-                if let Some(probes) = probes.as_deref_mut() {
-                    probes.detach(*number);
-                    probes.forget_target(*number);
-                }
-                for file in &target.files {
-                    self.files.remove(file);
-                }
+        let is_idle = |since: Instant| since.elapsed() > IDLE;
+        let idle = self
+            .targets
+            .iter()
+            .filter(|(_, target)| target.idle_since.is_some_and(is_idle));
+        let idle: Vec<u32> = idle.map(|(number, _)| *number).collect();
+        for number in idle {
+            let traced = |probes: &&mut Probes| probes.traced(number).is_some();
+            if !probes.as_ref().is_some_and(traced) {
+                self.forget(number, probes.as_deref_mut());
             }
-            !retired
-        });
+        }
     }
+
+    /// Takes the probes off a file, and forgets that it is one.
+    pub(super) fn forget(&mut self, number: u32, probes: Option<&mut Probes>) {
+        if let Some(probes) = probes {
+            probes.detach(number);
+            probes.forget_target(number);
+        }
+        for file in self
+            .targets
+            .remove(&number)
+            .map(|it| it.files)
+            .iter()
+            .flatten()
+        {
+            self.files.remove(file);
+        }
+    }
+
+    /// What a file is, of which nothing that runs it may be observed.
+    pub(super) fn remember(&mut self, id: FileId, binary: Arc<Binary>) {
+        self.builds.put(build(id), binary);
+    }
+
+    /// An excluded process runs this file: it carries no probes from now on,
+    /// whatever else runs it. The targets that have some still.
+    pub(super) fn exclude(&mut self, id: FileId) -> Vec<u32> {
+        self.excluded.insert(build(id), (id, Instant::now()));
+        let live = |target: &Target| matches!(target.attachment, Attachment::Live(_));
+        let targets = self.targets.iter();
+        let targets = targets.filter(|(_, target)| target.is_build(id) && live(target));
+        targets.map(|(number, _)| *number).collect()
+    }
+
+    /// Takes the probes off a file for an excluded process's sake. Returns
+    /// processes that the target no longer owns in the kernel.
+    pub(super) fn strip(&mut self, number: u32, probes: Option<&mut Probes>) -> Vec<ProcessKey> {
+        let freed = probes.map(|probes| {
+            probes.detach(number);
+            probes.forget_target(number)
+        });
+        if let Some(target) = self.targets.get_mut(&number) {
+            tracing::info!(
+                file = %target.path.display(),
+                "an excluded process runs this file; its probes leave"
+            );
+            target.attachment = shared_with_excluded();
+        }
+        freed.unwrap_or_default()
+    }
+
+    /// Files that no excluded process has run for long.
+    pub(super) fn excluded_no_more(&self) -> Vec<FileId> {
+        let old = self
+            .excluded
+            .values()
+            .filter(|(_, at)| at.elapsed() > EXCLUDED);
+        old.map(|(id, _)| *id).collect()
+    }
+
+    /// Lets a file carry probes again, unless it is one of `still`. The targets
+    /// that may be attached anew.
+    pub(super) fn readmit(
+        &mut self,
+        id: FileId,
+        mut still: impl Iterator<Item = FileId>,
+    ) -> Vec<u32> {
+        if still.any(|file| build(file) == build(id)) {
+            return Vec::new();
+        }
+        self.excluded.remove(&build(id));
+        let lost = |target: &Target| {
+            matches!(&target.attachment, Attachment::Refused(Reason::Excluded, _))
+        };
+        let targets = self.targets.iter();
+        let targets = targets.filter(|(_, target)| target.is_build(id) && lost(target));
+        targets.map(|(number, _)| *number).collect()
+    }
+}
+
+fn shared_with_excluded() -> Attachment {
+    let detail = "a process that is not to be observed runs the same file, and probes stand on \
+         files; what is read from memory is not touched by that";
+    Attachment::Refused(Reason::Excluded, detail.to_owned())
 }
 
 fn attach(probes: Option<&mut Probes>, number: u32, path: &Path, binary: &Binary) -> Attachment {

@@ -15,6 +15,7 @@ use axum::{
 use super::{Node, plain};
 use crate::{
     discover,
+    gobinary::Figure,
     node::Observation,
     runtime::{self, MemoryError, StateError, WalkError, WalkLimits},
 };
@@ -26,6 +27,8 @@ enum Refused {
         "process {0} is no Go process that lives and is observed; /api/v1/processes lists them"
     )]
     Unknown(u32),
+    #[error("process {0} is left alone: {1}")]
+    LeftAlone(u32, String),
     #[error("process {0} runs another program by now")]
     Replaced(u32),
     #[error(transparent)]
@@ -42,6 +45,7 @@ impl Refused {
             | Self::Walk(WalkError::State(
                 StateError::Replaced(_) | StateError::Memory(MemoryError::Gone { .. }),
             )) => StatusCode::NOT_FOUND,
+            Self::LeftAlone(..) => StatusCode::FORBIDDEN,
             Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Walk(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -61,6 +65,11 @@ pub(super) async fn goroutines(State(node): State<Arc<Node>>, Path(pid): Path<u3
     let Some(observation) = observation else {
         return refuse(&Refused::Unknown(pid));
     };
+    if observation.is_left_alone() {
+        let missing = observation.coverage.0.get(&Figure::State);
+        let why = missing.and_then(Option::as_ref).map(|it| it.detail.clone());
+        return refuse(&Refused::LeftAlone(pid, why.unwrap_or_default()));
+    }
     if node.walking.swap(true, Ordering::Acquire) {
         let text = "another walk over goroutines is under way; try again\n";
         return plain(StatusCode::TOO_MANY_REQUESTS, text);

@@ -13,6 +13,7 @@ pub mod paths;
 pub mod program;
 pub mod short;
 pub mod spin;
+pub mod text;
 pub mod wait;
 pub mod workload;
 

@@ -10,6 +10,7 @@
 mod bursts;
 mod churn;
 mod container_node;
+mod exclusion;
 mod faults;
 mod figures;
 mod latency;

@@ -13,6 +13,7 @@ mod clock;
 mod containers;
 mod debuggers;
 mod discovery;
+mod exclusion;
 mod faults;
 mod features;
 mod hostile;

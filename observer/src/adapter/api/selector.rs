@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
+use crate::exclude::{is_key, is_name};
+
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
@@ -255,15 +257,7 @@ fn error(text: impl Into<String>) -> SelectorError {
 
 /// A label's key: `[prefix/]name`.
 fn key(word: &str) -> Result<String, SelectorError> {
-    let (prefix, name) = match word.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, word),
-    };
-    let domain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    let prefixed = prefix.is_none_or(|prefix| {
-        !prefix.is_empty() && prefix.len() <= 253 && prefix.chars().all(domain)
-    });
-    if prefixed && !name.is_empty() && is_name(name) {
+    if is_key(word) {
         Ok(word.to_owned())
     } else {
         Err(error(format!("{word:?} is no label's key")))
@@ -276,17 +270,6 @@ fn value(word: &str) -> Result<String, SelectorError> {
     } else {
         Err(error(format!("{word:?} is no label's value")))
     }
-}
-
-fn is_name(text: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
-    let ends = [text.bytes().next(), text.bytes().next_back()];
-    text.len() <= 63
-        && text.bytes().all(inner)
-        && ends
-            .into_iter()
-            .flatten()
-            .all(|c| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

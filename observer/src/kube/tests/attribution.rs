@@ -268,7 +268,7 @@ fn without(pod: &Value) -> Arc<PodIndex> {
     let mut pods = Pods::default();
     pods.apply(decoded(pod));
     pods.delete(decoded(pod));
-    Arc::new(pods.index(PodWatch::default()))
+    Arc::new(pods.index(PodWatch::default(), Arc::default()))
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn a_name_or_a_pid_used_again_is_another_container() {
         "22222222-4a1b-4c3d-9e5f-0123456789ab",
         &id('c'),
     )));
-    let index = pods.index(PodWatch::default());
+    let index = pods.index(PodWatch::default(), Arc::default());
     let processes = [
         ended(process(10, 'a')),
         Arc::new(process(11, 'b')),

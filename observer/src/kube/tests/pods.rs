@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{OTHER_UID, UID, decoded, id, index, pod, running};
 use crate::{
     discover::{Container, Runtime},
+    exclude::Rules,
     kube::{
         index::{PodIndex, Pods},
         pod::{self, Record},
@@ -14,7 +17,7 @@ fn workload(labels: &Value, owners: &Value) -> Option<(String, String)> {
     let mut pod = pod("p", UID, &id('a'));
     pod["metadata"]["labels"] = labels.clone();
     pod["metadata"]["ownerReferences"] = owners.clone();
-    let record = Record::of(decoded(&pod)).unwrap();
+    let record = Record::of(decoded(&pod), &Rules::default()).unwrap();
     let workload = record.pod.workload.clone()?;
     Some((workload.kind, workload.name))
 }
@@ -166,16 +169,22 @@ fn what_a_list_lacks_is_gone_and_remembered_for_a_while() {
     // The watch was lost, and with it the deletion of the first.
     pods.begin();
     pods.apply(decoded(&pod("two", OTHER_UID, &id('b'))));
-    assert!(pods.index(PodWatch::default()).runs(&id('a')));
+    assert!(
+        pods.index(PodWatch::default(), Arc::default())
+            .runs(&id('a'))
+    );
     pods.listed();
     pods.forget();
-    let index = pods.index(PodWatch::default());
+    let index = pods.index(PodWatch::default(), Arc::default());
     assert_eq!(index.watch.pods, 1);
     assert!(is_gone(&index, &id('a')));
     assert!(find(&index, &id('a'), Some(UID)).is_some());
     assert!(index.runs(&id('b')));
     pods.delete(decoded(&pod("two", OTHER_UID, &id('b'))));
-    assert!(is_gone(&pods.index(PodWatch::default()), &id('b')));
+    assert!(is_gone(
+        &pods.index(PodWatch::default(), Arc::default()),
+        &id('b')
+    ));
 }
 
 #[test]
@@ -186,7 +195,7 @@ fn pods_that_come_and_go_do_not_fill_the_memory() {
         pods.delete(decoded(&pod("job", &uid, &format!("{n:064}"))));
     }
     pods.forget();
-    let index = pods.index(PodWatch::default());
+    let index = pods.index(PodWatch::default(), Arc::default());
     let known = |n: u32| is_gone(&index, &format!("{n:064}"));
     assert!(!known(0) && known(4999));
     let kept = (0..5000).filter(|n| known(*n)).count();

@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use super::{UID, id, index, pod};
 use crate::{
+    exclude::Rules,
     export::fixtures::{in_container, observation, snapshot, with_state},
     kube::{Connection, attribute, watch_pods},
     node::Place,
@@ -28,6 +29,7 @@ async fn an_api_server_that_is_away_is_said_and_waited_for() {
     let mut pods = watch_pods(
         Connection::new(config).unwrap(),
         "node-a",
+        Rules::default(),
         &Vitals::default(),
     );
     let failed = |watch: &crate::node::PodWatch| watch.errors > 0;
@@ -49,7 +51,7 @@ async fn an_answer_to_another_question_ends_the_wait() {
     let config = Config::new(format!("http://{address}").parse().unwrap());
     let connection = Connection::new(config).unwrap();
     let client = connection.client.clone();
-    let mut pods = watch_pods(connection, "node-a", &Vitals::default());
+    let mut pods = watch_pods(connection, "node-a", Rules::default(), &Vitals::default());
     // The third wait is for four seconds at least.
     let failed = pods.wait_for(|index| index.watch.errors > 2);
     timeout(SOON, failed).await.unwrap().unwrap();

@@ -166,7 +166,7 @@ impl Engine {
     /// Tells a target's processes what stands and what is covered now. Whoever
     /// lived while goroutines, or stops, were not counted is no longer known from the
     /// start.
-    fn cover(&mut self, target: u32, stops_changed: bool) {
+    pub(super) fn cover(&mut self, target: u32, stops_changed: bool) {
         let Some(entry) = self.targets.get(target) else {
             return;
         };

@@ -6,10 +6,11 @@ use observer_ebpf::{Event, ProcessKey};
 
 use super::Engine;
 use crate::{
-    discover::{self, DiscoverError, Executable, FileId, Process, Witness},
-    gobinary::Inspected,
+    discover::{self, DiscoverError, Executable, FileId, Membership, Process, Witness},
+    gobinary::{Binary, Inspected},
     node::{
         coverage::{Standing, coverage},
+        exclusion::Verdict,
         inspector::Done,
         need::Need,
         observation::Observation,
@@ -32,6 +33,8 @@ pub(super) enum Ended {
 impl Engine {
     /// A process runs a new program.
     pub(super) fn exec(&mut self, event: &Event) {
+        // What it is to be left alone for may be another thing now.
+        self.left_alone.remove(event.tgid);
         // A fork's event, or a scan, may have been faster than this one: then
         // the new program is observed already, and only its beginning is news.
         // Its registration is younger than the exec where the kernel had none
@@ -77,7 +80,7 @@ impl Engine {
         match discover::pids() {
             Ok(pids) => {
                 for pid in &pids {
-                    if !self.processes.contains(*pid) {
+                    if !self.knows(*pid) {
                         self.look(*pid, None);
                     }
                 }
@@ -108,7 +111,7 @@ impl Engine {
         self.unreadable.read(pid);
         match self.targets.known(pid, executable.id) {
             Known::NotGo => {}
-            Known::Target(target) => self.track(pid, executable.id, target, exec),
+            Known::Target(target) => self.take_up(pid, &executable, target, exec),
             known => {
                 let waiting = self.waiting.entry(executable.id).or_default();
                 if waiting.iter().any(|(_, waits, _)| *waits == pid) {
@@ -164,18 +167,9 @@ impl Engine {
         }
         let outcome = match done.result {
             Ok(Inspected::Go(binary)) => {
-                let probes = self.probes.as_mut();
                 let binary = Arc::new(*binary);
                 tracing::info!(file = %path, version = %binary.version, "Go executable");
-                let need = if self.cautious {
-                    Need::none()
-                } else {
-                    Need::new()
-                };
-                let target = (self.targets).attach(probes, executable, &done.file, binary, need);
-                for (executable, pid, exec) in &waiting {
-                    self.track(*pid, executable.id, target, *exec);
-                }
+                self.attach(&waiting, &done.file, done.id, binary);
                 "go"
             }
             Ok(Inspected::NotGo(reason)) => {
@@ -190,6 +184,47 @@ impl Engine {
             }
         };
         *self.targets.inspected.entry(outcome).or_default() += 1;
+    }
+
+    /// Sets probes on a file for those that run it, where one of them may be
+    /// observed.
+    fn attach(
+        &mut self,
+        waiting: &[(Executable, u32, Option<u64>)],
+        file: &File,
+        id: FileId,
+        binary: Arc<Binary>,
+    ) {
+        // All are asked before the first probe is set: it would be in all of them.
+        let admitted: Vec<_> = waiting
+            .iter()
+            .filter(|(executable, pid, exec)| self.admits(*pid, executable, *exec, &binary))
+            .collect();
+        let Some((executable, _, _)) = admitted.first() else {
+            self.targets.remember(id, binary);
+            return;
+        };
+        let need = if self.cautious {
+            Need::none()
+        } else {
+            Need::new()
+        };
+        let probes = self.probes.as_mut();
+        let target = (self.targets).attach(probes, executable, file, binary, need);
+        for (executable, pid, exec) in admitted {
+            self.track(*pid, executable.id, target, *exec);
+        }
+    }
+
+    /// Takes up a process whose file was looked at before.
+    fn take_up(&mut self, pid: u32, executable: &Executable, target: u32, exec: Option<u64>) {
+        let Some(known) = self.targets.get(target) else {
+            return;
+        };
+        let binary = Arc::clone(&known.binary);
+        if self.admits(pid, executable, exec, &binary) {
+            self.track(pid, executable.id, target, exec);
+        }
     }
 
     /// Takes up a process whose file carries probes.
@@ -224,7 +259,7 @@ impl Engine {
     }
 
     /// A process that cannot be looked at.
-    fn left(&mut self, pid: u32, exec: Option<u64>, error: &DiscoverError) {
+    pub(super) fn left(&mut self, pid: u32, exec: Option<u64>, error: &DiscoverError) {
         self.unreadable.failed(pid, error);
         if !error.is_ended() {
             tracing::debug!(pid, %error, "process left out");
@@ -326,6 +361,25 @@ impl Engine {
             }
             return;
         };
+        let id = target.file;
+        let executable = Executable {
+            id,
+            path: target.path.clone(),
+            deleted: false,
+            memfd: false,
+        };
+        let container = self.cgroups.container_of(event.cgroup);
+        let pod_uid = container.as_ref().and_then(|it| it.pod_uid.clone());
+        let place = Membership { container, pod_uid };
+        // Nobody can touch it any more; and what it did is known only of a process
+        // whose file had probes for another's sake.
+        if let Verdict::Excluded(_) = self.exclusion.verdict_there(&executable, &place) {
+            self.strip(id);
+            if let Some(probes) = &mut self.probes {
+                probes.take(key);
+            }
+            return;
+        }
         let comm = event
             .comm
             .split(|byte| *byte == 0)
@@ -335,14 +389,10 @@ impl Engine {
             pid: event.tgid,
             inner_pid: event.tgid,
             start_ticks: 0,
-            executable: Executable {
-                id: target.file,
-                path: target.path.clone(),
-                deleted: false,
-                memfd: false,
-            },
+            executable,
             comm: String::from_utf8_lossy(comm).into_owned(),
-            container: self.cgroups.container_of(event.cgroup),
+            container: place.container,
+            pod_uid: place.pod_uid,
             cgroup_id: Some(event.cgroup),
             forked: exec.is_none(),
         };

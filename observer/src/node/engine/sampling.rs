@@ -56,9 +56,11 @@ impl Engine {
         self.keep_budget(false);
         self.keep_groups();
         self.let_go();
+        let mut processes = self.processes.shown();
+        self.left_alone.join(&mut processes);
         let snapshot = Snapshot {
             at: SystemTime::now(),
-            processes: self.processes.shown(),
+            processes,
             past: self.processes.past(),
             health: self.health(),
             creators: self

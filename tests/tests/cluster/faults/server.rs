@@ -94,6 +94,10 @@ fn observing_goes_on_while_the_api_server_is_away() {
         );
         thread::sleep(Duration::from_millis(250));
     }
+    // Who may be observed, nobody can tell of it yet.
+    let metrics = observer.metrics();
+    let held = metrics.value("observer_processes_excluded", &[("reason", "pod_unknown")]);
+    assert!(held.is_some_and(|held| held >= 1.0), "{held:?}");
     // Whom nobody can tell of is not.
     let stranger = observer.get_as("/metrics", Some("stranger"));
     assert_eq!(stranger.map(|(status, _)| status), Ok(503));
@@ -139,7 +143,7 @@ fn observing_goes_on_while_the_api_server_is_away() {
         &format!("the API server is away for {} s", away.as_secs()),
         &format!(
             "every figure with its labels; known callers served, unknown ones 503; /readyz tells of it; \
-             a static pod is observed {unlabelled:.1} s after, and has its labels once the kubelet has told of it; \
+             a static pod is found {unlabelled:.1} s after, and observed once the kubelet has told of it; \
              kube-proxy leads to the server again after {:.1} s",
             reached.as_secs_f64()
         ),

@@ -48,6 +48,15 @@ fn bad_settings_are_refused() {
         &["node", "--goroutine-creators", "51"],
         &["--goroutine-creators", "50"],
     );
+    refuses(
+        &["node", "--exclude", "path=bin/app"],
+        &["--exclude", "bin/app", "begin with /"],
+    );
+    // Whom nobody can ask about pods.
+    refuses(
+        &["node", "--kube=off", "--exclude=namespace=kube-*"],
+        &["--exclude namespace=kube-*", "--kube on"],
+    );
     refuses(&["node", "--unknown"], &["--unknown"]);
     refuses(&["nonsense"], &["nonsense"]);
     refuses(&["inspect"], &["Usage"]);

@@ -192,6 +192,7 @@ fn the_observer_has_five_capabilities_and_no_more_rights() {
         .collect();
     let expected = [
         ("pods", "get,list,watch"),
+        ("namespaces", "get,list,watch"),
         ("tokenreviews", "create"),
         ("subjectaccessreviews", "create"),
     ];
