@@ -143,6 +143,7 @@ fn enter(process: ProcessKey, target: u32, spent_ns: u64, kind: EventKind) {
             old_epoch: 0,
             target,
             parent: 0,
+            parent_cgroup: 0,
         });
     }
 }

@@ -53,12 +53,15 @@ pub struct Event {
     pub old_epoch: u32,
     /// The target that counts for it, 0 for none.
     pub target: u32,
-    /// Parent at a fork, else 0.
+    /// Parent at a fork and at an exec, where it has an id in that namespace;
+    /// else 0.
     pub parent: u32,
     /// When (CLOCK_MONOTONIC, nanoseconds).
     pub at: u64,
     /// The task's cgroup in the unified hierarchy.
     pub cgroup: u64,
+    /// The parent's at an exec, where the kernel's types tell; else 0.
+    pub parent_cgroup: u64,
     /// The task's name.
     pub comm: [u8; COMM_LEN],
 }

@@ -17,6 +17,7 @@ pub(crate) struct Fields {
     pub(crate) old_epoch: u32,
     pub(crate) target: u32,
     pub(crate) parent: u32,
+    pub(crate) parent_cgroup: u64,
 }
 
 /// Sends an event about the current task, or counts it as lost.
@@ -40,6 +41,7 @@ pub(crate) fn send(fields: &Fields) {
         at: unsafe { bpf_ktime_get_ns() },
         // SAFETY: as above.
         cgroup: unsafe { bpf_get_current_cgroup_id() },
+        parent_cgroup: fields.parent_cgroup,
         comm,
     });
     entry.submit(0);

@@ -28,6 +28,17 @@ pub struct KernelOffsets {
     pub upid_ns: u64,
     /// `pid_namespace.ns.inum`.
     pub namespace_inum: u64,
+    /// `task_struct.real_parent`; 0 where the kernel's types do not tell, as for
+    /// what follows.
+    pub task_real_parent: u64,
+    /// `task_struct.cgroups`.
+    pub task_cgroups: u64,
+    /// `css_set.dfl_cgrp`: the cgroup in the unified hierarchy.
+    pub css_set_dfl_cgrp: u64,
+    /// `cgroup.kn`.
+    pub cgroup_kn: u64,
+    /// `kernfs_node.id`: the cgroup's number.
+    pub kernfs_node_id: u64,
 }
 
 #[cfg(feature = "user")]

@@ -16,6 +16,11 @@ pub(crate) static KERNEL: KernelOffsets = KernelOffsets {
     upid_nr: 0,
     upid_ns: 0,
     namespace_inum: 0,
+    task_real_parent: 0,
+    task_cgroups: 0,
+    css_set_dfl_cgrp: 0,
+    cgroup_kn: 0,
+    kernfs_node_id: 0,
 };
 
 /// An offset that user space patched in; the compiler must not take the 0.

@@ -27,7 +27,8 @@ macro_rules! no_padding {
 no_padding! {
     KernelOffsets {
         task_tgid, task_pid, task_signal, signal_live, signal_tgid, pid_level, pid_numbers,
-        upid_size, upid_nr, upid_ns, namespace_inum
+        upid_size, upid_nr, upid_ns, namespace_inum, task_real_parent, task_cgroups,
+        css_set_dfl_cgrp, cgroup_kn, kernfs_node_id
     }
     ProcessKey { tgid, epoch }
     Registration { epoch, target, repaid_at, stops_repaid_at }
@@ -48,5 +49,5 @@ no_padding! {
         refused_processes, refused_goroutines, refused_gc, lost_events, alias_hits, failed_reads,
         process_events
     }
-    Event { kind, tgid, epoch, old_epoch, target, parent, at, cgroup, comm }
+    Event { kind, tgid, epoch, old_epoch, target, parent, at, cgroup, parent_cgroup, comm }
 }

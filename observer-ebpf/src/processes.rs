@@ -16,7 +16,7 @@ use crate::{
 
 /// A task runs a new program.
 #[btf_tracepoint(function = "sched_process_exec")]
-fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
+fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(tgid) = pids::current() else {
         return 0;
     };
@@ -33,14 +33,56 @@ fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
             core::ptr::write_volatile(&raw mut (*registration).epoch, epoch);
         }
     }
+    let (parent, parent_cgroup) = parent(&ctx).unwrap_or((0, 0));
     send(&Fields {
         kind: EventKind::Exec,
         process: ProcessKey { tgid, epoch },
         old_epoch,
         target: 0,
-        parent: 0,
+        parent,
+        parent_cgroup,
     });
     0
+}
+
+/// The parent of the task that runs a new program, and the number of its cgroup:
+/// both may be gone before anybody can look. Without a helper, which a kernel in
+/// confidential lockdown would refuse; what cannot be read reads 0.
+#[inline(always)]
+fn parent(ctx: &BtfTracePointContext) -> Option<(u32, u64)> {
+    let (at_parent, at_tgid) = (offset!(task_real_parent), offset!(task_tgid));
+    if at_parent == 0 || at_tgid == 0 {
+        return None;
+    }
+    let task: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's first argument is a task; the verifier checks the
+    // offsets against the kernel's types, and a load that faults gives 0.
+    let parent = unsafe { pointer(task, at_parent) };
+    // SAFETY: as above.
+    let tgid = unsafe { core::ptr::read_volatile(parent.add(at_tgid as usize).cast::<u32>()) };
+    let (at_cgroups, at_cgroup) = (offset!(task_cgroups), offset!(css_set_dfl_cgrp));
+    let (at_node, at_id) = (offset!(cgroup_kn), offset!(kernfs_node_id));
+    let mut cgroup = 0;
+    if at_cgroups != 0 && at_cgroup != 0 && at_node != 0 && at_id != 0 {
+        // SAFETY: as above.
+        cgroup = unsafe {
+            let node = pointer(pointer(pointer(parent, at_cgroups), at_cgroup), at_node);
+            core::ptr::read_volatile(node.add(at_id as usize).cast::<u64>())
+        };
+    }
+    Some((pids::of_task(parent, tgid).unwrap_or(0), cgroup))
+}
+
+/// The pointer in a structure of the kernel's.
+///
+/// # Safety
+///
+/// `structure` must be what the verifier knows as a pointer to one that has a
+/// pointer there.
+#[inline(always)]
+unsafe fn pointer(structure: *const u8, offset: u64) -> *const u8 {
+    // SAFETY: as the caller promises.
+    unsafe { core::ptr::read_volatile(structure.add(offset as usize).cast::<*const u8>()) }
 }
 
 /// A task forks: `(parent, child)`.
@@ -82,6 +124,7 @@ fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
         old_epoch: 0,
         target: 0,
         parent,
+        parent_cgroup: 0,
     });
     0
 }
@@ -131,6 +174,7 @@ fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
         old_epoch: 0,
         target: registration.target,
         parent: 0,
+        parent_cgroup: 0,
     });
     0
 }

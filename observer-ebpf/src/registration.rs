@@ -99,6 +99,7 @@ fn first_hit(process: ProcessKey, target: u32) {
         old_epoch: 0,
         target,
         parent: 0,
+        parent_cgroup: 0,
     });
 }
 

@@ -103,6 +103,13 @@ impl Containerd {
         command
     }
 
+    /// Runs a program in a container that runs, to its end.
+    pub fn exec(&self, id: &str, name: &str, program: &[&str]) -> String {
+        let mut command = self.ctr();
+        command.args(["tasks", "exec", "--exec-id", name, id]);
+        run(command.args(program).stdin(Stdio::null()))
+    }
+
     /// A cgroup of our own above the kubelet's, as a cluster inside a
     /// container has one.
     fn cgroup(&self) -> String {

@@ -17,6 +17,7 @@ mod entry;
 mod error;
 mod executable;
 mod hierarchy;
+mod kin;
 mod namespace;
 mod process;
 mod scan;
@@ -33,6 +34,7 @@ pub use self::{
     confinement::{Refusal, confined, refusal},
     error::DiscoverError,
     executable::{executable, open_executable},
+    kin::{Kin, Origin, all_in, is_from_outside, kin, share_pid_namespace},
     namespace::{NamespaceError, PidNamespace, pid_namespace},
     process::{Membership, alive, exists, has_only_forked, membership, process, tracer},
     scan::pids,
@@ -56,6 +58,8 @@ pub struct Process {
     pub container: Option<Container>,
     /// UID of the Kubernetes pod in whose cgroup it is, in a container of it or not.
     pub pod_uid: Option<String>,
+    /// How it came into its container, where it is in one.
+    pub origin: Option<Origin>,
     /// Its cgroup in the unified hierarchy as the kernel numbers it, where there is one.
     pub cgroup_id: Option<u64>,
     /// Whether it has run no program of its own since it was forked: a child on

@@ -87,6 +87,8 @@ pub fn process(pid: u32) -> Result<Process, DiscoverError> {
         comm: stat.comm,
         container: cgroup::container(&groups),
         pod_uid: cgroup::pod_uid(&groups),
+        // One look at one process does not tell.
+        origin: None,
         cgroup_id: cgroup::unified(&groups).and_then(hierarchy::id),
         forked: stat.flags & FORK_NO_EXEC != 0,
     })
@@ -121,7 +123,7 @@ pub fn membership(pid: u32) -> Result<Membership, DiscoverError> {
     })
 }
 
-fn cgroups(task: &Entry) -> Result<String, DiscoverError> {
+pub(super) fn cgroups(task: &Entry) -> Result<String, DiscoverError> {
     match task.read("cgroup") {
         Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
         // A kernel without cgroups, or a process that is gone: what is read next tells.
@@ -167,7 +169,7 @@ pub fn tracer(pid: u32) -> Option<u32> {
 
 /// The last number of a line of `/proc/PID/status`. procfs would read all
 /// sixty lines into a map, and refuse the whole for one that it does not know.
-fn field(status: &[u8], name: &str) -> Option<u32> {
+pub(super) fn field(status: &[u8], name: &str) -> Option<u32> {
     let line = status
         .split(|byte| *byte == b'\n')
         .find_map(|l| l.strip_prefix(name.as_bytes()))?;

@@ -118,6 +118,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
             comm: "server".to_owned(),
             container: None,
             pod_uid: None,
+            origin: None,
             cgroup_id: Some(7),
             forked: false,
         }),

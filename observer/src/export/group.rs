@@ -53,7 +53,7 @@ impl Key {
             Place::Host if folds => Some(Self::of_program(&observation.process)),
             Place::Host => Some(Self::of_host(&observation.process)),
             Place::Container(container) => Some(Self::of_container(container)),
-            Place::LeftOut | Place::Unknown | Place::Uncounted(_) => None,
+            Place::LeftOut | Place::Unknown | Place::Uncounted(..) => None,
         }
     }
 

@@ -36,7 +36,7 @@ impl RowKey {
                 Some(Self::Process(process.pid, process.start_ticks))
             }
             Place::Container(container) => Some(Self::Container(Arc::clone(container))),
-            Place::LeftOut | Place::Unknown | Place::Uncounted(_) => None,
+            Place::LeftOut | Place::Unknown | Place::Uncounted(..) => None,
         }
     }
 

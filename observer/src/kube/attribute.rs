@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use super::{index::PodIndex, past::Ledger, watch::PodIndexes};
 use crate::{
-    discover,
+    discover::{self, Origin},
     gobinary::{Figure, Reason},
-    node::{Cluster, Observation, Place, PodContainer, Snapshot, Snapshots},
+    node::{Cluster, Observation, Place, PodContainer, Snapshot, Snapshots, Uncounted},
     vitals::Vitals,
 };
 
@@ -107,7 +107,7 @@ impl Attributor {
                 (&*place, &observation.process.container)
                 && hidden.contains(&container.id)
             {
-                *place = Place::Uncounted(Arc::clone(of));
+                *place = Place::Uncounted(Arc::clone(of), Uncounted::EarlierRun);
             }
         }
         let past = self
@@ -140,10 +140,13 @@ impl Attributor {
         match index.find(container) {
             // What was counted before the pod said so is nobody's to see.
             Some(entry) if index.excludes(&container.id) && !observation.is_left_alone() => {
-                Place::Uncounted(Arc::clone(&entry.of))
+                Place::Uncounted(Arc::clone(&entry.of), Uncounted::Excluded)
+            }
+            Some(entry) if let Some(why) = stranger(observation) => {
+                Place::Uncounted(Arc::clone(&entry.of), why)
             }
             Some(entry) if is_program(observation) => Place::Container(Arc::clone(&entry.of)),
-            Some(entry) => Place::Uncounted(Arc::clone(&entry.of)),
+            Some(entry) => Place::Uncounted(Arc::clone(&entry.of), Uncounted::NotBegun),
             // A container that some other engine runs on this node.
             None if container.pod_uid.is_none() && self.host_processes => Place::Host,
             None => Place::Unknown,
@@ -168,8 +171,17 @@ fn without_left_alone(snapshot: &Snapshot, places: &mut [Place]) {
             && observation.is_left_alone()
             && id(observation).is_some_and(|id| counted.contains(&id))
         {
-            *place = Place::Uncounted(Arc::clone(of));
+            *place = Place::Uncounted(Arc::clone(of), Uncounted::Excluded);
         }
+    }
+}
+
+/// Why a process in a container is not its service's, if it is not.
+fn stranger(observation: &Observation) -> Option<Uncounted> {
+    match observation.process.origin? {
+        Origin::Service => None,
+        Origin::Injected => Some(Uncounted::Injected),
+        Origin::Runtime => Some(Uncounted::Runtime),
     }
 }
 

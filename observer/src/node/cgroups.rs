@@ -151,6 +151,7 @@ mod tests {
             parent,
             at: 0,
             cgroup,
+            parent_cgroup: 0,
             comm: [0; observer_ebpf::COMM_LEN],
         };
         let mut cgroups = Cgroups::new();

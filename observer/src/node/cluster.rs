@@ -75,10 +75,25 @@ pub enum Place {
     Unknown,
     /// In a pod's container.
     Container(Arc<PodContainer>),
-    /// In a pod's container, and not in its figures: what the container's
-    /// runtime does there before the container's own program begins, a program
-    /// that has not begun, an earlier run of the container.
-    Uncounted(Arc<PodContainer>),
+    /// In a pod's container, and not in its figures.
+    Uncounted(Arc<PodContainer>, Uncounted),
+}
+
+/// Why a process in a container is not in the container's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uncounted {
+    /// Its program has not begun: what the container's runtime does before that.
+    NotBegun,
+    /// It was begun from outside while the container ran: by a probe, a hook or
+    /// `kubectl exec`.
+    Injected,
+    /// It is a program of the container's runtime, such as a sandbox.
+    Runtime,
+    /// It belongs to an earlier run of the container.
+    EarlierRun,
+    /// Nobody is to observe it.
+    Excluded,
 }
 
 /// A container of a pod.

@@ -32,6 +32,7 @@ use super::{
     exclusion::Exclusion,
     held::Held,
     inspector::Inspector,
+    lineage::{Lineage, Proc},
     observation::{Health, Snapshot},
     processes::Processes,
     targets::Targets,
@@ -187,6 +188,7 @@ struct Engine {
     exclusion: Exclusion,
     left_alone: Held,
     cgroups: Cgroups,
+    lineage: Lineage,
     /// Processes whose file is being inspected, and when they ran it.
     waiting: HashMap<FileId, Vec<(Executable, u32, Option<u64>)>>,
     /// When a process that was gone too soon ran its program.
@@ -234,6 +236,7 @@ impl Engine {
             exclusion: Exclusion::default(),
             left_alone: Held::default(),
             cgroups: Cgroups::new(),
+            lineage: Lineage::new(),
             waiting: HashMap::new(),
             execs: LruCache::new(EXECS),
             disowned: LruCache::new(EXECS),
@@ -371,6 +374,7 @@ impl Engine {
 
     fn event(&mut self, event: &Event) {
         self.cgroups.ask(event);
+        self.lineage.told(event, &Proc);
         match EventKind::from_u32(event.kind) {
             Some(EventKind::Exec) => self.exec(event),
             Some(EventKind::Fork | EventKind::FirstHit) => {

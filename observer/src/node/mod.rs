@@ -17,6 +17,7 @@ mod engine;
 mod exclusion;
 mod held;
 mod inspector;
+mod lineage;
 mod need;
 mod observation;
 mod past;
@@ -27,7 +28,7 @@ mod unreadable;
 mod watch;
 
 pub use budget::at_once;
-pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Workload};
+pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Uncounted, Workload};
 pub use cost::cost_ns;
 pub use creators::{WalkCounts, Walked, Walks};
 pub use engine::{Environment, GoroutineProbes, Limits, Node, Snapshots, StartError};

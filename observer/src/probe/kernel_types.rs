@@ -53,6 +53,11 @@ impl KernelTypes {
                 task_pid: offset("task_struct", "pid"),
                 task_signal: offset("task_struct", "signal"),
                 signal_live: offset("signal_struct", "live"),
+                task_real_parent: offset("task_struct", "real_parent"),
+                task_cgroups: offset("task_struct", "cgroups"),
+                css_set_dfl_cgrp: offset("css_set", "dfl_cgrp"),
+                cgroup_kn: offset("cgroup", "kn"),
+                kernfs_node_id: offset("kernfs_node", "id"),
                 ..numbers.unwrap_or_default()
             },
             pid_numbers: numbers.is_some() && has("task_struct", "signal"),

@@ -9,10 +9,10 @@ use std::{
 use super::{
     Histogram,
     sample::Sample,
-    wire::{ContainerFigures, NodePods, Now, Over},
+    wire::{ContainerFigures, LeftOut, NodePods, Now, Over},
 };
 use crate::{
-    node::{Observation, Place, PodContainer, Snapshot},
+    node::{Observation, Place, PodContainer, Snapshot, Uncounted},
     runtime::TimeHistogram,
 };
 
@@ -116,6 +116,7 @@ impl Recorder {
             );
             let (figures, sampled) = containers.entry(key).or_insert_with(|| (first(of), 0));
             figures.processes += 1;
+            figures.counted.push(observation.process.pid);
             join_now(&mut figures.now, figures.processes, observation);
             if let Some(samples) = self.processes.get(&Identity::of(observation))
                 && let Some(over) = over(samples, observation)
@@ -125,6 +126,17 @@ impl Recorder {
                     None => over,
                     Some(sum) => join_over(sum, &over),
                 });
+            }
+        }
+        for (observation, of, why) in left_out(snapshot) {
+            let key = (
+                of.pod.namespace.as_str(),
+                of.pod.name.as_str(),
+                of.name.as_str(),
+            );
+            if let Some((figures, _)) = containers.get_mut(&key) {
+                let pid = observation.process.pid;
+                figures.uncounted.push(LeftOut { pid, why });
             }
         }
         let containers = containers.into_values().map(|(mut figures, sampled)| {
@@ -163,6 +175,19 @@ fn living(snapshot: &Snapshot) -> impl Iterator<Item = (&Arc<Observation>, &Arc<
         .filter(|(observation, _)| observation.ended.is_none())
         .filter_map(|(observation, place)| match place {
             Place::Container(of) => Some((observation, of)),
+            _ => None,
+        })
+}
+
+/// Live processes in a pod's container that do not count for it.
+fn left_out(
+    snapshot: &Snapshot,
+) -> impl Iterator<Item = (&Arc<Observation>, &Arc<PodContainer>, Uncounted)> {
+    snapshot
+        .placed()
+        .filter(|(observation, _)| observation.ended.is_none())
+        .filter_map(|(observation, place)| match place {
+            Place::Uncounted(of, why) => Some((observation, of, *why)),
             _ => None,
         })
 }

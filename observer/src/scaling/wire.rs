@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Histogram;
+use crate::node::Uncounted;
 
 /// What this node tells of the containers of its pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,12 +41,27 @@ pub struct ContainerFigures {
     pub pod_uid: String,
     /// The container's name.
     pub container: String,
-    /// Live Go processes.
+    /// Live Go processes that count.
     pub processes: u64,
+    /// Their process ids. Nothing that the adapter keeps, as what follows.
+    #[serde(default, skip_deserializing)]
+    pub counted: Vec<u32>,
+    /// Live Go processes in the container that do not count, and why.
+    #[serde(default, skip_deserializing)]
+    pub uncounted: Vec<LeftOut>,
     /// As they are now.
     pub now: Now,
     /// Over a window; absent until two samples were taken of each process.
     pub over: Option<Over>,
+}
+
+/// A process that does not count for the container it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its process id.
+    pub pid: u32,
+    /// Why not, as in `/api/v1/processes`.
+    pub why: Uncounted,
 }
 
 /// Figures of one instant, summed over the processes.

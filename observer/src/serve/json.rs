@@ -10,10 +10,10 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    discover::Container,
+    discover::{Container, Origin},
     export::{STOP_REASONS, TRIGGERS, process_name},
     gobinary::{BuildMode, Figure, Module, Reason},
-    node::{Groups, Observation, Place, PodContainer, Snapshot, cost_ns},
+    node::{Groups, Observation, Place, PodContainer, Snapshot, Uncounted, cost_ns},
     probe::HitCost,
     runtime::StateFigures,
 };
@@ -33,6 +33,10 @@ pub struct ProcessJson<'a> {
     pub exe_deleted: bool,
     /// Its container, where it is in one.
     pub container: Option<&'a Container>,
+    /// How it came into its container: `service` where it is the container's main
+    /// process or one that it begot, `injected` where it was begun from outside
+    /// later, `runtime` for a program of the runtime's; `null` in no container.
+    pub origin: Option<Origin>,
     /// The pod it is in, once that is known; `null` outside Kubernetes.
     pub kubernetes: Option<KubernetesJson<'a>>,
     /// What it runs.
@@ -53,9 +57,10 @@ pub struct KubernetesJson<'a> {
     /// Namespace, pod, its UID, node, workload and the container's name.
     #[serde(flatten)]
     pub container: &'a PodContainer,
-    /// Whether the process counts for the container's series. What the
-    /// container's runtime does there before the program begins does not.
+    /// Whether the process counts for the container's series.
     pub counted: bool,
+    /// Why not: `not_begun`, `injected`, `runtime`, `earlier_run` or `excluded`.
+    pub uncounted: Option<Uncounted>,
 }
 
 /// An executable.
@@ -227,12 +232,17 @@ fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -
         exe: process.executable.path.to_string_lossy().into_owned(),
         exe_deleted: process.executable.deleted,
         container: process.container.as_ref(),
+        origin: process.origin,
         kubernetes: match place {
-            Place::Container(container) => Some((container, true)),
-            Place::Uncounted(container) => Some((container, false)),
+            Place::Container(container) => Some((container, None)),
+            Place::Uncounted(container, why) => Some((container, Some(*why))),
             Place::Host | Place::LeftOut | Place::Unknown => None,
         }
-        .map(|(container, counted)| KubernetesJson { container, counted }),
+        .map(|(container, uncounted)| KubernetesJson {
+            container,
+            counted: uncounted.is_none(),
+            uncounted,
+        }),
         binary: BinaryJson {
             version: &binary.version,
             path: binary.path.as_deref(),

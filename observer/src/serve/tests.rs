@@ -361,7 +361,7 @@ async fn processes_have_the_documented_form() {
         json!([{
             "pid": 10, "inner_pid": 1, "process": "shop", "exe": "/srv/shop", "exe_deleted": false, "ended": null,
             "container": {"id": "ab".repeat(32), "runtime": "containerd", "pod_uid": null},
-            "kubernetes": null,
+            "origin": null, "kubernetes": null,
             "binary": {
                 "version": "go1.26.8", "path": "example.com/shop/cmd/server", "build_mode": "pie", "stripped": true,
                 "module": {"path": "example.com/shop", "version": "v1.4.2"}, "build_id": "abc123",

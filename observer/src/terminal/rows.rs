@@ -121,7 +121,7 @@ const UNKNOWN: &str = "–";
 pub(super) fn rows(snapshot: &Snapshot, rates: &Rates) -> Vec<Row> {
     let mut rows: Vec<_> = snapshot
         .placed()
-        .filter(|(_, place)| !matches!(place, Place::LeftOut | Place::Uncounted(_)))
+        .filter(|(_, place)| !matches!(place, Place::LeftOut | Place::Uncounted(..)))
         .map(|(observation, place)| row(observation, place, rates))
         .collect();
     rows.sort_by(|a, b| {

@@ -15,6 +15,9 @@ pub struct Process {
     pub exe: String,
     /// The container it runs in.
     pub container: Option<Container>,
+    /// How it came into its container.
+    #[serde(default)]
+    pub origin: Option<String>,
     /// Whether it has ended.
     #[serde(deserialize_with = "is_there")]
     pub ended: bool,

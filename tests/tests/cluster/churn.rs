@@ -283,16 +283,19 @@ fn a_pod_of_the_same_name_begins_anew() {
     assert_ne!(namespace.ready(pod)["metadata"]["uid"], uid);
 }
 
+/// It is in that pod's cgroup as a sandbox is, and begun from outside as that is:
+/// it is listed there, and not counted.
 #[test]
-fn a_process_id_used_again_in_another_pod_is_that_pods() {
+fn a_process_id_used_again_in_another_pod_is_listed_there_and_counted_nowhere() {
     let _turn = turn::alone();
     let cluster = Cluster::get();
     let namespace = Namespace::create(&cluster, "reused");
     let observer = Observer::on(&cluster, "node-a");
     let witnesses = [800, 900].map(|leaked| Witness::start(&namespace, "node-a", leaked));
     let [gone, stays] = &witnesses;
+    let listed = |pod: &str| observer.processes(&namespace.name, pod, "witness");
     let pid = |pod: &str| {
-        let all = observer.processes(&namespace.name, pod, "witness");
+        let all = listed(pod);
         assert_eq!(all.len(), 1, "{all:?}");
         u32::try_from(all[0]["pid"].as_u64().expect("a pid")).expect("a pid")
     };
@@ -304,21 +307,25 @@ fn a_process_id_used_again_in_another_pod_is_that_pods() {
     // A process of that id in the container of the other pod.
     let begun = (0..500).any(|_| begin_as(reused, neighbour));
     assert!(begun, "process {reused} could not be had again");
-    let of = |pod| [("namespace", namespace.name.clone()), ("pod", pod)];
-    let created = |metrics: &Exposition, pod: &str| {
-        let of = of(pod.to_owned());
-        let of = of.each_ref().map(|(name, value)| (*name, value.as_str()));
-        metrics.value(CREATED, &of)
-    };
-    let both = wait::until("its goroutines at the other pod", SOON, || {
-        created(&observer.metrics(), &stays.pod).filter(|it| *it >= 900.0 + 55.0)
+    let stranger = wait::until("the process at the other pod", SOON, || {
+        let all = listed(&stays.pod).into_iter();
+        all.into_iter().find(|it| it["pid"] == reused)
     });
-    assert!(
-        both < 1100.0,
-        "{both} created: with those of the pod that is gone?"
-    );
-    let old = created(&observer.metrics(), &gone.pod);
-    assert!(old.is_none_or(|it| (800.0..830.0).contains(&it)), "{old:?}");
+    assert_eq!(stranger["origin"], "runtime", "{stranger}");
+    assert_eq!(stranger["kubernetes"]["counted"], false, "{stranger}");
+    assert_eq!(stranger["kubernetes"]["uncounted"], "runtime", "{stranger}");
+    let of = [
+        ("namespace", namespace.name.as_str()),
+        ("pod", gone.pod.as_str()),
+    ];
+    // While it runs, and once it has ended.
+    for _ in 0..20 {
+        let metrics = observer.metrics();
+        assert!(stays.is_shown(&metrics));
+        let old = metrics.value(CREATED, &of);
+        assert!(old.is_none_or(|it| (800.0..830.0).contains(&it)), "{old:?}");
+        thread::sleep(Duration::from_millis(250));
+    }
 }
 
 /// Runs `short` with this process id in the cgroups of another process, if the

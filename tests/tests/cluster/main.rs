@@ -18,3 +18,4 @@ mod manifests;
 mod rights;
 mod security;
 mod shapes;
+mod whose;

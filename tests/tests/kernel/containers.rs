@@ -1,6 +1,11 @@
 //! Containers that share a file, or hold copies of it: each counts its own.
 
-use std::{thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process::{Child, Stdio},
+    thread,
+    time::Duration,
+};
 
 use observer_tests::{
     Observer, Process, Workload,
@@ -9,6 +14,7 @@ use observer_tests::{
     paths::{GO, fixture},
     wait,
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A container's id, as Kubernetes' runtimes make them.
 fn id(n: u8) -> String {
@@ -103,4 +109,67 @@ fn containers_start_and_answer_without_an_observer() {
     let mut w = Workload::start_as(containerd.run(&image, &id(9), &pod(9)));
     w.run("burst 10 0");
     assert_eq!(w.report().exited, 11);
+}
+
+/// `ctr run` in the foreground. Killed when dropped; its container ends with the
+/// containerd.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Also those that nobody could look at: the observer stands still while they
+/// come and go.
+#[test]
+fn what_is_executed_in_a_container_is_told_from_what_it_runs() {
+    const TIMES: usize = 5;
+    let containerd = Containerd::start();
+    let image = containerd.image("exec", &fixture("short", GO, "default"));
+    let observer = Observer::start();
+    let mut run = containerd.run(&image, &id(6), &pod(6));
+    run.args(["/app", "5", "1h"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let _running = Running(run.spawn().expect("ctr"));
+    let main = wait::until("the container attached", ATTACH, || {
+        find(&observer, 6).filter(|it| it.exe == "/app" && it.attached())
+    });
+    assert_eq!(main.origin.as_deref(), Some("service"));
+
+    let execute = |prefix: &str| {
+        for n in 0..TIMES {
+            let name = format!("{prefix}{n}");
+            containerd.exec(&id(6), &name, &["/app", "20", "1ms"]);
+        }
+    };
+    let executed = |seen: &mut BTreeMap<u32, Process>| {
+        let there = |it: &Process| it.container.as_ref().is_some_and(|it| it.id == id(6));
+        let all = observer.processes().into_iter();
+        let all = all.filter(|it| it.exe == "/app" && it.pid != main.pid && there(it));
+        seen.extend(all.map(|it| (it.pid, it)));
+        seen.len()
+    };
+    let mut seen = BTreeMap::new();
+    execute("seen");
+    wait::until("all that were executed", ATTACH, || {
+        (executed(&mut seen) >= TIMES).then_some(())
+    });
+    let pid = Pid::from_raw(observer.pid() as i32).expect("a pid");
+    kill_process(pid, Signal::STOP).expect("the observer stops");
+    execute("unseen");
+    kill_process(pid, Signal::CONT).expect("the observer goes on");
+    wait::until("those that nobody saw", ATTACH, || {
+        (executed(&mut seen) >= 2 * TIMES).then_some(())
+    });
+    for process in seen.values() {
+        assert_eq!(process.origin.as_deref(), Some("injected"), "{process:?}");
+        assert!(process.figures.created >= 20, "{process:?}");
+    }
+    assert_eq!(seen.len(), 2 * TIMES);
+    let main = observer.process(main.pid).expect("the container's own");
+    assert_eq!(main.origin.as_deref(), Some("service"));
 }

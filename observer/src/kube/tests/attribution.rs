@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{OTHER_UID, UID, decoded, id, index, pod, running};
 use crate::{
+    discover::Origin,
     export::{
         self, Format, OwnProcess,
         fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
@@ -14,7 +15,7 @@ use crate::{
         attribute::Attributor,
         index::{PodIndex, Pods},
     },
-    node::{Observation, Place, PodWatch, Snapshot},
+    node::{Observation, Place, PodWatch, Snapshot, Uncounted},
 };
 
 fn attributor(host_processes: bool) -> Attributor {
@@ -163,7 +164,7 @@ fn what_the_runtime_does_in_a_container_is_not_the_containers() {
     assert!(
         snapshot
             .placed()
-            .all(|(_, place)| matches!(place, Place::Uncounted(_)))
+            .all(|(_, place)| matches!(place, Place::Uncounted(..)))
     );
     let over = [ended(init), ended(stage), Arc::new(process(10, 'a'))];
     let snapshot = attributed(&mut attributor, &index, &[&over[0], &over[1], &over[2]]);
@@ -317,4 +318,58 @@ fn a_name_or_a_pid_used_again_is_another_container() {
     assert_eq!(created(&text, "db-0"), Some(2000.0));
     assert_eq!(created(&text, "web-0"), Some(2000.0));
     assert!(!text.contains(UID) && text.contains(OTHER_UID));
+}
+
+#[test]
+fn a_containers_figures_are_its_services() {
+    let index = index(&[&pod("checkout-1", UID, &id('a'))]);
+    let from = |pid, origin| {
+        let mut process = process(pid, 'a');
+        Arc::make_mut(&mut process.process).origin = Some(origin);
+        process
+    };
+    let probe = ended(from(12, Origin::Injected));
+    let processes = [
+        Arc::new(from(10, Origin::Service)),
+        Arc::new(from(11, Origin::Service)),
+        Arc::clone(&probe),
+        Arc::new(from(13, Origin::Injected)),
+        Arc::new(from(14, Origin::Runtime)),
+    ];
+    let mut attributor = attributor(false);
+    let all = processes.iter().collect::<Vec<_>>();
+    let snapshot = attributed(&mut attributor, &index, &all);
+    assert_eq!(created(&metrics(&snapshot), "checkout-1"), Some(4000.0));
+    let why: Vec<_> = snapshot
+        .placed()
+        .map(|(_, place)| match place {
+            Place::Uncounted(_, why) => Some(*why),
+            _ => None,
+        })
+        .collect();
+    let injected = Some(Uncounted::Injected);
+    let runtime = Some(Uncounted::Runtime);
+    assert_eq!(why, [None, None, injected, injected, runtime]);
+    // Nor when it is shown no more.
+    let snapshot = attributed(&mut attributor, &index, &all[..2]);
+    assert_eq!(created(&metrics(&snapshot), "checkout-1"), Some(4000.0));
+
+    let mut recorder = crate::scaling::Recorder::new(std::time::Duration::from_secs(15));
+    let snapshot = attributed(&mut attributor, &index, &all);
+    recorder.record(&snapshot);
+    let found = recorder.pods(&snapshot, SystemTime::now());
+    let [container] = &found.containers[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(container.counted, [10, 11]);
+    assert_eq!(container.now.goroutines, Some(14));
+    let left_out: Vec<_> = container
+        .uncounted
+        .iter()
+        .map(|it| (it.pid, it.why))
+        .collect();
+    assert_eq!(
+        left_out,
+        [(13, Uncounted::Injected), (14, Uncounted::Runtime)]
+    );
 }

@@ -22,7 +22,7 @@ use crate::{
         index::{PodIndex, Pods},
         namespaces::Namespaces,
     },
-    node::{Observation, Place, PodWatch, Snapshot, Verdict, Wishes},
+    node::{Observation, Place, PodWatch, Snapshot, Uncounted, Verdict, Wishes},
     vitals::Vitals,
 };
 
@@ -246,8 +246,8 @@ fn what_was_counted_of_an_excluded_pod_is_not_shown_any_more() {
     assert!(matches!(
         &found[..],
         [
-            Place::Uncounted(_),
-            Place::Uncounted(_),
+            Place::Uncounted(_, Uncounted::Excluded),
+            Place::Uncounted(_, Uncounted::Excluded),
             Place::Container(_)
         ]
     ));
@@ -262,7 +262,10 @@ fn one_that_is_left_alone_does_not_hide_the_figures_of_others() {
     let found = places(&index, vec![process(10), alone()]);
     assert!(matches!(
         &found[..],
-        [Place::Container(_), Place::Uncounted(_)]
+        [
+            Place::Container(_),
+            Place::Uncounted(_, Uncounted::Excluded)
+        ]
     ));
     // By itself it has a series, which says why there are no figures.
     let found = places(&index, vec![alone()]);

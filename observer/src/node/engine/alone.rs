@@ -47,7 +47,7 @@ impl Engine {
         if matches!(verdict, Verdict::Excluded(_)) {
             self.strip(id);
         }
-        match discover::process(pid) {
+        match self.process(pid) {
             // It has run something else meanwhile: that exec's event is on its way.
             Ok(process) if process.executable.id != id => {}
             Ok(process) => {

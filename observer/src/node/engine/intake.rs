@@ -12,6 +12,7 @@ use crate::{
         coverage::{Standing, coverage},
         exclusion::Verdict,
         inspector::Done,
+        lineage::Proc,
         need::Need,
         observation::Observation,
         planes::Ids,
@@ -243,7 +244,7 @@ impl Engine {
                 return;
             }
         };
-        let process = match discover::process(pid) {
+        let process = match self.process(pid) {
             Ok(process) => process,
             Err(error) => {
                 self.left(pid, exec, &error);
@@ -256,6 +257,28 @@ impl Engine {
         }
         self.targets.acquire(target);
         self.insert(process, target, key, exec);
+    }
+
+    /// A whole look at a process.
+    pub(super) fn process(&mut self, pid: u32) -> Result<Process, DiscoverError> {
+        discover::process(pid).map(|process| self.with_origin(process))
+    }
+
+    /// Says how it came into its container.
+    fn with_origin(&mut self, process: Process) -> Process {
+        let Some(container) = &process.container else {
+            return process;
+        };
+        let cgroups = &mut self.cgroups;
+        let is_in = |cgroup| {
+            let there = cgroups.container_of(cgroup);
+            there.is_some_and(|it| it.id == container.id)
+        };
+        let origin = self.lineage.origin(&Proc, process.pid, container, is_in);
+        Process {
+            origin: Some(origin),
+            ..process
+        }
     }
 
     /// A process that cannot be looked at.
@@ -393,9 +416,11 @@ impl Engine {
             comm: String::from_utf8_lossy(comm).into_owned(),
             container: place.container,
             pod_uid: place.pod_uid,
+            origin: None,
             cgroup_id: Some(event.cgroup),
             forked: exec.is_none(),
         };
+        let process = self.with_origin(process);
         self.targets.acquire(number);
         self.insert(process, number, Some(key), exec);
         self.end(event.tgid, Ended::Exited);

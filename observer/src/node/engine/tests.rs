@@ -41,6 +41,7 @@ fn end_of(key: ProcessKey, target: u32) -> Event {
         parent: 0,
         at: 0,
         cgroup: 0,
+        parent_cgroup: 0,
         comm: [0; COMM_LEN],
     }
 }

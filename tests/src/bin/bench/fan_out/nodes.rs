@@ -78,6 +78,8 @@ fn answer(node: usize, pods: usize) -> NodePods {
         pod_uid: format!("uid-{node}-{pod}"),
         container: "app".to_owned(),
         processes: 1,
+        counted: vec![1000 + pod as u32],
+        uncounted: Vec::new(),
         now: Now {
             goroutines: Some(100),
             runnable: Some(2),
