@@ -15,7 +15,7 @@ static PATIENCE: LazyLock<u32> = LazyLock::new(|| {
 });
 
 /// A time, as many times over as this machine needs.
-pub(crate) fn patient(within: Duration) -> Duration {
+pub fn patient(within: Duration) -> Duration {
     within * *PATIENCE
 }
 

@@ -13,9 +13,7 @@ use observer_tests::{
     cluster::{
         Cluster, Namespace, Observer, SOON,
         namespace::{fixture, pod_spec},
-        observers, say,
-        series::Exposition,
-        turn,
+        observers, say, turn,
         witness::{Witness, still},
     },
     paths, wait,

@@ -58,7 +58,7 @@ fn is_probe(process: &Value) -> bool {
         .is_some_and(|it| it.starts_with("short"))
 }
 
-fn is_counted(process: &&Value) -> bool {
+fn is_counted(process: &Value) -> bool {
     process["kubernetes"]["counted"] == true
 }
 
@@ -88,7 +88,7 @@ fn hold(observer: &Observer, namespace: &Namespace, pod: &str, services: usize) 
             assert_eq!(place["counted"], false, "{process}");
             probes.insert(process["pid"].as_u64());
         }
-        let mains: Vec<_> = listed.iter().filter(is_counted).collect();
+        let mains: Vec<_> = listed.iter().filter(|it| is_counted(it)).collect();
         let Some(shown) = metrics.value(CREATED, &labels) else {
             continue;
         };
@@ -113,7 +113,7 @@ fn hold(observer: &Observer, namespace: &Namespace, pod: &str, services: usize) 
     let listed = all(observer, namespace, pod);
     let mains: Vec<_> = listed
         .iter()
-        .filter(is_counted)
+        .filter(|it| is_counted(it))
         .map(|it| it["pid"].clone())
         .collect();
     assert_eq!(container["counted"], json!(mains), "{container}");
