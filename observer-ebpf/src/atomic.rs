@@ -16,6 +16,19 @@ pub(crate) unsafe fn add(field: *mut u64, by: u64) {
     }
 }
 
+/// Sets bits in what `field` points to.
+///
+/// # Safety
+///
+/// As for [`add`].
+#[inline(always)]
+pub(crate) unsafe fn set(field: *mut u64, bits: u64) {
+    // SAFETY: as in `add`.
+    unsafe {
+        asm!("lock *(u64 *)({field} + 0) |= {bits}", field = in(reg) field, bits = in(reg) bits);
+    }
+}
+
 /// Adds to what `field` points to and returns what was there.
 ///
 /// # Safety

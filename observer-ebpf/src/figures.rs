@@ -214,7 +214,8 @@ pub struct GcFigures {
     pub pending: [PendingTrigger; PENDING_TRIGGERS],
     /// Which of `pending` is overwritten next, where none is free.
     pub pending_next: u64,
-    /// Up to 1.20: stops that have said their reason and have not ended.
+    /// Up to 1.20: stops that have said their reason and have not ended, see
+    /// [`crate::pending`].
     pub reasons_pending: u64,
     /// Trigger of the cycle that runs.
     pub trigger: u32,
@@ -223,9 +224,8 @@ pub struct GcFigures {
     pub cycle_seen: u32,
     /// Reason of the stop that goes on, as [`StwReason`].
     pub reason: u32,
-    /// Up to 1.20: the reason that all of `reasons_pending` gave, or `Unknown`
-    /// where they differ.
-    pub pending_reason: u32,
+    /// Always 0.
+    pub padding: u32,
     /// When that stop began (CLOCK_MONOTONIC); 0 for none.
     pub stop_began: u64,
     /// Its stopping time, where a site told it (1.22).
@@ -273,7 +273,7 @@ impl GcFigures {
         trigger: 0,
         cycle_seen: CYCLE_UNSEEN,
         reason: 0,
-        pending_reason: 0,
+        padding: 0,
         stop_began: 0,
         stopping_ns: 0,
         start_kind: 0,

@@ -15,6 +15,7 @@ mod figures;
 mod histogram;
 mod kernel;
 mod padding;
+pub mod pending;
 
 pub use cookie::{Abi, Cookie, Group, SiteKind};
 pub use event::{COMM_LEN, Event, EventKind};

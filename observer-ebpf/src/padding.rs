@@ -41,7 +41,7 @@ no_padding! {
     GcFigures {
         started, completed, pause_total_ns, mark_ns, whole_cycles, last, stops, total_gc,
         total_other, stopping_gc, stopping_other, hits, stops_recorded, recent_stops, pending,
-        pending_next, reasons_pending, trigger, cycle_seen, reason, pending_reason, stop_began,
+        pending_next, reasons_pending, trigger, cycle_seen, reason, padding, stop_began,
         stopping_ns, start_kind, cycle
     }
     Target { last_gc_from_pause_start, stop_price_ns, repaid_at, stops_repaid_at }

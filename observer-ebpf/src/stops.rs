@@ -5,7 +5,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_ebpf::{
     Abi, CYCLE_UNSEEN, Cookie, GC_TRIGGERS, GcFigures, ProcessKey, STOPS_KEPT, STW_REASONS,
-    SiteKind, StopFigures, StopRecord, StwReason, TIME_HISTOGRAM_BUCKETS, TimeHistogram,
+    SiteKind, StopFigures, StopRecord, StwReason, TIME_HISTOGRAM_BUCKETS, TimeHistogram, pending,
 };
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
 const MARK_TERMINATION: u32 = StwReason::GcMarkTermination as u32;
 const SWEEP_TERMINATION: u32 = StwReason::GcSweepTermination as u32;
 const UNKNOWN: u32 = StwReason::Unknown as u32;
+/// Tries to change a word that others change too; each can fail only where another
+/// thread has succeeded.
+const EXCHANGES: usize = 16;
 
 /// A hit at a site of `stopTheWorld…` or `startTheWorld…`.
 #[inline(always)]
@@ -113,9 +116,10 @@ fn start(gc: *mut GcFigures, abi: i32, regs: Registers) {
 fn start_other(gc: *mut GcFigures) {
     // SAFETY: a live map value.
     unsafe {
-        if (&raw const (*gc).reasons_pending).read_volatile() != 0 {
-            (*gc).reason = (*gc).pending_reason;
-            atomic::add(&raw mut (*gc).reasons_pending, u64::MAX);
+        let given = &raw mut (*gc).reasons_pending;
+        if let Some(reason) = pending::taken(given.read_volatile()) {
+            (*gc).reason = reason;
+            atomic::add(given, u64::MAX);
         }
         (*gc).start_kind = if (*gc).stop_began == 0 {
             0
@@ -299,14 +303,20 @@ fn last_gc(target: u32, pause_start: u64) -> Option<u64> {
 /// several wait for different reasons, which of them goes first is not seen.
 #[inline(always)]
 fn reason_given(gc: *mut GcFigures, reason: u32) {
-    // SAFETY: a live map value; only the count decides who is first.
+    // SAFETY: a live map value.
     unsafe {
-        let given = &raw mut (*gc).pending_reason;
-        if atomic::fetch_add(&raw mut (*gc).reasons_pending, 1) == 0 {
-            given.write_volatile(reason);
-        } else if given.read_volatile() != reason {
-            given.write_volatile(UNKNOWN);
+        let given = &raw mut (*gc).reasons_pending;
+        let mut was = given.read_volatile();
+        for _ in 0..EXCHANGES {
+            let found = atomic::exchange(given, was, pending::given(was, reason));
+            if found == was {
+                return;
+            }
+            was = found;
         }
+        let (one, different) = pending::ONE_MORE;
+        atomic::add(given, one);
+        atomic::set(given, different);
     }
 }
 
