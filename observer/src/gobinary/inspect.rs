@@ -161,15 +161,16 @@ fn doubtful(
         .as_ref()
         .and_then(|described| Layout::described(release, image.arch, described).ok());
     let (none, no_state) = nothing(image, Reason::UnverifiedBuild, &doubt.detail());
-    let (plan, _) = plans(image, release, header)?;
-    let Some((described, layout)) = described.zip(layout) else {
-        return Ok(match doubt {
-            Doubt::Experiments(_) => (plan, no_state),
-            Doubt::Version(_) => (none, no_state),
-        });
+    let described = described.zip(layout);
+    if described.is_none() && matches!(doubt, Doubt::Version(_)) {
+        return Ok((none, no_state));
+    }
+    let functions = functions_of(image, release, header)?;
+    let state = match described {
+        Some((described, layout)) => state_by(image, release, &functions, described, &layout)?,
+        None => no_state,
     };
-    let state = state_by(image, release, header, described, &layout)?;
-    Ok((plan, state))
+    Ok((site_plan(image, release, functions), state))
 }
 
 /// Of a release that nobody has looked at yet: no probes, and the state only
@@ -194,7 +195,9 @@ fn newer(
         Ok(layout) => layout,
         Err(error) => return Ok((plan, unknown(error))),
     };
-    let state = state_by(image, release, header, described, &layout)?;
+    let wanted = |name: &str| globals::wanted(release, name);
+    let functions = functions::collect(image, header, &wanted)?;
+    let state = state_by(image, release, &functions, described, &layout)?;
     Ok((plan, state))
 }
 
@@ -202,19 +205,14 @@ fn newer(
 fn state_by(
     image: &Image<'_>,
     release: GoVersion,
-    header: &Header,
+    functions: &[Function],
     described: Described,
     layout: &Layout,
 ) -> Result<StatePlan, InspectError> {
-    let wanted = |name: &str| globals::wanted(release, name);
-    let functions = functions::collect(image, header, &wanted)?;
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
-    let globals = globals::find_by(
-        release,
-        &|name| described.field(name),
-        &functions,
-        &|name| symbols.get(name).copied(),
-    );
+    let globals = globals::find_by(release, &|name| described.field(name), functions, &|name| {
+        symbols.get(name).copied()
+    });
     Ok(StatePlan {
         described: Some(described),
         ..planned(image, globals, layout)
@@ -228,30 +226,41 @@ fn plans(
     release: GoVersion,
     header: &Header,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
+    let functions = functions_of(image, release, header)?;
+    let state = state(image, release, &functions)?;
+    Ok((site_plan(image, release, functions), state))
+}
+
+/// All that either needs.
+fn functions_of(
+    image: &Image<'_>,
+    release: GoVersion,
+    header: &Header,
+) -> Result<Vec<Function>, InspectError> {
     let wanted = |name: &str| {
         name == LOADS_PLUGINS || sites::wanted(release, name) || globals::wanted(release, name)
     };
-    let functions = functions::collect(image, header, &wanted)?;
-    let state = state(image, release, &functions)?;
+    functions::collect(image, header, &wanted)
+}
+
+fn site_plan(image: &Image<'_>, release: GoVersion, functions: Vec<Function>) -> SitePlan {
     if functions.iter().any(|it| it.name == LOADS_PLUGINS) {
         // What plugins and their host do is all in the host's memory.
         let detail = "it can load plugins, and their goroutines and collections run through \
                       copies of the runtime's functions that each plugin brings";
         let gaps = gaps(&Figure::EVENTS, Reason::UnsupportedBuildMode, detail);
-        let plan = SitePlan {
+        return SitePlan {
             gaps,
             ..SitePlan::default()
         };
-        return Ok((plan, state));
     }
     let functions: Vec<_> = functions
         .into_iter()
         .filter(|it| sites::wanted(release, &it.name))
         .collect();
-    let plan = sites::plan(release, &functions, &|address| {
+    sites::plan(release, &functions, &|address| {
         Some(image.code(address)?.offset)
-    });
-    Ok((plan, state))
+    })
 }
 
 fn state(

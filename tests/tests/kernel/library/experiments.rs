@@ -1,19 +1,12 @@
 //! Builds that are no plain release of Go: Go's own experiments, candidates,
 //! vendors' versions. Their figures are right, or absent with the reason.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
-use observer::gobinary::{Binary, Figure, Inspected, Reason, inspect};
-use observer_tests::{
-    agreement::look,
-    paths::{fixture, go},
-    release,
-    state::Program,
-};
+use observer::gobinary::{Binary, Figure, Reason};
+use observer_tests::{paths::fixture, release};
+
+use super::builds::{self, binary};
 
 /// A release, and experiments that move what is read of its runtime.
 const EXPERIMENTS: [(&str, &str); 3] = [
@@ -23,32 +16,9 @@ const EXPERIMENTS: [(&str, &str); 3] = [
 ];
 
 fn built(directory: &Path, version: &str, experiments: &str, flags: &[&str]) -> PathBuf {
-    let root = go(version);
     let built = directory.join(format!("{version}-{experiments}-{}", flags.len()));
-    let output = Command::new(root.join("bin/go"))
-        .arg("build")
-        .args(flags)
-        .arg("-o")
-        .arg(&built)
-        .arg(".")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state"))
-        .env("GOROOT", &root)
-        .env("GOCACHE", root.join("../../gocache"))
-        .env("GOEXPERIMENT", experiments)
-        .envs([("GOTOOLCHAIN", "local"), ("GOENV", "off"), ("GOFLAGS", "")])
-        .env("CGO_ENABLED", "0")
-        .output()
-        .expect("go build");
-    assert!(output.status.success(), "{output:?}");
+    builds::state(version, &built, flags, experiments);
     built
-}
-
-fn binary(path: &Path) -> Box<Binary> {
-    let file = fs::File::open(path).expect("the program");
-    match inspect(&file) {
-        Ok(Inspected::Go(binary)) => binary,
-        other => panic!("{}: {other:?}", path.display()),
-    }
 }
 
 fn is_left_out(binary: &Binary, figure: Figure) -> bool {
@@ -71,19 +41,7 @@ fn is_true(path: &Path) {
         }
         return;
     }
-    let mut program = Program::start(path);
-    let mut reader =
-        observer::runtime::reader_of(program.pid, &binary).unwrap_or_else(|e| panic!("{e}"));
-    for letter in ['a', 'g', 'p', 'm', 'c', 'P', 'd', 'a'] {
-        program.obey(letter);
-        let look = look(&mut reader, &mut program).unwrap_or_else(|e| panic!("{e}"));
-        let wrong = &look.agreement.wrong;
-        assert!(
-            wrong.is_empty(),
-            "{} after {letter}: {wrong:#?}",
-            path.display()
-        );
-    }
+    builds::agrees(path, &binary);
 }
 
 #[test]

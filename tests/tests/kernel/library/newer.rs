@@ -4,17 +4,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use observer::gobinary::{Inspected, inspect};
 use observer_tests::{
-    agreement::look,
     paths::{fixture, go},
     release,
-    state::Program,
 };
 use tempfile::TempDir;
+
+use super::builds;
 
 /// The newest release, and one of the same length that is not there yet.
 const NEWEST: &str = "1.27.4";
@@ -53,46 +51,18 @@ fn moved(directory: &TempDir) -> PathBuf {
     let replace = serde_json::json!({ "Replace": { runtime.display().to_string(): changed } });
     fs::write(&overlay, replace.to_string()).expect("the overlay");
     let built = directory.path().join("moved");
-    let output = Command::new(root.join("bin/go"))
-        .args(["build", "-overlay"])
-        .arg(&overlay)
-        .arg("-o")
-        .arg(&built)
-        .arg(".")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state"))
-        .env("GOROOT", &root)
-        .env("GOCACHE", root.join("../../gocache"))
-        .envs([("GOTOOLCHAIN", "local"), ("GOENV", "off"), ("GOFLAGS", "")])
-        .env("CGO_ENABLED", "0")
-        .output()
-        .expect("go build");
-    assert!(output.status.success(), "{output:?}");
+    let overlay = overlay.to_string_lossy();
+    builds::state(NEWEST, &built, &["-overlay", &overlay], "");
     release::renamed(&built, &built, NEWEST, NEWER);
     built
 }
 
 fn exact(path: &Path) {
-    let file = fs::File::open(path).expect("the program");
-    let binary = match inspect(&file) {
-        Ok(Inspected::Go(binary)) => binary,
-        other => panic!("{}: {other:?}", path.display()),
-    };
+    let binary = builds::binary(path);
     assert_eq!(binary.version, format!("go{NEWER}"));
     assert!(binary.state.gaps.is_empty(), "{:?}", binary.state.gaps);
-    let mut program = Program::start(path);
-    let mut reader =
-        observer::runtime::reader_of(program.pid, &binary).unwrap_or_else(|e| panic!("{e}"));
-    for letter in ['a', 'g', 'p', 'm', 'c', 'P', 'd', 'a'] {
-        program.obey(letter);
-        let look = look(&mut reader, &mut program).unwrap_or_else(|e| panic!("{e}"));
-        let wrong = &look.agreement.wrong;
-        assert!(
-            wrong.is_empty(),
-            "{} after {letter}: {wrong:#?}",
-            path.display()
-        );
-    }
-    assert!(reader.gaps().is_empty(), "{:?}", reader.gaps());
+    let gaps = builds::agrees(path, &binary);
+    assert!(gaps.is_empty(), "{gaps:?}");
 }
 
 #[test]
