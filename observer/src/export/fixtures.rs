@@ -13,8 +13,8 @@ use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
     gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
     node::{
-        Cluster, Coverage, EventFigures, Figures, Groups, Health, Missing, Observation, Place, Pod,
-        PodContainer, Snapshot, StateSample, Walked, Walks,
+        Cluster, Coverage, Differences, EventFigures, Figures, Groups, Health, Missing,
+        Observation, Place, Pod, PodContainer, Snapshot, StateSample, Walked, Walks,
     },
     runtime,
 };
@@ -199,7 +199,12 @@ pub(crate) fn with_state(mut observation: Observation) -> Observation {
         at: SystemTime::UNIX_EPOCH + Duration::from_hours(500_000),
         figures: Arc::new(figures),
     }));
-    observation.figures.differences.cycles = Some(-2);
+    observation.figures.differences = Differences {
+        created: Some(0),
+        ids: Some(16),
+        cycles: Some(-2),
+        pause_total_ns: Some(1_500_000),
+    };
     for figure in Figure::STATE {
         Arc::make_mut(&mut observation.coverage.0).insert(figure, None);
     }

@@ -22,14 +22,6 @@ use crate::{
 /// out is counted in `observer_processes_not_exported`.
 pub const MAX_GROUPS: usize = 2048;
 
-/// Names of [`Group::differences`].
-pub(super) const DIFFERENCES: [&str; 4] = [
-    "goroutines_created",
-    "gc_cycles",
-    "pause_total",
-    "goroutine_ids",
-];
-
 /// Longest label value, in bytes: what comes from a target is data from a stranger.
 const MAX_LABEL: usize = 255;
 
@@ -147,7 +139,7 @@ pub(super) struct Group {
     /// one's is not known.
     pub(super) states: Option<Vec<(Arc<StateSample>, bool)>>,
     /// State less events by figure, of the process where they differ most.
-    pub(super) differences: [Option<i64>; 4],
+    pub(super) differences: Differences,
     /// Which probes on goroutines stand for all of its processes.
     pub(super) probes: Groups,
     /// Probe hits.
@@ -260,12 +252,13 @@ impl Group {
             // Whatever was under way at its last sample has ended since.
             Some(_) => Differences::default(),
         };
-        for (worst, found) in self.differences.iter_mut().zip([
-            differences.created,
-            differences.cycles,
-            differences.pause_total_ns,
-            differences.ids,
-        ]) {
+        let worst = &mut self.differences;
+        for (worst, found) in [
+            (&mut worst.created, differences.created),
+            (&mut worst.ids, differences.ids),
+            (&mut worst.cycles, differences.cycles),
+            (&mut worst.pause_total_ns, differences.pause_total_ns),
+        ] {
             *worst = (*worst)
                 .into_iter()
                 .chain(found)

@@ -200,7 +200,7 @@ pub(super) static FAMILIES: [Family; 32] = [
         "observer_files_inspected",
         Kind::Counter,
         None,
-        "Files inspected, by result.",
+        "Files inspected, by result: go, not_go, error; left_out where too many waited, until the next look at all that runs.",
         "the node's loop",
         |node, sink| {
             for (result, files) in &node.snapshot.health.inspected {

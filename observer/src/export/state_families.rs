@@ -5,10 +5,11 @@
 
 use super::{
     families::{Family, Kind, SECONDS, Samples, family},
-    group::{DIFFERENCES, Group},
+    group::Group,
     sink::{Sink, Value, seconds},
-    states::{largest, now, times, total, total_seconds},
+    states::{at_most, largest, now, times, total, total_seconds},
 };
+use crate::node::Differences;
 
 const BYTES: Option<&str> = Some("bytes");
 
@@ -31,7 +32,7 @@ pub(super) const fn state(
 }
 
 /// What is read from the memory of processes.
-pub(super) static FAMILIES: [Family; 32] = [
+pub(super) static FAMILIES: [Family; 34] = [
     state(
         "go_threads",
         Kind::Gauge,
@@ -92,9 +93,9 @@ pub(super) static FAMILIES: [Family; 32] = [
         "go_gc_gomemlimit_bytes",
         Kind::Gauge,
         BYTES,
-        "Go runtime memory limit configured by the user, otherwise math.MaxInt64.",
+        "Go runtime memory limit configured by the user, otherwise math.MaxInt64. Of several processes the sum, and math.MaxInt64 where one has none.",
         "/gc/gomemlimit:bytes (1.19+): gcController.memoryLimit",
-        |group, sink| now(group, sink, |s| s.settings.memory_limit_bytes),
+        |group, sink| at_most(group, sink, NO_LIMIT, |s| s.settings.memory_limit_bytes),
     ),
     state(
         "go_gc_heap_live_bytes",
@@ -320,19 +321,48 @@ pub(super) static FAMILIES: [Family; 32] = [
         |group, sink| total_seconds(group, sink, |s| s.cpu.as_ref().map(|cpu| cpu.total_ns)),
     ),
     state(
-        "observer_planes_difference",
+        "observer_planes_difference_goroutines",
         Kind::Gauge,
-        None,
-        "What the runtime itself counted less what probes counted, for processes seen from their start; 0 is expected. Goroutines and cycles in numbers, pause_total in nanoseconds; goroutine_ids is sched.goidgen less 16 for each batch seen, for processes found running from there on. While the process is busy a sample may fall between the two counts.",
-        "state read between two readings of the counters: the distance from what lies between the two",
-        differences,
+        Some("goroutines"),
+        "What the runtime itself counted less what probes counted: created, of processes seen from their start while each goroutine is counted; ids, sched.goidgen less 16 for each batch seen since the two were first held against each other. Of several processes the one where they differ most. Not always 0 while a process is busy, since the two are not read at one instant.",
+        BETWEEN,
+        |group, sink| {
+            let Differences { created, ids, .. } = group.differences;
+            for (figure, found) in [("created", created), ("ids", ids)] {
+                if let Some(found) = found {
+                    sink.labelled("figure", figure, Value::Float(found as f64));
+                }
+            }
+        },
+    ),
+    state(
+        "observer_planes_difference_gc_cycles",
+        Kind::Gauge,
+        Some("gc_cycles"),
+        "Collections that the runtime itself counted less those that probes counted, of processes seen from their start. Of several processes the one where they differ most. Not always 0 while a process is busy, since the two are not read at one instant.",
+        BETWEEN,
+        |group, sink| {
+            if let Some(cycles) = group.differences.cycles {
+                sink.float(cycles as f64);
+            }
+        },
+    ),
+    state(
+        "observer_planes_difference_gc_pauses_seconds",
+        Kind::Gauge,
+        SECONDS,
+        "Pauses that the runtime itself measured less those that probes measured, of processes seen from their start. Of several processes the one where they differ most. Not always 0 while a process is busy, since the two are not read at one instant.",
+        BETWEEN,
+        |group, sink| {
+            if let Some(ns) = group.differences.pause_total_ns {
+                sink.float(ns as f64 / 1e9);
+            }
+        },
     ),
 ];
 
-fn differences(group: &Group, sink: &mut Sink) {
-    for (figure, difference) in DIFFERENCES.into_iter().zip(group.differences) {
-        if let Some(difference) = difference {
-            sink.labelled("figure", figure, Value::Float(difference as f64));
-        }
-    }
-}
+const BETWEEN: &str =
+    "state read between two readings of the counters: the distance from what lies between the two";
+
+/// `math.MaxInt64`, which stands for no memory limit.
+const NO_LIMIT: u64 = i64::MAX as u64;

@@ -39,6 +39,16 @@ pub(super) fn now(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Optio
     sink.known(sum(group, false, of));
 }
 
+/// The sum, where it is not above what stands for no bound.
+pub(super) fn at_most(
+    group: &Group,
+    sink: &mut Sink,
+    most: u64,
+    of: fn(&StateFigures) -> Option<u64>,
+) {
+    sink.known(sum(group, false, of).map(|sum| sum.min(most)));
+}
+
 pub(super) fn total(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
     sink.known(sum(group, true, of));
 }

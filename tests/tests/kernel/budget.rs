@@ -171,10 +171,10 @@ fn batches_stay_where_each_goroutine_is_too_much() {
     spin.talk.hear();
     let now = observer.settled(pid);
     assert!(now.probes.batch && !now.probes.exact, "{:?}", now.probes);
-    let labels = [format!("pid=\"{pid}\""), "figure=\"goroutine_ids\"".into()];
+    let labels = [format!("pid=\"{pid}\""), "figure=\"ids\"".into()];
     let difference = metrics::sum(
         &observer.metrics(),
-        "observer_planes_difference",
+        "observer_planes_difference_goroutines",
         &labels.each_ref().map(String::as_str),
     );
     assert_eq!(difference, Some(0.0));

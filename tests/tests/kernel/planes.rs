@@ -40,13 +40,13 @@ fn without_exact(observer: &Observer, pid: u32) -> Process {
     process
 }
 
-fn difference(observer: &Observer, pid: u32, figure: &str) -> Option<f64> {
-    let labels = [format!("pid=\"{pid}\""), format!("figure=\"{figure}\"")];
-    metrics::sum(
-        &observer.metrics(),
-        "observer_planes_difference",
-        &labels.each_ref().map(String::as_str),
-    )
+fn difference(observer: &Observer, pid: u32, what: &str) -> Option<f64> {
+    let name = format!("observer_planes_difference_{what}");
+    let pid = format!("pid=\"{pid}\"");
+    let ids = "figure=\"ids\"";
+    let labels = [pid.as_str(), ids];
+    let labels = &labels[..if what == "goroutines" { 2 } else { 1 }];
+    metrics::sum(&observer.metrics(), &name, labels)
 }
 
 fn exercise(w: &mut Workload) {
@@ -82,9 +82,9 @@ fn compare(observer: &Observer, w: &mut Workload, seen: &Process, whole: bool) -
         check(false, format!("{figure} is not covered: {coverage:?}"));
     }
     for (figure, compared) in [
-        ("goroutine_ids", true),
+        ("goroutines", true),
         ("gc_cycles", whole),
-        ("pause_total", whole),
+        ("gc_pauses_seconds", whole),
     ] {
         let found = difference(observer, pid, figure);
         check(

@@ -1,6 +1,6 @@
 //! What is exported of the runtime's state.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use super::{
     super::fixtures::{lacking, observation, with_gc, with_state},
@@ -35,9 +35,15 @@ fn the_state_comes_before_what_probes_counted() {
         ("go_sync_mutex_wait_total_seconds_total", 1.5),
         ("go_cpu_classes_gc_total_cpu_seconds_total", 0.25),
         ("go_sched_latencies_seconds_count", 6.0),
-        ("observer_planes_difference", -2.0),
+        ("observer_planes_difference_gc_cycles", -2.0),
+        ("observer_planes_difference_gc_pauses_seconds", 0.0015),
     ] {
         assert_eq!(found.value(name, &[]), Some(expected), "{name}");
+    }
+    for (figure, difference) in [("created", 0.0), ("ids", 16.0)] {
+        let name = "observer_planes_difference_goroutines";
+        let found = found.value(name, &[("figure", figure)]);
+        assert_eq!(found, Some(difference), "{figure}");
     }
     for (function, count) in [("main.(*server).listen", 4.0), ("other", 1.0)] {
         let found = found.value("observer_goroutines_by_creator", &[("function", function)]);
@@ -70,4 +76,32 @@ fn the_state_comes_before_what_probes_counted() {
         found.value("go_memstats_mallocs_total", &[]),
         Some(10_000.0)
     );
+}
+
+/// Of processes that share a series, one memory limit each.
+fn limited(limits: &[u64]) -> Option<f64> {
+    let of = |limit: &u64| {
+        let mut process = with_state(observation(10, "/srv/shop"));
+        let sample = process.figures.state.as_mut().expect("its state");
+        let sample = Arc::make_mut(sample);
+        Arc::make_mut(&mut sample.figures)
+            .settings
+            .memory_limit_bytes = Some(*limit);
+        process
+    };
+    let found = exposition(limits.iter().map(of).collect());
+    found.value("go_gc_gomemlimit_bytes", &[])
+}
+
+#[test]
+fn no_limit_is_no_number_to_be_added() {
+    const NONE: u64 = i64::MAX as u64;
+    for (limits, together) in [
+        (&[NONE][..], NONE),
+        (&[NONE, NONE, NONE], NONE),
+        (&[1 << 30, NONE], NONE),
+        (&[1 << 30, 1 << 31], 3 << 30),
+    ] {
+        assert_eq!(limited(limits), Some(together as f64), "{limits:?}");
+    }
 }
