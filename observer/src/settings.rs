@@ -116,6 +116,8 @@ pub struct NodeSettings {
 
     /// What the observer itself may take, in percent of one core (above 0, up
     /// to 100). Above it, figures are read less often: up to 8 times the interval.
+    /// Half of it is for inspecting executables, and half of that for those of one
+    /// cgroup: where many new ones are run, the others wait.
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent, env = "OBSERVER_CPU_CEILING")]
     pub cpu_ceiling: f64,
 

@@ -6,6 +6,7 @@
 pub mod agreement;
 pub mod cluster;
 pub mod containers;
+pub mod fuse;
 pub mod namespace;
 pub mod release;
 pub mod state;

@@ -28,6 +28,11 @@ pub fn started(start_ticks: u64) -> SystemTime {
         .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// How long ago that was.
+pub fn age(start_ticks: u64) -> Duration {
+    now(ClockId::Boottime).saturating_sub(since_boot(start_ticks))
+}
+
 /// The start time on `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`. That
 /// clock stands still while the machine is suspended, so for a process older
 /// than a suspension this is too early by its length.

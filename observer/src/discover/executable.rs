@@ -41,8 +41,10 @@ impl FileId {
     /// The identity of an open file. What is known of a file's content is to
     /// be filed under this one, not under [`executable`]'s: between the two a
     /// process may have begun another program.
-    pub fn of_file(file: &File) -> io::Result<Self> {
-        file.metadata().map(|metadata| Self::of(&metadata))
+    pub fn of_file(file: impl AsFd) -> io::Result<Self> {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let statx = rustix::fs::statx(file, "", flags, StatxFlags::BASIC_STATS)?;
+        Ok(Self::of_statx(&statx))
     }
 
     fn of_statx(statx: &Statx) -> Self {
@@ -118,6 +120,30 @@ pub fn open_executable(pid: u32) -> Result<(File, PathBuf), DiscoverError> {
         return Err(DiscoverError::Read { path, source });
     }
     Ok((File::from(file), path))
+}
+
+/// Holds the file that process `pid` runs without opening it, so that its file system
+/// is not asked and cannot hold anybody up. `/proc/self/fd/N` leads to it.
+pub fn pin_executable(pid: u32) -> Result<OwnedFd, DiscoverError> {
+    let entry = Entry::open(pid)?;
+    let error = |errno| DiscoverError::of(pid, "exe", errno);
+    let pin = |entry: &Entry| {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        rustix::fs::openat(entry, "exe", flags, Mode::empty())
+    };
+    let file = match pin(&entry) {
+        Err(Errno::NOENT) => pin(&why_none(&entry, pid)?),
+        pinned => pinned,
+    };
+    let file = file.map_err(error)?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(&file, "", flags, StatxFlags::TYPE).map_err(error)?;
+    if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::RegularFile {
+        let path = PathBuf::from(format!("/proc/{pid}/exe"));
+        let source = io::Error::other("it is not a regular file");
+        return Err(DiscoverError::Read { path, source });
+    }
+    Ok(file)
 }
 
 fn open(entry: &Entry) -> Result<OwnedFd, Errno> {

@@ -30,13 +30,15 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 pub use self::{
-    clock::{boot_time, started, started_monotonic_ns, tick},
+    clock::{age, boot_time, started, started_monotonic_ns, tick},
     confinement::{Refusal, confined, refusal},
     error::DiscoverError,
-    executable::{executable, open_executable},
+    executable::{executable, open_executable, pin_executable},
     kin::{Kin, Origin, all_in, is_from_outside, kin, share_pid_namespace},
     namespace::{NamespaceError, PidNamespace, pid_namespace},
-    process::{Membership, alive, exists, has_only_forked, membership, process, tracer},
+    process::{
+        Membership, alive, cgroup_key, exists, has_only_forked, membership, process, tracer,
+    },
     scan::pids,
     witness::{Witness, witness, witnesses},
 };

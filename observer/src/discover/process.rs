@@ -1,5 +1,7 @@
 //! One look at one process.
 
+use std::hash::{DefaultHasher, Hasher as _};
+
 use rustix::io::Errno;
 
 use super::{
@@ -138,6 +140,16 @@ pub fn alive(pid: u32, start_ticks: u64) -> bool {
     Entry::open(pid)
         .and_then(|entry| entry.stat())
         .is_ok_and(|stat| stat.starttime == start_ticks && !ended(&stat))
+}
+
+/// What tells the processes of one cgroup from all others, in whatever hierarchies
+/// there are; 0 where nothing does.
+pub fn cgroup_key(pid: u32) -> u64 {
+    let text = Entry::open(pid).map(|entry| entry.read("cgroup"));
+    let Ok(Ok(text)) = text else { return 0 };
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&text);
+    hasher.finish()
 }
 
 /// Whether a process, not a thread, has this id and runs still.

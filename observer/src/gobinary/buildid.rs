@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use object::{LittleEndian as LE, elf::FileHeader64, read::elf::NoteIterator};
 
-use super::image::Image;
+use super::{buildinfo::kept, image::Image};
 
 const MAX_NOTES: u64 = 64 << 10;
+/// Bytes of a GNU build id that are shown; it has 20, or as many as one asks for.
+const MAX_ID: usize = 512;
 /// `NT_GNU_BUILD_ID`.
 const GNU: u32 = 3;
 /// cmd/link's `ELF_NOTE_GOBUILDID_TAG`.
@@ -33,14 +35,19 @@ pub(super) fn read(image: &Image<'_>) -> Option<String> {
         while let Ok(Some(note)) = notes.next() {
             match (note.name(), note.n_type(LE).0) {
                 (b"GNU", GNU) if !note.desc().is_empty() => {
-                    return Some(note.desc().iter().fold(String::new(), |mut text, byte| {
+                    let id = note.desc().iter().take(MAX_ID);
+                    return Some(id.fold(String::new(), |mut text, byte| {
                         let _ = write!(text, "{byte:02x}");
                         text
                     }));
                 }
                 (name, GO) if name.starts_with(b"Go") && !note.desc().is_empty() => {
-                    let text = String::from_utf8_lossy(note.desc());
-                    go = Some(text.trim_end_matches('\0').to_owned());
+                    let text = note.desc();
+                    let end = text
+                        .iter()
+                        .rposition(|byte| *byte != 0)
+                        .map_or(0, |at| at + 1);
+                    go = Some(kept(&text[..end]));
                 }
                 _ => {}
             }

@@ -16,6 +16,9 @@ pub(super) const INLINE: u8 = 2;
 pub(super) const MAX_VERSION: u64 = 1 << 10;
 /// Enough for tens of thousands of dependencies.
 const MAX_MODINFO: u64 = 4 << 20;
+/// Most bytes that are kept of a path, a version or a setting: each stays in memory
+/// for as long as its build is remembered, and no honest one is as long.
+const MAX_KEPT: usize = 1 << 10;
 /// Marks around the module information (cmd/go's `infoStart`, `infoEnd`).
 const FRAME: usize = 16;
 
@@ -181,30 +184,40 @@ fn parse(version: String, modinfo: &[u8]) -> BuildInfo {
     if !framed {
         return info;
     }
-    let text = String::from_utf8_lossy(&modinfo[FRAME..modinfo.len() - FRAME]);
-    for line in text.lines() {
-        let mut fields = line.split('\t');
+    let text = &modinfo[FRAME..modinfo.len() - FRAME];
+    for line in text.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut fields = line.split(|byte| *byte == b'\t');
         match (fields.next(), fields.next()) {
-            (Some("path"), Some(path)) => info.path = Some(path.to_owned()),
-            (Some("mod"), Some(path)) => {
-                let version = fields.next().unwrap_or_default().to_owned();
+            (Some(b"path"), Some(path)) => info.path = Some(kept(path)),
+            (Some(b"mod"), Some(path)) => {
                 info.module = Some(Module {
-                    path: path.to_owned(),
-                    version,
+                    path: kept(path),
+                    version: kept(fields.next().unwrap_or_default()),
                 });
             }
-            (Some("build"), Some(setting)) => {
-                if let Some(mode) = setting.strip_prefix("-buildmode=") {
-                    info.build_mode = Some(mode.to_owned());
+            (Some(b"build"), Some(setting)) => {
+                if let Some(mode) = setting.strip_prefix(b"-buildmode=") {
+                    info.build_mode = Some(kept(mode));
                 }
-                if let Some(experiments) = setting.strip_prefix("GOEXPERIMENT=") {
-                    info.experiments = Some(experiments.to_owned());
+                if let Some(experiments) = setting.strip_prefix(b"GOEXPERIMENT=") {
+                    info.experiments = Some(kept(experiments));
                 }
             }
             _ => {}
         }
     }
     info
+}
+
+/// What is kept of a string that a stranger's file holds.
+pub(super) fn kept(text: &[u8]) -> String {
+    let cut = &text[..text.len().min(MAX_KEPT)];
+    let mut text = String::from_utf8_lossy(cut).into_owned();
+    // What is no UTF-8 takes up to three times its room.
+    text.truncate(text.floor_char_boundary(MAX_KEPT));
+    text.shrink_to_fit();
+    text
 }
 
 /// How the file was linked: what ELF shows, and what only the build settings tell.
@@ -239,5 +252,27 @@ mod tests {
         assert_eq!(info.build_mode.as_deref(), Some("pie"));
         assert_eq!(info.experiments.as_deref(), Some("nogreenteagc"));
         assert_eq!(parse("go1.17".to_owned(), b"short").path, None);
+    }
+
+    #[test]
+    fn of_what_is_endless_the_beginning_is_kept() {
+        let mut text = b"0123456789abcdef".to_vec();
+        for (line, filling) in [
+            ("path\t", &b"a"[..]),
+            ("mod\t", "\u{20ac}".as_bytes()),
+            ("build\tGOEXPERIMENT=", b"\xff"),
+        ] {
+            text.extend(line.as_bytes());
+            text.extend(filling.repeat(1 << 20));
+            text.push(b'\n');
+        }
+        text.extend(b"0123456789abcdef");
+        let info = parse("go1.26.8".to_owned(), &text);
+        let module = info.module.map(|module| module.path);
+        for kept in [info.path, module, info.experiments] {
+            let kept = kept.expect("it is there");
+            assert!((MAX_KEPT - 3..=MAX_KEPT).contains(&kept.len()));
+            assert!(kept.capacity() <= 2 * MAX_KEPT, "{}", kept.capacity());
+        }
     }
 }

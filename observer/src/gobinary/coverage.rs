@@ -157,6 +157,12 @@ pub enum Reason {
     Excluded,
     /// Not known yet is the pod, which may not want it to be observed.
     PodUnknown,
+    /// A read of its memory has not come back: who has to serve the page does not.
+    ReadBlocked,
+    /// What memory says contradicts what probes counted, or what a machine can do.
+    PlanesDisagree,
+    /// It has more Ps or the like than are read of any process.
+    TooMany,
 }
 
 impl Reason {
@@ -190,6 +196,9 @@ impl Reason {
             Self::ReadFailed => "read_failed",
             Self::Excluded => "excluded",
             Self::PodUnknown => "pod_unknown",
+            Self::ReadBlocked => "read_blocked",
+            Self::PlanesDisagree => "planes_disagree",
+            Self::TooMany => "too_many",
         }
     }
 }

@@ -153,6 +153,9 @@ fn coverage(lost: &BTreeMap<Figure, Reason>) -> Option<String> {
                 | Reason::TooManyThreads
                 | Reason::ImplausibleValue
                 | Reason::ReadFailed
+                | Reason::ReadBlocked
+                | Reason::PlanesDisagree
+                | Reason::TooMany
         )
     };
     let mut lost = lost.iter().filter(|(_, reason)| counts(reason));

@@ -16,8 +16,8 @@ pub(super) struct Ceiling {
     share: f64,
     interval: Duration,
     factor: u32,
-    /// Start of the window: when, and the CPU time until then.
-    began: Option<(Instant, Duration)>,
+    /// Start of the window: when, and the CPU time until then, inspections' alone too.
+    began: Option<(Instant, Duration, Duration)>,
 }
 
 impl Ceiling {
@@ -36,19 +36,29 @@ impl Ceiling {
         self.interval * self.factor
     }
 
-    /// Enters the CPU time used so far; the share of one core where the
-    /// interval has changed for it.
-    pub(super) fn used(&mut self, now: Instant, cpu: Duration) -> Option<f64> {
-        let (since, before) = *self.began.get_or_insert((now, cpu));
+    /// Enters the CPU time used so far, and what of it was for inspections, which have
+    /// half of the ceiling and take no less where it is looked less often; the share of
+    /// one core where the interval has changed for it.
+    pub(super) fn used(
+        &mut self,
+        now: Instant,
+        cpu: Duration,
+        inspecting: Duration,
+    ) -> Option<f64> {
+        let (since, before, before_inspecting) = *self.began.get_or_insert((now, cpu, inspecting));
         let elapsed = now.saturating_duration_since(since);
         if elapsed < SHORTEST.max(self.interval() * INTERVALS) {
             return None;
         }
-        self.began = Some((now, cpu));
-        let share = cpu.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64();
-        let factor = if share > self.share {
+        self.began = Some((now, cpu, inspecting));
+        let of = |now: Duration, before| {
+            now.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64()
+        };
+        let share = of(cpu, before);
+        let looking = (share - of(inspecting, before_inspecting)).max(0.0);
+        let factor = if share > self.share && looking > self.share / 2.0 {
             (self.factor * 2).min(MOST)
-        } else if share < self.share / 2.0 {
+        } else if share < self.share / 2.0 || looking < self.share / 4.0 {
             (self.factor / 2).max(1)
         } else {
             self.factor
@@ -70,7 +80,7 @@ mod tests {
         let mut ceiling = Ceiling::new(5.0, Duration::from_secs(1));
         let (mut now, mut cpu) = (Instant::now(), Duration::from_secs(3));
         assert_eq!(
-            ceiling.used(now, cpu),
+            ceiling.used(now, cpu, Duration::ZERO),
             None,
             "what was before is not counted"
         );
@@ -78,7 +88,7 @@ mod tests {
             let length = ceiling.interval() * 10;
             now += length;
             cpu += length * percent / 100;
-            ceiling.used(now, cpu);
+            ceiling.used(now, cpu, Duration::ZERO);
             ceiling.interval().as_secs()
         };
         let above = [10, 6, 6, 100].map(&mut window);
@@ -91,10 +101,33 @@ mod tests {
     fn a_short_interval_is_averaged_over_ten_seconds() {
         let mut ceiling = Ceiling::new(5.0, Duration::from_millis(10));
         let now = Instant::now();
-        ceiling.used(now, Duration::ZERO);
+        ceiling.used(now, Duration::ZERO, Duration::ZERO);
         let busy = Duration::from_secs(1);
-        assert_eq!(ceiling.used(now + Duration::from_secs(9), busy), None);
-        assert!(ceiling.used(now + Duration::from_secs(10), busy).is_some());
+        let mut used = |seconds| {
+            let now = now + Duration::from_secs(seconds);
+            ceiling.used(now, busy, Duration::ZERO)
+        };
+        assert_eq!(used(9), None);
+        assert!(used(10).is_some());
         assert_eq!(ceiling.interval(), Duration::from_millis(20));
+    }
+
+    #[test]
+    fn what_inspections_take_stretches_nothing() {
+        let mut ceiling = Ceiling::new(5.0, Duration::from_secs(1));
+        let mut now = Instant::now();
+        let (mut cpu, mut inspecting) = (Duration::ZERO, Duration::ZERO);
+        ceiling.used(now, cpu, inspecting);
+        let mut window = |looking: u32, inspections: u32| {
+            let length = ceiling.interval() * 10;
+            now += length;
+            inspecting += length * inspections / 100;
+            cpu += length * (looking + inspections) / 100;
+            ceiling.used(now, cpu, inspecting);
+            ceiling.interval().as_secs()
+        };
+        assert_eq!(window(1, 80), 1);
+        assert_eq!(window(4, 3), 2);
+        assert_eq!(window(1, 3), 1);
     }
 }

@@ -52,7 +52,8 @@ pub(super) fn coverage(
             Figure::GoroutinesCreated | Figure::GoroutinesExited => watch.tells_goroutines(),
             _ => false,
         };
-        (figure, events(figure).filter(|_| !by_state))
+        let missing = events(figure).filter(|_| !by_state);
+        (figure, watch.doubted(figure).or(missing))
     });
     let of_state = Figure::STATE
         .into_iter()

@@ -13,8 +13,9 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ use observer_ebpf::{Event, EventKind, ProcessKey};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::watch;
 
-use self::{groups::Newcomers, intake::Ended};
+use self::{groups::Newcomers, intake::Ended, sampling::Round};
 use super::{
     budget::{Budget, at_once},
     ceiling::Ceiling,
@@ -35,12 +36,14 @@ use super::{
     lineage::{Lineage, Proc},
     observation::{Health, Snapshot},
     processes::Processes,
+    relay::{Reading, Relay, Relayed},
     targets::Targets,
     unreadable::Unreadable,
 };
 use crate::{
     discover::{self, Executable, FileId},
     probe::{Features, HitCost, LinkMode, Probes},
+    runtime::Stuck,
     vitals::{Pulse, Vitals},
 };
 
@@ -103,7 +106,8 @@ pub struct Environment {
 
 /// The running engine.
 pub struct Node {
-    thread: JoinHandle<()>,
+    /// Nothing comes; it closes when the engine is gone, whichever thread it ran on.
+    ended: mpsc::Receiver<()>,
     stop: Arc<Stop>,
 }
 
@@ -141,12 +145,14 @@ impl Node {
         }
         let (sender, receiver) = watch::channel(None);
         let stop = Arc::new(Stop::new()?);
-        let engine = Engine {
+        let (alive, ended) = mpsc::channel();
+        let engine = Box::new(Engine {
             probes,
             cautious,
             environment,
             creators: Creators::start(limits.creators, receiver.clone(), vitals)?,
             exclusion,
+            alive: Some(alive),
             ..Engine::new(
                 interval,
                 limits,
@@ -154,24 +160,41 @@ impl Node {
                 Arc::clone(&stop),
                 vitals.part("engine"),
             )?
-        };
-        let thread = thread::Builder::new()
+        });
+        thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run())?;
-        Ok((Self { thread, stop }, receiver))
+        Ok((Self { ended, stop }, receiver))
     }
 
     /// Stops observing. The kernel takes the probes off when the process ends.
     pub fn stop(self) {
         self.stop.flag.store(true, Ordering::Relaxed);
         let _ = rustix::io::write(&self.stop.wake, &1u64.to_ne_bytes());
-        let _ = self.thread.join();
+        // Nothing is ever sent: an error is the end of the engine.
+        let _ = self.ended.recv();
     }
+}
+
+/// When what is to be done next.
+struct Schedule {
+    began: Instant,
+    next_sample: Instant,
+    next_sweep: Instant,
+    next_account: Instant,
+    /// Nothing has been published yet.
+    first: bool,
 }
 
 struct Engine {
     /// Dropped first: that it ended is the reason why all behind it does.
     pulse: Pulse,
+    schedule: Schedule,
+    relay: Arc<Relay<Self>>,
+    /// The round of samples that goes on.
+    round: Option<Round>,
+    /// The reads that were given up, by their numbers, and of which cgroup's processes.
+    stuck: HashMap<u64, (Stuck, Option<u64>)>,
     ceiling: Ceiling,
     budget: Budget,
     price: HitCost,
@@ -208,6 +231,25 @@ struct Engine {
     state_dropped: u64,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
     stop: Arc<Stop>,
+    /// Last, so that it closes when all else is gone.
+    #[expect(dead_code, reason = "its drop is what is heard")]
+    alive: Option<mpsc::Sender<()>>,
+}
+
+impl Relayed for Engine {
+    fn run(self: Box<Self>) {
+        let mut engine = Some(self);
+        while let Some(this) = engine {
+            if this.stop.flag.load(Ordering::Relaxed) {
+                return;
+            }
+            engine = this.turn();
+        }
+    }
+
+    fn given_up(&mut self, reading: Reading) {
+        self.give_up(reading);
+    }
 }
 
 impl Engine {
@@ -219,8 +261,19 @@ impl Engine {
         stop: Arc<Stop>,
         pulse: Pulse,
     ) -> std::io::Result<Self> {
+        let began = Instant::now();
         Ok(Self {
             pulse,
+            schedule: Schedule {
+                began,
+                next_sample: began + interval,
+                next_sweep: began,
+                next_account: began,
+                first: true,
+            },
+            relay: Relay::start()?,
+            round: None,
+            stuck: HashMap::new(),
             ceiling: Ceiling::new(limits.cpu_ceiling, interval),
             budget: Budget::new(limits.probe_budget),
             price: limits.price,
@@ -230,7 +283,7 @@ impl Engine {
             probes: None,
             environment: Environment::default(),
             creators: None,
-            inspector: Inspector::new()?,
+            inspector: Inspector::new(limits.cpu_ceiling)?,
             targets: Targets::new(),
             processes: Processes::new(),
             exclusion: Exclusion::default(),
@@ -249,71 +302,72 @@ impl Engine {
             state_dropped: 0,
             sender,
             stop,
+            alive: None,
         })
     }
 
-    fn run(mut self) {
-        let began = Instant::now();
-        let mut next_sample = began + self.ceiling.interval();
-        let mut next_sweep = began;
-        let mut next_account = began;
-        let mut first = true;
-        while !self.stop.flag.load(Ordering::Relaxed) {
-            self.pulse.works();
-            if Instant::now() >= next_sweep {
-                // Without it probes would stay, and who wants them back would wait.
-                if self.probes.as_ref().is_some_and(Probes::has_lost_a_thread) {
-                    tracing::error!("the thread that takes probes away has ended");
-                    return;
-                }
-                self.sweep();
-                let pause = match &self.probes {
-                    Some(_) => SWEEP,
-                    None => SWEEP_WITHOUT_EVENTS,
-                };
-                next_sweep = Instant::now() + pause;
+    /// Everything once. `None` where another thread goes on with the engine, or it ends.
+    fn turn(mut self: Box<Self>) -> Option<Box<Self>> {
+        self.pulse.works();
+        if Instant::now() >= self.schedule.next_sweep {
+            // Without it probes would stay, and who wants them back would wait.
+            if self.probes.as_ref().is_some_and(Probes::has_lost_a_thread) {
+                tracing::error!("the thread that takes probes away has ended");
+                return None;
             }
-            let all = self.inspector.is_idle() && self.exclusion.is_ready();
-            let looked = all || began.elapsed() > FIRST_LOOK;
-            if first && looked {
-                first = false;
-                next_sample = Instant::now();
-            }
-            if !first && Instant::now() >= next_sample {
-                self.sample();
-                self.keep_ceiling();
-                // A late sample is not made up for by a burst of samples.
-                next_sample = (next_sample + self.ceiling.interval()).max(Instant::now());
-            }
-            self.sample_newcomers();
-            if self.ceiling.interval() > ACCOUNT && Instant::now() >= next_account {
-                self.keep_budget(true);
-                next_account = Instant::now() + ACCOUNT;
-            }
-            let next = if first {
-                began + FIRST_LOOK
-            } else {
-                next_sample
+            self.sweep();
+            let pause = match &self.probes {
+                Some(_) => SWEEP,
+                None => SWEEP_WITHOUT_EVENTS,
             };
-            let next = self.newcomers_due().map_or(next, |due| due.min(next));
-            let next = if self.ceiling.interval() > ACCOUNT {
-                next.min(next_account)
-            } else {
-                next
-            };
-            let next = next.min(next_sweep);
-            self.pulse.rests(next);
-            self.wait(next);
-            self.pulse.works();
-            self.events();
-            self.heed();
-            if self.probes.as_ref().is_some_and(Probes::is_wanted) {
-                self.give_way();
-            }
-            for done in self.inspector.done() {
-                self.inspected(done);
-            }
+            self.schedule.next_sweep = Instant::now() + pause;
         }
+        let all = self.inspector.is_idle() && self.exclusion.is_ready();
+        let looked = all || self.schedule.began.elapsed() > FIRST_LOOK;
+        if self.schedule.first && looked {
+            self.schedule.first = false;
+            self.inspector.hurry_no_more();
+            self.schedule.next_sample = Instant::now();
+        }
+        if !self.schedule.first && Instant::now() >= self.schedule.next_sample {
+            self = self.sample()?;
+            self.keep_ceiling();
+            // A late sample is not made up for by a burst of samples.
+            let next = self.schedule.next_sample + self.ceiling.interval();
+            self.schedule.next_sample = next.max(Instant::now());
+        }
+        self = self.sample_newcomers()?;
+        if self.ceiling.interval() > ACCOUNT && Instant::now() >= self.schedule.next_account {
+            self.keep_budget(true);
+            self.schedule.next_account = Instant::now() + ACCOUNT;
+        }
+        let next = self.next();
+        self.pulse.rests(next);
+        self.wait(next);
+        self.pulse.works();
+        self.events();
+        self.heed();
+        if self.probes.as_ref().is_some_and(Probes::is_wanted) {
+            self.give_way();
+        }
+        for done in self.inspector.done() {
+            self.inspected(done);
+        }
+        Some(self)
+    }
+
+    /// When there is something to be done though nothing happens.
+    fn next(&self) -> Instant {
+        let schedule = &self.schedule;
+        let sample = if schedule.first {
+            schedule.began + FIRST_LOOK
+        } else {
+            schedule.next_sample
+        };
+        let account = (self.ceiling.interval() > ACCOUNT).then_some(schedule.next_account);
+        let others = [self.newcomers_due(), account, self.inspector.due()];
+        let others = others.into_iter().flatten();
+        others.fold(sample.min(schedule.next_sweep), Instant::min)
     }
 
     /// Sleeps until something happens or `until`.
@@ -453,7 +507,7 @@ impl Engine {
                 });
             if gone {
                 self.end(pid, Ended::Exited);
-            } else if self.has_begun(pid) {
+            } else if self.has_begun(pid) || (!saw_everything && self.is_replaced(pid)) {
                 self.end(pid, Ended::ByExec);
                 self.look(pid, None);
             }
@@ -474,6 +528,25 @@ impl Engine {
             .get(pid)
             .is_some_and(|tracked| tracked.observation.process.forked)
             && !discover::has_only_forked(pid)
+    }
+
+    /// Whether a process runs another program than it is known to, and no event told
+    /// of it. A file is told by its inode: whatever is done to it, it changes no more
+    /// while it runs.
+    fn is_replaced(&self, pid: u32) -> bool {
+        let Some(tracked) = self.processes.get(pid) else {
+            return false;
+        };
+        let registered = self.probes.as_ref().zip(tracked.key);
+        let registered = registered.and_then(|(probes, key)| {
+            let now = probes.registration(pid)?;
+            Some(now.epoch != key.epoch)
+        });
+        let known = tracked.observation.process.executable.id;
+        let other = |id: FileId| (id.device, id.inode) != (known.device, known.inode);
+        // Whoever cannot be looked at is on its way out.
+        let runs_other = || discover::executable(pid).is_ok_and(|now| other(now.id));
+        registered.unwrap_or(false) || runs_other()
     }
 
     /// Entries in the kernel's maps that belong to no process known: one that

@@ -173,7 +173,7 @@ pub struct Health {
     pub targets: u64,
     /// Sites probed now.
     pub sites: u64,
-    /// Files that were inspected, by result (`go`, `not_go`, `error`).
+    /// Files that were inspected, by result (`go`, `not_go`, `error`, `left_out`).
     pub inspected: BTreeMap<&'static str, u64>,
     /// Attachments the kernel refused.
     pub refused_attachments: u64,

@@ -20,7 +20,8 @@ use crate::{
     gobinary::Binary,
 };
 
-/// How long a process that ended is still shown, so that a scrape every 30 s sees it.
+/// How long a process that ended is still shown from when that was first done, so that
+/// a scrape every 30 s sees it.
 const SHOWN: Duration = Duration::from_secs(30);
 /// How many of those at most: a shell loop must not fill the memory.
 const SHOWN_AT_MOST: usize = 8192;
@@ -73,10 +74,16 @@ impl Seen {
     }
 }
 
+/// One that ended, and when its end was first shown.
+struct Ended {
+    shown: Option<Instant>,
+    observation: Arc<Observation>,
+}
+
 /// All of them.
 pub(super) struct Processes {
     tracked: HashMap<u32, Tracked>,
-    ended: VecDeque<(Instant, Arc<Observation>)>,
+    ended: VecDeque<Ended>,
     past: Programs,
 }
 
@@ -169,9 +176,9 @@ impl Processes {
     /// goroutine since the last sample of its state.
     pub(super) fn end(&mut self, observation: &Observation, events: EventFigures, counted: bool) {
         if self.ended.len() == SHOWN_AT_MOST
-            && let Some((_, first)) = self.ended.pop_front()
+            && let Some(first) = self.ended.pop_front()
         {
-            self.past.add(&first);
+            self.past.add(&first.observation);
         }
         let now = SystemTime::now();
         let lived = now.duration_since(discover::started(observation.process.start_ticks));
@@ -197,7 +204,10 @@ impl Processes {
             brief: lived.is_ok_and(|lived| lived < BRIEF),
             ..observation.clone()
         };
-        self.ended.push_back((Instant::now(), Arc::new(ended)));
+        self.ended.push_back(Ended {
+            shown: None,
+            observation: Arc::new(ended),
+        });
     }
 
     /// Sums of those that are shown no more; to be asked for after [`Self::shown`].
@@ -205,15 +215,63 @@ impl Processes {
         self.past.all()
     }
 
-    /// Everything to be shown, ordered by pid.
-    pub(super) fn shown(&mut self) -> Vec<Arc<Observation>> {
-        while let Some((_, over)) = self.ended.pop_front_if(|(at, _)| at.elapsed() > SHOWN) {
-            self.past.add(&over);
+    /// Everything to be shown, ordered by pid. However long it is until the next time,
+    /// each that ended is shown as such for long enough.
+    pub(super) fn shown(&mut self, now: Instant) -> Vec<Arc<Observation>> {
+        let over = |ended: &mut Ended| {
+            let shown = *ended.shown.get_or_insert(now);
+            now.saturating_duration_since(shown) > SHOWN
+        };
+        while let Some(over) = self.ended.pop_front_if(over) {
+            self.past.add(&over.observation);
+        }
+        for ended in &mut self.ended {
+            ended.shown.get_or_insert(now);
         }
         let alive = self.tracked.values().map(|tracked| &tracked.observation);
-        let ended = self.ended.iter().map(|(_, observation)| observation);
+        let ended = self.ended.iter().map(|ended| &ended.observation);
         let mut shown: Vec<_> = alive.chain(ended).cloned().collect();
         shown.sort_by_key(|observation| (observation.process.pid, observation.process.start_ticks));
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Arc,
+        time::{Duration, Instant},
+    };
+
+    use super::{Coverage, EventFigures, Processes, Seen};
+    use crate::export::fixtures::{binary, observation};
+
+    #[test]
+    fn an_end_is_shown_however_long_the_interval_is() {
+        for interval in [1, 20, 60, 3600].map(Duration::from_secs) {
+            let mut processes = Processes::new();
+            let binary = Arc::new(binary("go1.26.8"));
+            let seen = Seen::default();
+            let process = observation(7, "/srv/shop").process;
+            let process = Arc::unwrap_or_clone(process);
+            processes.insert(process, binary, 1, None, seen, Coverage::default());
+            let mut now = Instant::now();
+            assert_eq!(processes.shown(now).len(), 1);
+            let tracked = processes.remove(7).expect("it is there");
+            processes.end(&tracked.observation, EventFigures::default(), false);
+            let mut shown = 0;
+            let first = now + interval;
+            loop {
+                now += interval;
+                let all = processes.shown(now);
+                if all.is_empty() {
+                    break;
+                }
+                assert!(all[0].ended.is_some());
+                shown += 1;
+            }
+            assert!(shown > 0, "{interval:?}");
+            assert!(now - first > Duration::from_secs(30), "{interval:?}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     discover::{Executable, FileId},
     gobinary::{Binary, Reason, Site},
     probe::{ProbeError, Probes},
+    runtime,
 };
 
 /// How long probes stay on a file that nothing runs, so that a program started
@@ -29,6 +30,15 @@ const EXCLUDED: Duration = Duration::from_hours(1);
 /// Files remembered as not Go, and builds remembered after their last process.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 const BUILDS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// Files remembered that could not be inspected, and when it is tried again: after
+/// so long, and twice as long each time, up to an hour.
+const FAILED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+const LATER: Duration = Duration::from_secs(5);
+const MOST_DOUBLED: u32 = 9;
+
+/// Longest that the look for a breakpoint may take.
+const BREAKPOINT: Duration = Duration::from_secs(2);
 
 /// A file without its device: overlayfs shows one file of an image's layer
 /// under a device of its own to each container, all else alike. The change
@@ -113,6 +123,8 @@ pub(super) struct Targets {
     not_go: LruCache<FileId, ()>,
     /// Files that excluded processes run, or ran last then.
     excluded: HashMap<Build, (FileId, Instant)>,
+    /// Files that could not be inspected: how often, and when to try again.
+    failed: LruCache<FileId, (u32, Instant)>,
     next: u32,
     pub(super) inspected: BTreeMap<&'static str, u64>,
     pub(super) refused: u64,
@@ -126,6 +138,7 @@ impl Targets {
             builds: LruCache::new(BUILDS),
             not_go: LruCache::new(REMEMBERED),
             excluded: HashMap::new(),
+            failed: LruCache::new(FAILED),
             next: 0,
             inspected: BTreeMap::new(),
             refused: 0,
@@ -156,7 +169,7 @@ impl Targets {
         if let Some(target) = self.files.get(&id) {
             return Known::Target(*target);
         }
-        if self.not_go.get(&id).is_some() {
+        if self.not_go.get(&id).is_some() || self.is_later(id, Instant::now()) {
             return Known::NotGo;
         }
         if let Some(target) = self.same_file(pid, id) {
@@ -187,19 +200,38 @@ impl Targets {
             attached.of(site.kind.group()).is_on() && !attached.refused.iter().any(refused)
         };
         let site = target.binary.plan.sites.iter().find(carries_probe)?;
-        has_breakpoint(pid, id.inode, site.offset).then_some(*number)
+        // What the process maps may be such that nobody can read it.
+        let offset = site.offset;
+        let stands = runtime::within(BREAKPOINT, pid, move || {
+            has_breakpoint(pid, id.inode, offset)
+        });
+        stands.unwrap_or(false).then_some(*number)
     }
 
     pub(super) fn is_not_go(&mut self, id: FileId) {
         self.not_go.put(id, ());
     }
 
-    /// Attaches probes to a file and makes it a target.
+    /// A file could not be inspected, and may another time; when that is tried.
+    pub(super) fn failed(&mut self, id: FileId, now: Instant) -> Duration {
+        let times = self.failed.get(&id).map_or(0, |(times, _)| *times);
+        let wait = LATER * (1 << times.min(MOST_DOUBLED));
+        self.failed.put(id, (times + 1, now + wait));
+        wait
+    }
+
+    fn is_later(&mut self, id: FileId, now: Instant) -> bool {
+        self.failed.get(&id).is_some_and(|(_, at)| *at > now)
+    }
+
+    /// Attaches probes to a file and makes it a target. A file that is `served` by a
+    /// program may change unseen, and may hold up whoever opens it.
     pub(super) fn attach(
         &mut self,
         probes: Option<&mut Probes>,
         executable: &Executable,
         file: &File,
+        served: bool,
         binary: Arc<Binary>,
         need: Need,
     ) -> u32 {
@@ -210,6 +242,9 @@ impl Targets {
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let attachment = if self.excluded.contains_key(&build(executable.id)) {
             shared_with_excluded()
+        } else if served && !binary.plan.sites.is_empty() {
+            let why = "it is on a FUSE file system, where nothing tells of a file that changes";
+            Attachment::Refused(Reason::Unguarded, why.to_owned())
         } else {
             attach(probes, number, &path, &binary)
         };

@@ -5,11 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::observation::Missing;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{
+    doubt::{Contradiction, Doubt},
+    observation::Missing,
+};
 use crate::{
     discover::{self, Refusal},
     gobinary::{Binary, Figure, Gap, Reason},
-    runtime::{MemoryError, Reader, StateError, StateFigures, WalkError, reader_of},
+    runtime::{HeldUp, MemoryError, Reader, StateError, StateFigures, WalkError, reader_of},
 };
 
 /// Failures in a row after which the last good sample is no longer shown.
@@ -20,6 +25,24 @@ const LATER: Duration = Duration::from_secs(10);
 /// A process that has forked and not executed shares or copies its parent's
 /// memory, and with it the parent's figures. It mostly executes at once.
 const FORKED: Duration = Duration::from_secs(2);
+
+/// A sample that takes longer is looked at: by the CPU's time the next.
+const LONG: Duration = Duration::from_millis(5);
+/// After one that took long, times as long as it took, the process is not sampled.
+const REST: u32 = 49;
+/// After a read that was given up has come back, the next waits for as long; twice
+/// as long after each more.
+const AFTER_BLOCK: Duration = Duration::from_secs(2);
+/// At most so many times twice as long.
+const MOST_DOUBLED: u32 = 8;
+
+/// What came of a look.
+pub(super) enum Looked {
+    /// Nothing ran since the last sample, which holds.
+    StandsStill,
+    /// A sample was taken, or tried.
+    Sampled(Sampled),
+}
 
 /// What came of a sample.
 pub(super) enum Sampled {
@@ -46,6 +69,14 @@ pub(super) struct Watch {
     good: u32,
     /// Whether the last one told what was created and what ended.
     tells_goroutines: bool,
+    /// Whether the last look took long.
+    slow: bool,
+    /// The read that was given up and has not come back.
+    out: Option<u64>,
+    /// Reads that were given up.
+    given_up: u32,
+    /// What is to be believed of what was read.
+    doubt: Doubt,
 }
 
 impl Watch {
@@ -63,12 +94,102 @@ impl Watch {
             changed: false,
             good: 0,
             tells_goroutines: false,
+            slow: false,
+            out: None,
+            given_up: 0,
+            doubt: Doubt::default(),
         }
+    }
+
+    /// A sample was held against what probes counted; the process did something
+    /// since the one before.
+    pub(super) fn compared(&mut self, contradiction: Option<Contradiction>) {
+        self.changed |= self.doubt.sampled(contradiction);
+    }
+
+    /// Nothing ran since the last sample; whether that settles a doubt.
+    pub(super) fn stood_still(&mut self) -> bool {
+        let settled = self.doubt.stood_still();
+        self.changed |= settled;
+        settled
+    }
+
+    /// Why a figure is withheld that is known otherwise.
+    pub(super) fn doubted(&self, figure: Figure) -> Option<Missing> {
+        self.doubt.missing(figure)
+    }
+
+    /// What stands in its place while it is lent to a read.
+    pub(super) fn stand_in(&self) -> Self {
+        Self {
+            reader: None,
+            missing: None,
+            retry: None,
+            ..*self
+        }
+    }
+
+    /// The read that this stands in for was given up.
+    pub(super) fn give_up(&mut self, number: u64, pid: u32) {
+        self.out = Some(number);
+        self.given_up += 1;
+        self.leave_out(HeldUp::By(pid));
+    }
+
+    /// A read that was given up has come back; whether it was of this process.
+    pub(super) fn came_back(&mut self, number: u64) -> bool {
+        let of_this = self.out == Some(number);
+        if of_this {
+            self.out = None;
+            let times = 1 << (self.given_up - 1).min(MOST_DOUBLED);
+            self.retry = Some(Instant::now() + AFTER_BLOCK * times);
+        }
+        of_this
+    }
+
+    /// It is not read, since whoever does may be held up.
+    pub(super) fn leave_out(&mut self, why: HeldUp) {
+        self.changed |= self
+            .missing
+            .as_ref()
+            .is_none_or(|before| before.reason != Reason::ReadBlocked);
+        self.missing = Some(Missing {
+            reason: Reason::ReadBlocked,
+            detail: why.to_string(),
+        });
+    }
+
+    /// Whether there is anything to be read now.
+    pub(super) fn is_due(&self, binary: &Binary) -> bool {
+        let rests = self.retry.is_some_and(|at| Instant::now() < at);
+        binary.state.globals.is_some() && !rests && self.out.is_none()
+    }
+
+    /// Looks at the process once: everything here that reads its memory. A process
+    /// that makes looking dear is looked at less often.
+    pub(super) fn look(&mut self, pid: u32, binary: &Binary) -> Looked {
+        let began = Instant::now();
+        let cpu = self.slow.then(thread_time);
+        let looked = if self.stands_still() {
+            Looked::StandsStill
+        } else {
+            Looked::Sampled(self.sample(pid, binary))
+        };
+        self.slow = began.elapsed() > LONG;
+        if self.slow
+            && let Some(cpu) = cpu
+        {
+            let took = thread_time().saturating_sub(cpu);
+            if took > LONG {
+                self.retry = self.retry.max(Some(Instant::now() + took * REST));
+            }
+        }
+        looked
     }
 
     /// Whether the state tells now how many goroutines were created and ended.
     pub(super) fn tells_goroutines(&self) -> bool {
-        self.missing.is_none() && self.tells_goroutines
+        self.missing.is_none() && self.tells_goroutines && !self.doubt.is_settled()
     }
 
     /// The same, of a process that was sampled more than once.
@@ -99,15 +220,17 @@ impl Watch {
         if self.missing.is_some() {
             return self.missing.clone();
         }
+        if let Some(doubted) = self.doubted(figure) {
+            return Some(doubted);
+        }
         let gaps = self.reader.as_ref()?.gaps().iter().cloned().map(Gap::from);
         gaps.into_iter()
             .find(|gap| gap.figure == figure)
             .map(|gap| of(&gap))
     }
 
-    /// Whether the last sample still holds, and nothing about it is news. Asked
-    /// before each sample.
-    pub(super) fn stands_still(&mut self) -> bool {
+    /// Whether the last sample still holds, and nothing about it is news.
+    fn stands_still(&mut self) -> bool {
         let reader = self.reader.as_mut();
         let still = reader.is_some_and(|reader| reader.stands_still())
             && self.missing.is_none()
@@ -117,10 +240,7 @@ impl Watch {
     }
 
     /// Reads the state once.
-    pub(super) fn sample(&mut self, pid: u32, binary: &Binary) -> Sampled {
-        if binary.state.globals.is_none() || self.retry.is_some_and(|at| Instant::now() < at) {
-            return Sampled::Nothing;
-        }
+    fn sample(&mut self, pid: u32, binary: &Binary) -> Sampled {
         if self.reader.is_none() {
             if self.since.elapsed() < FORKED && discover::has_only_forked(pid) {
                 return Sampled::Nothing;
@@ -186,6 +306,12 @@ impl Watch {
     }
 }
 
+/// What this thread has had of a CPU.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 fn missing(error: &StateError) -> Missing {
     let denied = matches!(error, StateError::Memory(MemoryError::Permission { .. }));
     if let (true, Refusal::AppArmor(profile)) = (denied, discover::refusal()) {
@@ -207,10 +333,14 @@ fn missing(error: &StateError) -> Missing {
 fn reason(error: &StateError) -> Reason {
     match error {
         StateError::Memory(MemoryError::Permission { .. }) => Reason::PermissionDenied,
+        StateError::Memory(MemoryError::TooMuch { .. }) | StateError::TooMany { .. } => {
+            Reason::TooMany
+        }
         StateError::Memory(_) => Reason::ReadFailed,
         StateError::MissingGlobal(_) => Reason::NoGlobal,
         StateError::Unconfirmed { .. } => Reason::Unconfirmed,
         StateError::NotStarted | StateError::Replaced(_) => Reason::NotSampled,
+        StateError::Contradicts { .. } => Reason::PlanesDisagree,
         StateError::Moving
         | StateError::Torn(_)
         | StateError::Implausible { .. }

@@ -16,6 +16,9 @@ use super::{
 /// ring being merged meanwhile looks like this.
 const MOST_GROWTH: u64 = 1 << 30;
 
+/// Spans that room is kept for: those of more than 400 Ps.
+const MOST_KEPT: usize = 1 << 16;
+
 /// What the ring says, summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Totals {
@@ -89,6 +92,12 @@ pub(super) fn read(
 }
 
 impl Spans {
+    /// As [`Batch::shrink`].
+    pub(super) fn shrink(&mut self) {
+        self.batch.shrink();
+        self.wanted.shrink_to(MOST_KEPT);
+    }
+
     /// Reads the spans of every cache.
     fn unflushed(
         &mut self,
@@ -115,7 +124,7 @@ impl Spans {
                         address,
                         cache: i,
                         index,
-                        slot: batch.add(address + first as u64, length),
+                        slot: batch.add(address.wrapping_add(first as u64), length),
                     });
                 }
             }
@@ -127,8 +136,7 @@ impl Spans {
         batch.then();
         again.clear();
         again.extend(snapshot.caches().map(|cache| {
-            (!cache.bytes.is_empty())
-                .then(|| batch.add(cache.address + spans.offset as u64, spans.size))
+            (!cache.bytes.is_empty()).then(|| batch.add(spans.at(cache.address), spans.size))
         }));
         memory.fetch(batch)?;
         for span in wanted {

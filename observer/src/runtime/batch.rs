@@ -4,6 +4,8 @@
 /// costs the kernel more than a kilobyte of neighbours. It is less than a page,
 /// so nothing is touched that nobody asked for.
 const NEAR: u64 = 1024;
+/// Room that is kept for the next process.
+const KEPT: usize = 4 << 20;
 
 /// One of a [`Batch`]'s places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,17 @@ impl Batch {
         self.pieces.clear();
         self.free_from = 0;
         self.total = 0;
+    }
+
+    /// Gives back the room that one process of many Ps needed, or pretended to.
+    pub(super) fn shrink(&mut self) {
+        let held = self.bytes.capacity()
+            + self.parts.capacity() * size_of::<Part>()
+            + self.pieces.capacity() * size_of::<Piece>()
+            + self.order.capacity() * size_of::<usize>();
+        if held > KEPT {
+            *self = Self::default();
+        }
     }
 
     /// Asks for `len` bytes at `address`.

@@ -89,9 +89,16 @@ pub(super) fn values(now: &StateFigures, before: Option<&StateFigures>) -> Resul
     at_most("forced cycles", c.forced, c.cycles)?;
     at_most("heap live", now.heap.live_bytes, MOST_BYTES)?;
     at_most("heap marked", now.heap.marked_bytes, MOST_BYTES)?;
-    if let Some(created) = g.created {
-        // One is there before it is counted, or was counted before it is gone.
-        at_most("live goroutines", g.live, created.saturating_add(1024))?;
+    // One is there before it is counted, or was counted before it is gone.
+    if let Some(created) = g.created
+        && g.live > created.saturating_add(1024)
+    {
+        return Err(StateError::Contradicts {
+            what: "the number of live goroutines",
+            value: g.live,
+            other: "that of those ever created",
+            bound: created,
+        });
     }
     if let Some(allocation) = &now.allocation {
         at_most("heap bytes", allocation.heap_bytes, MOST_BYTES)?;

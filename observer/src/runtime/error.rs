@@ -35,6 +35,18 @@ pub enum StateError {
         /// What was read.
         value: u64,
     },
+    /// Two figures that cannot both be true.
+    #[error("{what} is {value}, and {other} only {bound}: the sample is dropped")]
+    Contradicts {
+        /// The larger.
+        what: &'static str,
+        /// What was read.
+        value: u64,
+        /// What it cannot be larger than.
+        other: &'static str,
+        /// What was read of that.
+        bound: u64,
+    },
     /// A value out of its bounds.
     #[error("{figure} cannot be {value}: the sample is dropped")]
     Implausible {
@@ -42,6 +54,16 @@ pub enum StateError {
         figure: &'static str,
         /// What was read.
         value: u64,
+    },
+    /// More of something than a program of this machine has any use for.
+    #[error("it has {value} {what}, and at most {most} are read")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// What was read.
+        value: u64,
+        /// How many are read.
+        most: u64,
     },
     /// A counter that went back.
     #[error("{figure} went back from {then} to {now}: the sample is dropped")]
@@ -76,6 +98,7 @@ impl StateError {
                 | Self::Moving
                 | Self::Torn(_)
                 | Self::Implausible { .. }
+                | Self::Contradicts { .. }
                 | Self::Backwards { .. }
                 | Self::Memory(MemoryError::Fault { .. })
         )

@@ -14,6 +14,9 @@ use super::{
     reader::Reader,
 };
 
+/// Most places told apart that create goroutines, and most functions that
+/// goroutines begin with: no program has as many `go` statements.
+const MOST_PLACES: usize = 16 << 10;
 /// Goroutines looked at between two looks at the clock.
 const CHUNK: u64 = 4096;
 /// Gs nearer to one another than this are read in one piece.
@@ -143,7 +146,7 @@ impl Reader {
             }
             let count = CHUNK.min(allgs.len - next);
             batch.clear();
-            let slot = batch.add(allgs.data + 8 * next, 8 * count as usize);
+            let slot = batch.add(allgs.data.wrapping_add(8 * next), 8 * count as usize);
             self.memory.fetch(&mut batch)?;
             let mut addresses: Vec<u64> = words(batch.bytes(slot)).filter(|g| *g != 0).collect();
             addresses.sort_unstable();
@@ -154,6 +157,14 @@ impl Reader {
                 let g = G::read(&self.layout, &batch.bytes(slot)[skip..]);
                 let is_system = |pc| is_system(symbols, self.memory.linked(pc));
                 report.add(&self.layout, &g, now, &mut groups, &mut system, is_system);
+            }
+            let places = groups.len().max(system.len());
+            if places > MOST_PLACES {
+                return Err(StateError::TooMany {
+                    what: "places that create goroutines",
+                    value: places as u64,
+                    most: MOST_PLACES as u64,
+                });
             }
             report.walked += count;
             next += count;
@@ -295,7 +306,10 @@ fn ask(batch: &mut Batch, layout: &Layout, addresses: &[u64]) -> Vec<(Slot, usiz
             j += 1;
         }
         let start = addresses[i];
-        let slot = batch.add(start + first as u64, (addresses[j] - start) as usize + len);
+        let slot = batch.add(
+            start.wrapping_add(first as u64),
+            (addresses[j] - start) as usize + len,
+        );
         places.extend(
             addresses[i..=j]
                 .iter()

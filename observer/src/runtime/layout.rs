@@ -22,6 +22,12 @@ impl Field {
         self.offset + self.size
     }
 
+    /// Where it is in what begins at an address. A process says what it likes of
+    /// addresses: beyond the end of memory the kernel has nothing to read.
+    pub(super) const fn at(self, address: u64) -> u64 {
+        address.wrapping_add(self.offset as u64)
+    }
+
     /// Its value in the bytes of its type.
     pub(super) fn of(self, bytes: &[u8]) -> u64 {
         super::memory::number(bytes, self.offset, self.size)

@@ -7,8 +7,9 @@ pub(super) use super::batch::{Batch, Slot};
 
 /// Most places one `process_vm_readv` takes (`IOV_MAX`).
 const MAX_PARTS: usize = 1024;
-/// Most bytes gathered at once; a corrupt length must not become an allocation.
-const MAX_BYTES: usize = 256 << 20;
+/// Most bytes gathered at once: more than a machine of a thousand CPUs needs, and
+/// so little that a forged length costs the observer nothing.
+const MAX_BYTES: usize = 16 << 20;
 
 /// How the executable is laid out, as far as finding it in memory goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,16 @@ pub enum MemoryError {
         wanted: usize,
         /// Bytes there were.
         got: usize,
+    },
+    /// No honest program needs as much to be read.
+    #[error(
+        "process {pid}: {wanted} bytes would have to be read at once, and at most {MAX_BYTES} are"
+    )]
+    TooMuch {
+        /// Whose memory.
+        pid: u32,
+        /// Bytes asked for.
+        wanted: usize,
     },
     /// `/proc/PID/auxv` names no entry point.
     #[error("process {pid}: no AT_ENTRY in its auxiliary vector")]
@@ -117,7 +128,10 @@ impl Memory {
             got,
         };
         if *total > MAX_BYTES {
-            return Err(fault(0));
+            return Err(MemoryError::TooMuch {
+                pid: self.pid,
+                wanted: *total,
+            });
         }
         // What a longer batch left behind it is overwritten or never looked at.
         if bytes.len() < *total {
@@ -298,6 +312,17 @@ mod tests {
             own().fetch(&mut batch),
             Err(MemoryError::Fault { got: 0, .. })
         ));
+    }
+
+    #[test]
+    fn a_forged_length_becomes_no_allocation() {
+        let mut batch = Batch::default();
+        batch.add(0x1000_0000, 64 << 20);
+        assert!(matches!(
+            own().fetch(&mut batch),
+            Err(MemoryError::TooMuch { .. })
+        ));
+        assert_eq!(batch.bytes.capacity(), 0);
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(super) fn with<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
     }
     let mut scratch = SCRATCH.take().unwrap_or_default();
     let result = work(&mut scratch);
+    scratch.snapshot.shrink();
+    scratch.spans.shrink();
+    scratch.threads.shrink();
     SCRATCH.set(Some(scratch));
     result
 }

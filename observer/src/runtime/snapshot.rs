@@ -6,14 +6,15 @@ use std::sync::Arc;
 use super::{
     error::StateError,
     layout::{Field, Layout},
+    machine::cpus,
     memory::{Batch, Memory, Slot, word, words},
     sizes::Sizes,
 };
 
 /// Reads until the pointers stand still; the first sample needs four.
 const ATTEMPTS: usize = 8;
-/// Most Ps believed; GOMAXPROCS is far below on any machine.
-const MAX_PROCESSORS: u64 = 1 << 16;
+/// Ps that are read of any process; of more where the machine has many CPUs.
+const MANY_PROCESSORS: u64 = 1024;
 /// A place this near to the globals is one of them.
 const AMONG_GLOBALS: u64 = 64 << 10;
 
@@ -46,11 +47,16 @@ impl Slice {
         }
     }
 
-    fn sound(self, most: u64) -> bool {
+    fn sound(self) -> bool {
         self.len <= self.capacity
-            && self.capacity <= most
             && (self.capacity == 0 || self.data != 0 && self.data.is_multiple_of(8))
     }
+}
+
+/// Most Ps that are read of one process. GOMAXPROCS is as large as somebody sets
+/// it, and larger than four times the machine's CPUs only for a joke.
+fn most_processors() -> u64 {
+    MANY_PROCESSORS.max(4 * cpus())
 }
 
 /// One P.
@@ -169,10 +175,10 @@ impl Snapshot {
             p.start = batch.add(p.address, sizes.p);
             p.created = sizes
                 .p_created
-                .map(|field| batch.add(p.address + field.offset as u64, field.size));
+                .map(|field| batch.add(field.at(p.address), field.size));
             p.cache_slot = match sizes.cache {
                 Some((start, end)) if p.cache != 0 => {
-                    Some(batch.add(p.cache + start as u64, end - start))
+                    Some(batch.add(p.cache.wrapping_add(start as u64), end - start))
                 }
                 _ => None,
             };
@@ -189,7 +195,7 @@ impl Snapshot {
             array,
             heap_again: sizes
                 .heap
-                .map(|heap| batch.add(at.memstats + heap.offset as u64, heap.size)),
+                .map(|heap| batch.add(heap.at(at.memstats), heap.size)),
             sched_again: batch.add(at.sched, sizes.sched_head),
         });
     }
@@ -200,10 +206,18 @@ impl Snapshot {
             return Ok(true);
         };
         let allp = Slice::read(self.batch.bytes(fixed.allp));
-        if !allp.sound(MAX_PROCESSORS) {
+        if !allp.sound() {
             return Err(StateError::implausible("allp", allp.len));
         }
-        if !self.allgs().sound(u64::from(u32::MAX)) {
+        let most = most_processors();
+        if allp.capacity > most {
+            return Err(StateError::TooMany {
+                what: "Ps",
+                value: allp.capacity,
+                most,
+            });
+        }
+        if !self.allgs().sound() || self.allgs().capacity > u64::from(u32::MAX) {
             return Err(StateError::implausible("allgs", self.allgs().len));
         }
         if allp.len == 0 || self.allgs().len == 0 {

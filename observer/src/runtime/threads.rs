@@ -73,13 +73,13 @@ impl Threads {
                 return Err(StateError::Torn("allm"));
             }
             self.batch.clear();
-            let next_slot = self.batch.add(m + next.offset as u64, 8);
-            let locked_slot = self.batch.add(m + locked.offset as u64, 8);
+            let next_slot = self.batch.add(next.at(m), 8);
+            let locked_slot = self.batch.add(locked.at(m), 8);
             memory.fetch(&mut self.batch)?;
             let wait = layout.m.lock_wait;
-            places.extend(wait.map(|wait| (m + wait.offset as u64, wait.size)));
+            places.extend(wait.map(|wait| (wait.at(m), wait.size)));
             let goroutine = layout.m.goroutine;
-            current.extend(goroutine.map(|of| (m + of.offset as u64, of.size)));
+            current.extend(goroutine.map(|of| (of.at(m), of.size)));
             owners.push(word(self.batch.bytes(locked_slot), 0));
             m = word(self.batch.bytes(next_slot), 0);
         }
@@ -111,8 +111,8 @@ impl Threads {
             .filter(|owner| **owner != 0)
             .map(|owner| {
                 (
-                    self.batch.add(owner + g.created_by.offset as u64, 8),
-                    self.batch.add(owner + g.goid.offset as u64, 8),
+                    self.batch.add(g.created_by.at(*owner), 8),
+                    self.batch.add(g.goid.at(*owner), 8),
                 )
             })
             .collect();
@@ -187,7 +187,7 @@ impl Threads {
         let status = layout.g.status;
         let current = self.words.iter().skip(self.waits).filter(|g| **g != 0);
         let slots: Vec<_> = current
-            .map(|g| self.batch.add(g + status.offset as u64, status.size))
+            .map(|g| self.batch.add(status.at(*g), status.size))
             .collect();
         let mut found = OnThreads::default();
         if slots.is_empty() {

@@ -7,6 +7,8 @@ use crate::gobinary::{Binary, Functions, InspectError};
 
 /// Tries before a state that never stands still is reported.
 const TRIES: u32 = 5;
+/// Bytes of a function's name that are kept.
+const MOST_NAME: usize = 1 << 10;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -65,8 +67,10 @@ struct Names<'s>(Option<Functions<'s>>);
 impl Symbolize for Names<'_> {
     fn symbolize(&self, pc: u64) -> Option<Symbol> {
         let place = self.0.as_ref()?.resolve(pc).ok()??;
+        let mut function = place.function.name;
+        function.truncate(function.floor_char_boundary(MOST_NAME));
         Some(Symbol {
-            function: place.function.name,
+            function,
             line: place.line,
         })
     }

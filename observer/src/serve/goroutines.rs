@@ -17,7 +17,7 @@ use crate::{
     discover,
     gobinary::Figure,
     node::Observation,
-    runtime::{self, MemoryError, StateError, WalkError, WalkLimits},
+    runtime::{self, HeldUp, MemoryError, StateError, WalkError, WalkLimits},
 };
 
 /// Why there is no answer.
@@ -33,6 +33,8 @@ enum Refused {
     Replaced(u32),
     #[error(transparent)]
     Walk(#[from] WalkError),
+    #[error(transparent)]
+    HeldUp(#[from] HeldUp),
     #[error("the answer cannot be encoded: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -47,7 +49,7 @@ impl Refused {
             )) => StatusCode::NOT_FOUND,
             Self::LeftAlone(..) => StatusCode::FORBIDDEN,
             Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Walk(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Walk(_) | Self::HeldUp(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -78,7 +80,7 @@ pub(super) async fn goroutines(State(node): State<Arc<Node>>, Path(pid): Path<u3
     let done = Walking(Arc::clone(&node));
     let walked = tokio::task::spawn_blocking(move || {
         let _done = done;
-        walk(&observation)
+        runtime::apart(pid, move || walk(&observation))?
     });
     match walked.await {
         Ok(Ok(body)) => {

@@ -20,13 +20,13 @@ use tempfile::TempDir;
 
 /// A mount of the unified hierarchy, and a cgroup in it that others lie below.
 /// Both are gone when this is dropped.
-struct Hierarchy {
+pub(crate) struct Hierarchy {
     mount: TempDir,
     name: String,
 }
 
 impl Hierarchy {
-    fn mount() -> Self {
+    pub(crate) fn mount() -> Self {
         let mount = tempfile::tempdir().expect("a directory");
         run(Command::new("mount")
             .args(["-t", "cgroup2", "none"])
@@ -41,7 +41,7 @@ impl Hierarchy {
     }
 
     /// Makes a cgroup, with those above it.
-    fn make(&self, path: &str) -> PathBuf {
+    pub(crate) fn make(&self, path: &str) -> PathBuf {
         let directory = self.top().join(path);
         fs::create_dir_all(&directory).expect("a cgroup");
         directory
@@ -73,7 +73,7 @@ fn run(command: &mut Command) {
 }
 
 /// A command that becomes a program, with its arguments to follow, in a cgroup.
-fn within(cgroup: &Path, program: &[&str]) -> Command {
+pub(crate) fn within(cgroup: &Path, program: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""])

@@ -7,12 +7,13 @@ use std::{
 
 use observer_ebpf::Group;
 
-use super::{Engine, GoroutineProbes, sampling};
+use super::{Engine, GoroutineProbes};
 use crate::node::{
     budget::Level,
     coverage::{Standing, coverage},
     observation::Observation,
     planes::Ids,
+    processes::Tracked,
 };
 use crate::probe::Traced;
 
@@ -225,22 +226,33 @@ impl Engine {
 
     /// Samples processes that began before they were counted, from where they
     /// are on; a sample that something was counted in meanwhile is no beginning.
-    pub(super) fn sample_newcomers(&mut self) {
+    pub(super) fn sample_newcomers(mut self: Box<Self>) -> Option<Box<Self>> {
         let now = Instant::now();
-        let Some(newcomers) = self.newcomers.filter(|newcomers| newcomers.due <= now) else {
-            return;
+        let Some(newcomers) = self.newcomers.take_if(|newcomers| newcomers.due <= now) else {
+            return Some(self);
         };
-        let mut left = false;
-        for tracked in self.processes.iter_mut() {
+        let is_new = |tracked: &Tracked| {
             let figures = &tracked.observation.figures;
             let sampled = figures.state.is_some() || figures.events.from_start;
-            if !sampled && tracked.observation.probes.exact && !tracked.watch.is_old() {
-                left |= !sampling::begin(tracked, self.probes.as_ref(), &self.targets);
-            }
+            !sampled && tracked.observation.probes.exact && !tracked.watch.is_old()
+        };
+        let new = self.processes.iter_mut().filter(|tracked| is_new(tracked));
+        let new: Vec<u32> = new.map(|new| new.observation.process.pid).collect();
+        let mut left = false;
+        self.relay.busy(true);
+        for pid in new {
+            let begun;
+            (self, begun) = self.begin(pid)?;
+            left |= !begun;
         }
-        self.newcomers = (left && newcomers.tries > 1).then(|| Newcomers {
-            due: Instant::now() + SOON,
-            tries: newcomers.tries - 1,
-        });
+        self.relay.busy(false);
+        // Others may have come meanwhile.
+        if left && newcomers.tries > 1 && self.newcomers.is_none() {
+            self.newcomers = Some(Newcomers {
+                due: Instant::now() + SOON,
+                tries: newcomers.tries - 1,
+            });
+        }
+        Some(self)
     }
 }

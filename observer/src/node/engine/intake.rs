@@ -1,6 +1,6 @@
 //! How processes come under observation, and how they leave it.
 
-use std::{fs::File, sync::Arc};
+use std::{os::fd::AsFd, sync::Arc, time::Instant};
 
 use observer_ebpf::{Event, ProcessKey};
 
@@ -11,7 +11,7 @@ use crate::{
     node::{
         coverage::{Standing, coverage},
         exclusion::Verdict,
-        inspector::Done,
+        inspector::{Done, Failed, Job},
         lineage::Proc,
         need::Need,
         observation::Observation,
@@ -122,13 +122,13 @@ impl Engine {
                 if waiting.len() > 1 {
                     return true;
                 }
-                let file = match discover::open_executable(pid) {
+                let pinned = match discover::pin_executable(pid) {
                     // It runs another program by now.
-                    Ok((file, _)) if !is_file(&file, executable.id) => {
+                    Ok(pinned) if !is_file(&pinned, executable.id) => {
                         self.waiting.remove(&executable.id);
                         return false;
                     }
-                    Ok((file, _)) => file,
+                    Ok(pinned) => pinned,
                     Err(error) => {
                         tracing::debug!(pid, %error, "executable left out");
                         self.unreadable.failed(pid, &error);
@@ -136,16 +136,15 @@ impl Engine {
                         return true;
                     }
                 };
-                if let Known::Inspected(binary) = known {
-                    let result = Ok(Inspected::Go(Box::new(binary.as_ref().clone())));
-                    self.inspected(Done {
-                        id: executable.id,
-                        file,
-                        result,
-                    });
-                } else {
-                    self.inspector.submit(executable.id, file);
-                }
+                self.inspector.submit(Job {
+                    id: executable.id,
+                    pinned,
+                    cgroup: discover::cgroup_key(pid),
+                    known: match known {
+                        Known::Inspected(binary) => Some(binary),
+                        _ => None,
+                    },
+                });
             }
         }
         true
@@ -159,29 +158,39 @@ impl Engine {
         };
         let path = executable.path.display();
         // Written to meanwhile: what was found is true of neither program.
-        if !is_file(&done.file, done.id) {
+        if (done.file.as_ref()).is_some_and(|file| !is_file(file, done.id)) {
             tracing::info!(file = %path, "changed while it was inspected; looking again");
             for (_, pid, exec) in waiting {
                 self.look(pid, exec);
             }
             return;
         }
-        let outcome = match done.result {
-            Ok(Inspected::Go(binary)) => {
+        let outcome = match (done.result, &done.file) {
+            (Ok(Inspected::Go(binary)), Some(file)) => {
                 let binary = Arc::new(*binary);
                 tracing::info!(file = %path, version = %binary.version, "Go executable");
-                self.attach(&waiting, &done.file, done.id, binary);
+                self.attach(&waiting, (file, done.served), done.id, binary);
                 "go"
             }
-            Ok(Inspected::NotGo(reason)) => {
+            (Ok(Inspected::NotGo(reason)), _) => {
                 tracing::debug!(file = %path, %reason, "not a Go executable");
                 self.targets.is_not_go(done.id);
                 "not_go"
             }
-            Err(error) => {
+            (Err(Failed::Damaged(error)), _) => {
                 tracing::warn!(file = %path, %error, "executable cannot be inspected; its processes stay unobserved");
                 self.targets.is_not_go(done.id);
                 "error"
+            }
+            (Err(Failed::Passing(error)), _) => {
+                let again_after = self.targets.failed(done.id, Instant::now());
+                tracing::warn!(file = %path, %error, ?again_after, "executable cannot be inspected now");
+                "error"
+            }
+            // Found again by the next sweep that looks at all that runs.
+            (Err(Failed::LeftOut) | Ok(Inspected::Go(_)), _) => {
+                tracing::debug!(file = %path, "too many executables wait to be inspected; left out for now");
+                "left_out"
             }
         };
         *self.targets.inspected.entry(outcome).or_default() += 1;
@@ -192,7 +201,7 @@ impl Engine {
     fn attach(
         &mut self,
         waiting: &[(Executable, u32, Option<u64>)],
-        file: &File,
+        (file, served): (&File, bool),
         id: FileId,
         binary: Arc<Binary>,
     ) {
@@ -211,7 +220,7 @@ impl Engine {
             Need::new()
         };
         let probes = self.probes.as_mut();
-        let target = (self.targets).attach(probes, executable, file, binary, need);
+        let target = (self.targets).attach(probes, executable, file, served, binary, need);
         for (executable, pid, exec) in admitted {
             self.track(*pid, executable.id, target, *exec);
         }
@@ -428,6 +437,6 @@ impl Engine {
 }
 
 /// Whether an open file is the one of this identity.
-fn is_file(file: &File, id: FileId) -> bool {
+fn is_file(file: impl AsFd, id: FileId) -> bool {
     FileId::of_file(file).is_ok_and(|found| found == id)
 }

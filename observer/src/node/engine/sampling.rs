@@ -7,56 +7,187 @@ use std::{
 
 use super::{Engine, intake::Ended};
 use crate::{
+    discover,
     node::{
         coverage::{Standing, coverage},
         creators::Creators,
+        doubt::Contradiction,
         observation::{EventFigures, Figures, Observation, Snapshot, StateSample},
         planes::{self, Counted},
         processes::Tracked,
+        relay::Reading,
         targets::Targets,
-        watch::Sampled,
+        watch::{Looked, Sampled},
     },
     probe::Probes,
-    runtime::StateFigures,
+    runtime::{HeldUp, StateFigures, Stuck, cpus, is_stuck},
 };
 
+/// Most reads that processes of one cgroup may hold up.
+const MOST_OF_ONE: usize = 16;
+
+/// One sample of every process.
+#[derive(Default)]
+pub(super) struct Round {
+    left: Vec<u32>,
+    /// Those that run another program, where nobody else tells of an exec.
+    replaced: Vec<u32>,
+}
+
 impl Engine {
-    /// Reads every figure and publishes what is known.
-    pub(super) fn sample(&mut self) {
-        let probes = self.probes.as_ref();
-        let mut replaced = Vec::new();
-        for tracked in self.processes.iter_mut() {
+    /// Reads every figure and publishes what is known. Where a process held the round
+    /// up, and another thread goes on with it, that begins here with those left.
+    pub(super) fn sample(mut self: Box<Self>) -> Option<Box<Self>> {
+        self.take_back();
+        if self.round.is_none() {
+            self.round = Some(Round {
+                left: self.processes.pids(),
+                replaced: Vec::new(),
+            });
+        }
+        self.relay.busy(true);
+        while let Some(pid) = self.round.as_mut().and_then(|round| round.left.pop()) {
+            self = self.sample_one(pid)?;
+        }
+        self.relay.busy(false);
+        for pid in self
+            .round
+            .take()
+            .map(|round| round.replaced)
+            .into_iter()
+            .flatten()
+        {
+            self.end(pid, Ended::ByExec);
+            self.look(pid, None);
+        }
+        self.publish();
+        Some(self)
+    }
+
+    fn sample_one(mut self: Box<Self>, pid: u32) -> Option<Box<Self>> {
+        let Some(tracked) = self.processes.get(pid) else {
+            return Some(self);
+        };
+        // Where there is nothing to compare, or both say the same, once is enough.
+        let learning = tracked.observation.probes.batch && !tracked.ids.known();
+        let before = (tracked.apart || learning)
+            .then(|| read(self.probes.as_ref(), tracked))
+            .flatten();
+        let looked;
+        (self, looked) = self.look_into(pid)?;
+        let Some(tracked) = self.processes.get_mut(pid) else {
+            return Some(self);
+        };
+        let sampled = match looked {
             // Where nothing ran, no probe was hit either.
-            if tracked.watch.stands_still() {
+            Looked::StandsStill => {
                 self.state_samples += 1;
                 tracked.sampled = Some(Instant::now());
                 tracked.created_per_second = Some(0.0);
                 tracked.counted = tracked.observation.probes.exact;
-                continue;
+                if !tracked.watch.stood_still() {
+                    return Some(self);
+                }
+                Sampled::Nothing
             }
-            let pid = tracked.observation.process.pid;
-            // Where there is nothing to compare, or both say the same, once is enough.
-            let learning = tracked.observation.probes.batch && !tracked.ids.known();
-            let before = (tracked.apart || learning)
-                .then(|| read(probes, tracked))
-                .flatten();
-            let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
-            self.state_samples += u64::from(!matches!(sampled, Sampled::Nothing));
-            self.state_dropped += u64::from(matches!(sampled, Sampled::Dropped));
-            if matches!(sampled, Sampled::Replaced) && probes.is_none() {
-                // Nobody else tells of an exec.
-                replaced.push(pid);
+            Looked::Sampled(sampled) => sampled,
+        };
+        self.state_samples += u64::from(!matches!(sampled, Sampled::Nothing));
+        self.state_dropped += u64::from(matches!(sampled, Sampled::Dropped));
+        let probes = self.probes.as_ref();
+        if matches!(sampled, Sampled::Replaced) && probes.is_none() {
+            self.round.get_or_insert_default().replaced.push(pid);
+        }
+        update(tracked, probes, &self.targets, before.as_ref(), sampled);
+        Some(self)
+    }
+
+    /// Looks at what a process's memory holds, the engine laid down meanwhile.
+    pub(super) fn look_into(mut self: Box<Self>, pid: u32) -> Option<(Box<Self>, Looked)> {
+        let nothing = Looked::Sampled(Sampled::Nothing);
+        let full = self.is_full(pid);
+        let Some(tracked) = self.processes.get_mut(pid) else {
+            return Some((self, nothing));
+        };
+        let binary = Arc::clone(&tracked.observation.binary);
+        if !tracked.watch.is_due(&binary) {
+            return Some((self, nothing));
+        }
+        if full || is_stuck(pid) {
+            let why = if full {
+                HeldUp::ByMany
+            } else {
+                HeldUp::By(pid)
+            };
+            tracked.watch.leave_out(why);
+            return Some((self, nothing));
+        }
+        let stand_in = tracked.watch.stand_in();
+        let mut watch = std::mem::replace(&mut tracked.watch, stand_in);
+        let relay = Arc::clone(&self.relay);
+        let (mut this, (watch, looked)) = relay.read(self, pid, move || {
+            let looked = watch.look(pid, &binary);
+            (watch, looked)
+        })?;
+        if let Some(tracked) = this.processes.get_mut(pid) {
+            tracked.watch = watch;
+        }
+        Some((this, looked))
+    }
+
+    /// Whether no more reads may be held up, or none by processes of its cgroup, so
+    /// that one container does not blind the observer to all others.
+    fn is_full(&self, pid: u32) -> bool {
+        if self.relay.is_full() {
+            return true;
+        }
+        if self.stuck.len() < MOST_OF_ONE {
+            return false;
+        }
+        let cgroup = self.cgroup(pid);
+        let of_it = self.stuck.values().filter(|(_, of)| *of == cgroup);
+        cgroup.is_some() && of_it.count() >= MOST_OF_ONE
+    }
+
+    fn cgroup(&self, pid: u32) -> Option<u64> {
+        self.processes.get(pid)?.observation.process.cgroup_id
+    }
+
+    /// A process held up the thread that read its memory.
+    pub(super) fn give_up(&mut self, reading: Reading) {
+        let Reading { number, pid, .. } = reading;
+        let cgroup = self.cgroup(pid);
+        self.stuck.insert(number, (Stuck::on(pid), cgroup));
+        let Some(tracked) = self.processes.get_mut(pid) else {
+            return;
+        };
+        let file = tracked.observation.process.executable.path.display();
+        tracing::warn!(pid, %file, "a read of this process's memory does not come back; its state is left out");
+        tracked.watch.give_up(number, pid);
+        let probes = self.probes.as_ref();
+        update(tracked, probes, &self.targets, None, Sampled::Nothing);
+    }
+
+    /// Some reads have come back that were given up.
+    fn take_back(&mut self) {
+        for reading in self.relay.returned() {
+            self.stuck.remove(&reading.number);
+            if let Some(tracked) = self.processes.get_mut(reading.pid)
+                && tracked.watch.came_back(reading.number)
+            {
+                tracing::info!(
+                    pid = reading.pid,
+                    "the read of its memory came back; it is tried again after a while"
+                );
             }
-            update(tracked, probes, &self.targets, before.as_ref(), sampled);
         }
-        for pid in replaced {
-            self.end(pid, Ended::ByExec);
-            self.look(pid, None);
-        }
+    }
+
+    fn publish(&mut self) {
         self.keep_budget(false);
         self.keep_groups();
         self.let_go();
-        let mut processes = self.processes.shown();
+        let mut processes = self.processes.shown(Instant::now());
         self.left_alone.join(&mut processes);
         let snapshot = Snapshot {
             at: SystemTime::now(),
@@ -79,18 +210,28 @@ fn read(probes: Option<&Probes>, tracked: &Tracked) -> Option<Counted> {
     Some(probes?.read(tracked.key?, known))
 }
 
-/// Takes a sample to count from; whether there is one.
-pub(super) fn begin(tracked: &mut Tracked, probes: Option<&Probes>, targets: &Targets) -> bool {
-    let pid = tracked.observation.process.pid;
-    let before = read(probes, tracked);
-    let sampled = tracked.watch.sample(pid, &tracked.observation.binary);
-    let stood =
-        before.as_ref().map(|before| before.0) == read(probes, tracked).map(|after| after.0);
-    let begun = stood && matches!(sampled, Sampled::Read(_));
-    if begun {
-        update(tracked, probes, targets, before.as_ref(), sampled);
+impl Engine {
+    /// Takes a sample to count from; whether there is one.
+    pub(super) fn begin(mut self: Box<Self>, pid: u32) -> Option<(Box<Self>, bool)> {
+        let counted = |engine: &Self| {
+            let tracked = engine.processes.get(pid)?;
+            read(engine.probes.as_ref(), tracked)
+        };
+        let before = counted(&self);
+        let looked;
+        (self, looked) = self.look_into(pid)?;
+        let after = counted(&self);
+        let stood = before.as_ref().map(|before| before.0) == after.map(|after| after.0);
+        let (Looked::Sampled(sampled @ Sampled::Read(_)), true) = (looked, stood) else {
+            return Some((self, false));
+        };
+        let Some(tracked) = self.processes.get_mut(pid) else {
+            return Some((self, false));
+        };
+        let probes = self.probes.as_ref();
+        update(tracked, probes, &self.targets, before.as_ref(), sampled);
+        Some((self, true))
     }
-    begun
 }
 
 /// Puts what was read into the process's observation.
@@ -145,6 +286,12 @@ fn update(
         let before = before.map_or(&figures.events.goroutines, |before| &before.0);
         differences.ids = tracked.ids.compare(before, state, &after.0);
     }
+    if let (Some(state), true) = (&state, counted || moved) {
+        let age = discover::age(tracked.observation.process.start_ticks);
+        let found = Contradiction::find(&differences, state, age, cpus());
+        tracked.watch.compared(found);
+    }
+    let covered = covered || tracked.watch.has_changed();
     let events = match after {
         Some((goroutines, gc)) => EventFigures {
             goroutines,

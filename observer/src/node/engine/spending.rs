@@ -204,7 +204,7 @@ impl Engine {
     pub(super) fn keep_ceiling(&mut self) {
         let clock = clock_gettime(ClockId::ProcessCPUTime);
         let cpu = Duration::new(clock.tv_sec as u64, clock.tv_nsec as u32);
-        if let Some(share) = self.ceiling.used(Instant::now(), cpu) {
+        if let Some(share) = self.ceiling.used(Instant::now(), cpu, self.inspector.cpu()) {
             let percent = percent(share);
             let interval = self.ceiling.interval();
             tracing::warn!(

@@ -1,6 +1,10 @@
 //! What the engine does with events, without a kernel behind it.
 
-use std::{fs::File, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey};
 use tokio::sync::watch;
@@ -59,7 +63,7 @@ fn who_ends_while_its_file_gives_way_is_counted() {
     };
     let mut engine = engine();
     let binary = Arc::new(binary("go1.26.8"));
-    let target = (engine.targets).attach(None, &executable, &file, binary, Need::new());
+    let target = (engine.targets).attach(None, &executable, &file, false, binary, Need::new());
     engine.targets.give_way(target, None);
     // The kernel may have told whose it was, or have been told to forget it by then.
     for (epoch, told) in [(1, target), (2, 0)] {
@@ -67,7 +71,7 @@ fn who_ends_while_its_file_gives_way_is_counted() {
         engine.disowned.put(key, target);
         engine.event(&end_of(key, told));
     }
-    let ended = engine.processes.shown();
+    let ended = engine.processes.shown(Instant::now());
     assert_eq!(ended.len(), 2);
     for process in ended {
         assert_eq!(process.process.pid, PID);

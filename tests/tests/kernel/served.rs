@@ -1,0 +1,105 @@
+//! Executables on a file system that a program serves, which may fail or never answer.
+
+use std::{
+    fs::{self, File},
+    process::{Child, Command},
+    time::Duration,
+};
+
+use observer_tests::{
+    Observer, Workload,
+    fuse::{Manner, Served},
+    observer::ATTACH,
+    paths::{GO, fixture},
+    wait,
+};
+use rustix::{
+    fs::{Advice, fadvise},
+    process::{Pid, Signal, kill_process},
+};
+
+/// A look at everything that runs comes every half minute, and later on a busy machine.
+const SOON: Duration = Duration::from_mins(2);
+
+struct Running(Child);
+
+impl Running {
+    fn of(served: &Served) -> Self {
+        Self(Command::new(served.file()).spawn().expect("it runs"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn idle() -> Vec<u8> {
+    fs::read(fixture("idle", GO, "default")).expect("the fixture")
+}
+
+/// A program is attached, and its figures are right.
+fn others_are_seen(observer: &Observer, version: &str) {
+    let mut w = Workload::start(&fixture("workload", version, "default"));
+    observer.attached(w.pid);
+    w.run("burst 100 0");
+    let said = w.report();
+    wait::until("the figures of another", ATTACH, || {
+        let ever = observer.process(w.pid)?.figures.ever;
+        (ever == Some((said.created, said.exited))).then_some(())
+    });
+}
+
+#[test]
+fn a_server_that_answers_no_more_holds_up_nobody() {
+    let observer = Observer::start();
+    others_are_seen(&observer, GO);
+    // As the kernel begins a program before the observer looks at it, the files fall
+    // silent at different moments of the look.
+    let mut all = Vec::new();
+    for n in 0..12 {
+        let served = Served::mount(idle());
+        let running = Running::of(&served);
+        std::thread::sleep(Duration::from_millis(n / 3));
+        served.be(Manner::Silent);
+        all.push((running, served));
+    }
+    for version in ["1.20.14", "1.22.12", "1.27.4"] {
+        others_are_seen(&observer, version);
+    }
+    // The end of the observer does not wait for them either.
+    let (status, took) = observer.stop();
+    assert!(status.success() && took < ATTACH, "{status} after {took:?}");
+}
+
+#[test]
+fn a_file_that_failed_once_is_looked_at_again() {
+    let observer = Observer::start();
+    let served = Served::mount(idle());
+    let signal = |signal| {
+        let pid = Pid::from_raw(observer.pid() as i32).expect("its id");
+        kill_process(pid, signal).expect("a signal");
+    };
+    signal(Signal::STOP);
+    let running = Running::of(&served);
+    let pid = running.0.id();
+    let begun = || {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat"));
+        let state = state.expect("its stat");
+        // Its name is that of the file from the exec on, and then it sleeps.
+        state.contains("(file) S")
+    };
+    assert!(wait::comes_true(ATTACH, begun), "it does not begin");
+    // Of what the program itself does not use nothing is kept in memory.
+    let file = File::open(served.file()).expect("the file");
+    fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
+    served.be(Manner::Failing);
+    signal(Signal::CONT);
+    let failed = || observer.log().contains("cannot be inspected now");
+    assert!(wait::comes_true(SOON, failed), "{}", observer.log());
+    assert!(observer.process(pid).is_none());
+    served.be(Manner::Right);
+    wait::until("the file looked at again", SOON, || observer.process(pid));
+}
