@@ -8,6 +8,7 @@ mod cluster;
 mod crowd;
 mod ebpf_log;
 mod fan_out;
+mod go_build;
 mod goroutines;
 mod probes;
 mod sample;
@@ -22,7 +23,7 @@ type Table = (&'static str, fn() -> String);
 /// Where this is set, a cluster runs.
 const IN_CLUSTER: &str = "OBSERVER_XTASK";
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     ("goroutines", || {
         format!("## A goroutine's price\n\n{}", goroutines::table())
     }),
@@ -31,6 +32,9 @@ const TABLES: [Table; 10] = [
     }),
     ("storm", || {
         format!("## The worst half second\n\n{}", storm::table())
+    }),
+    ("go_build", || {
+        format!("## A build from nothing\n\n{}", go_build::table())
     }),
     ("ebpf_log", || {
         format!("## What the eBPF programs say\n\n{}", ebpf_log::table())
