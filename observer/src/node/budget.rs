@@ -32,6 +32,9 @@ const BURST: Duration = Duration::from_millis(200);
 const BATCHES_SOONER: u32 = 12;
 /// How long the probes stay away at first, and at most.
 const AWAY: Duration = Duration::from_secs(60);
+/// How long those on collections and stops do at first: only the kernel's side sends
+/// them away, which does so within a burst, and some of what they tell nobody else does.
+const STOPS_AWAY: Duration = Duration::from_secs(5);
 const AWAY_AT_MOST: Duration = Duration::from_secs(600);
 
 /// Which probes on goroutines a file may carry.
@@ -142,13 +145,13 @@ struct Stops {
 }
 
 /// How long probes stay away now, which were away so long at the last time, and off
-/// or on again since then.
-fn away(now: Instant, known: Option<(Duration, Instant)>) -> Duration {
+/// or on again since then. `first`: how long they do at the first time.
+fn away(now: Instant, known: Option<(Duration, Instant)>, first: Duration) -> Duration {
     match known {
         // It went well for a long time: that is another load.
-        Some((_, since)) if now.saturating_duration_since(since) >= AWAY_AT_MOST => AWAY,
+        Some((_, since)) if now.saturating_duration_since(since) >= AWAY_AT_MOST => first,
         Some((away, _)) => (away * 2).min(AWAY_AT_MOST),
-        None => AWAY,
+        None => first,
     }
 }
 
@@ -245,7 +248,7 @@ impl Budget {
     /// A file may carry no more than that from now on; for how long at least.
     pub(super) fn off(&mut self, now: Instant, file: u32, level: Level) -> Duration {
         let known = self.files.get(&file);
-        let away = away(now, known.map(|known| (known.away, known.since)));
+        let away = away(now, known.map(|known| (known.away, known.since)), AWAY);
         let entry = File {
             away,
             since: now,
@@ -269,7 +272,8 @@ impl Budget {
     /// A file may carry no probes on collections and stops from now on; for how long.
     pub(super) fn stops_off(&mut self, now: Instant, file: u32) -> Duration {
         let known = self.stops.get(&file);
-        let away = away(now, known.map(|known| (known.away, known.since)));
+        let known = known.map(|known| (known.away, known.since));
+        let away = away(now, known, STOPS_AWAY);
         let entry = Stops {
             away,
             since: now,

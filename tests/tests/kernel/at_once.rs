@@ -156,7 +156,12 @@ fn probes_on_stops_leave_a_program_that_stops_all_the_time() {
     let mut w = Workload::start(&fixture("workload", GO, "default"));
     observer.attached(w.pid);
     w.run("gc 2");
-    w.run("readmem 5000");
+    // They come back, for shorter each time that it goes on.
+    wait::until("a long absence", Duration::from_secs(90), || {
+        w.run("readmem 5000");
+        let log = observer.log();
+        log.contains("for_at_least=20s").then_some(())
+    });
     let off = wait::find(Duration::from_secs(20), || {
         let seen = observer.process(w.pid)?;
         let other = &seen.coverage["other_stops"];

@@ -158,6 +158,23 @@ fn where_it_was_too_much_at_once_batches_are_tried_soon() {
 }
 
 #[test]
+fn stops_are_counted_again_soon_and_later_each_time_it_is_too_many() {
+    let (mut budget, mut now) = (Budget::new(1.0), Instant::now());
+    for expected in [5, 10, 20, 40, 80, 160, 320, 600, 600] {
+        assert_eq!(budget.stops_off(now, 1), Duration::from_secs(expected));
+        assert!(!budget.stops_allowed(1));
+        let early = after(now, expected as f64 - 0.1);
+        assert!(budget.stops_on(early).is_empty());
+        now = after(now, expected as f64);
+        assert_eq!(budget.stops_on(now), [1]);
+        assert!(budget.stops_allowed(1) && budget.stops_on(now).is_empty());
+        now = after(now, 2.0);
+    }
+    now = after(now, 600.0);
+    assert_eq!(budget.stops_off(now, 1), Duration::from_secs(5));
+}
+
+#[test]
 fn the_kernel_tells_of_ten_times_the_budget_and_of_a_tenth_of_a_cpu() {
     for (percent, expected) in [
         (0.01, Some((1_000, 200_000))),
