@@ -24,6 +24,15 @@ pub enum Origin {
     Runtime,
 }
 
+/// How runc calls each of the processes by which it enters a container
+/// (`runc:[2:INIT]`), until one of them executes the container's program.
+pub const RUNC: &str = "runc:[";
+
+/// Whether a process of this name is one by which runc enters a container.
+pub fn enters_container(comm: &str) -> bool {
+    comm.starts_with(RUNC)
+}
+
 /// A process among its kin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kin {
@@ -37,6 +46,8 @@ pub struct Kin {
     pub inner_pid: u32,
     /// When it began, in clock ticks since boot.
     pub start_ticks: u64,
+    /// Whether it is the runtime's still, on its way into the container.
+    pub enters: bool,
     /// The container it runs in.
     pub container: Option<Container>,
     /// UID of the Kubernetes pod in whose cgroup it is.
@@ -65,6 +76,7 @@ pub fn kin(pid: u32) -> Result<Kin, DiscoverError> {
         session: u32::try_from(stat.session).unwrap_or(0),
         inner_pid: field(&status, "NSpid:").unwrap_or(pid),
         start_ticks: stat.starttime,
+        enters: enters_container(&stat.comm),
         container: cgroup::container(&groups),
         pod_uid: cgroup::pod_uid(&groups),
     })

@@ -34,7 +34,7 @@ pub use self::{
     confinement::{Refusal, confined, refusal},
     error::DiscoverError,
     executable::{executable, open_executable, pin_executable},
-    kin::{Kin, Origin, all_in, is_from_outside, kin, share_pid_namespace},
+    kin::{Kin, Origin, RUNC, all_in, enters_container, is_from_outside, kin, share_pid_namespace},
     namespace::{NamespaceError, PidNamespace, pid_namespace},
     process::{
         Membership, alive, cgroup_key, exists, has_only_forked, membership, process, tracer,

@@ -213,10 +213,6 @@ fn earlier_runs(
     earlier
 }
 
-/// How runc calls each of the processes by which it enters a container
-/// (`runc:[2:INIT]`), until one of them executes the container's program.
-const RUNC: &str = "runc:[";
-
 /// Whether the process runs a Go program that has begun. A container's runtime
 /// makes its first process, and each that is executed in it later, from a
 /// program of its own that forks into the container and executes there; and
@@ -224,7 +220,7 @@ const RUNC: &str = "runc:[";
 fn is_program(observation: &Observation) -> bool {
     let process = &observation.process;
     // On a busy node it waits for its start longer than any bound.
-    if process.forked && process.comm.starts_with(RUNC) {
+    if process.forked && discover::enters_container(&process.comm) {
         return false;
     }
     if process.forked {

@@ -97,6 +97,14 @@ impl Lineage {
 
     /// Notes who began whom.
     pub(super) fn told(&mut self, event: &Event, kinship: &impl Kinship) {
+        // What the runtime begets on its way in is gone, or about to execute; its
+        // last process is begun from outside, whoever forked it.
+        let enters = event.comm.starts_with(discover::RUNC.as_bytes());
+        if event.kind == EventKind::Fork as u32 && enters {
+            self.links.pop(&event.tgid);
+            self.found.pop(&event.tgid);
+            return;
+        }
         let link = match EventKind::from_u32(event.kind) {
             Some(EventKind::Exec) if event.parent != 0 || event.parent_cgroup != 0 => Link {
                 parent: event.parent,
@@ -142,6 +150,10 @@ impl Lineage {
                 break known;
             }
             let kin = kinship.kin(at);
+            // Its program lies on no mount that anybody could name.
+            if kin.as_ref().is_some_and(|kin| kin.enters) {
+                break Origin::Runtime;
+            }
             ancestors.push((at, kin.as_ref().map(|kin| kin.start_ticks)));
             let session = kin.as_ref().map_or(0, |kin| kin.session);
             if self.injected.contains(&session) {
@@ -247,6 +259,7 @@ impl Lineage {
         let main = all
             .iter()
             .filter(is_entry)
+            .filter(|kin| !kin.enters)
             .find(|kin| !kinship.is_from_outside(kin.pid, kin.parent))?
             .clone();
         self.mains.put(container.to_owned(), main.clone());

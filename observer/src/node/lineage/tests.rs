@@ -42,6 +42,7 @@ impl Table {
             session,
             inner_pid: inner,
             start_ticks: u64::from(pid),
+            enters: false,
             container: id.map(container),
             pod_uid: id.map(|_| POD.to_owned()),
         };
@@ -101,6 +102,36 @@ fn fork(pid: u32, parent: u32) -> Event {
     Event {
         kind: EventKind::Fork as u32,
         ..exec(pid, parent, 0)
+    }
+}
+
+/// Where the pid namespace is shared, nothing but its name tells the runtime's
+/// first process from a service's.
+#[test]
+fn what_runc_enters_by_is_not_what_it_executes() {
+    for order in [[15, 20], [20, 15]] {
+        let mut table = Table::new(20);
+        table.add(15, 10, 15, 15, Some("c"));
+        for pid in [15, 20] {
+            table.all.get_mut(&pid).expect("it is there").enters = true;
+        }
+        let mut lineage = Lineage::new();
+        let mut forked = fork(20, 15);
+        forked.comm[..7].copy_from_slice(b"runc:[0");
+        lineage.told(&forked, &table);
+        for pid in order {
+            let origin = table.origin(&mut lineage, pid);
+            assert_eq!(origin, Origin::Runtime, "{pid}");
+        }
+        table.all.remove(&15);
+        table.all.get_mut(&20).expect("it is there").enters = false;
+        // A scan may be faster than the exec's event.
+        assert_eq!(table.origin(&mut lineage, 20), Origin::Service);
+        lineage.told(&exec(20, 10, OUTSIDE), &table);
+        assert_eq!(table.origin(&mut lineage, 20), Origin::Service);
+        // Whoever comes later does not become the main process.
+        table.add(30, 10, 30, 30, Some("c"));
+        assert_eq!(table.origin(&mut lineage, 30), Origin::Injected);
     }
 }
 
