@@ -1,6 +1,6 @@
 //! How processes come under observation, and how they leave it.
 
-use std::{os::fd::AsFd, sync::Arc, time::Instant};
+use std::{fs::File, os::fd::AsFd, sync::Arc, time::Instant};
 
 use observer_ebpf::{Event, ProcessKey};
 
