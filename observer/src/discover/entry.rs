@@ -47,16 +47,17 @@ impl Entry {
         DiscoverError::of(self.pid, name, errno)
     }
 
-    fn file(&self, name: &str) -> Result<Take<File>, Errno> {
+    /// The beginning of a file, `most` bytes of it.
+    pub(super) fn stream(&self, name: &str, most: u64) -> Result<Take<File>, Errno> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty())?;
-        Ok(File::from(file).take(MAX_FILE))
+        Ok(File::from(file).take(most))
     }
 
     /// The whole of a small file.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, Errno> {
         let mut text = Vec::with_capacity(2048);
-        match self.file(name)?.read_to_end(&mut text) {
+        match self.stream(name, MAX_FILE)?.read_to_end(&mut text) {
             Ok(_) => Ok(text),
             Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
         }

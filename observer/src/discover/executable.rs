@@ -47,7 +47,7 @@ impl FileId {
         Ok(Self::of_statx(&statx))
     }
 
-    fn of_statx(statx: &Statx) -> Self {
+    pub(super) fn of_statx(statx: &Statx) -> Self {
         Self {
             device: makedev(statx.stx_dev_major, statx.stx_dev_minor),
             inode: statx.stx_ino,

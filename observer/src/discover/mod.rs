@@ -18,6 +18,7 @@ mod error;
 mod executable;
 mod hierarchy;
 mod kin;
+mod libraries;
 mod namespace;
 mod process;
 mod scan;
@@ -35,6 +36,7 @@ pub use self::{
     error::DiscoverError,
     executable::{executable, open_executable, pin_executable},
     kin::{Kin, Origin, RUNC, all_in, enters_container, is_from_outside, kin, share_pid_namespace},
+    libraries::{MappedFile, base_name, mapped_files, mapped_pages},
     namespace::{NamespaceError, PidNamespace, pid_namespace},
     process::{
         Membership, alive, cgroup_key, exists, has_only_forked, membership, process, tracer,
