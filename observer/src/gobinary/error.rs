@@ -73,7 +73,23 @@ pub enum NotGoReason {
     /// An object file or core dump, by its ELF type.
     NotExecutable(u16),
     /// No Go build information: another language, or packed.
-    NoBuildInfo,
+    NoBuildInfo {
+        /// Whether it is a program that asks for a dynamic linker, by which it may
+        /// have Go in it all the same.
+        loads_libraries: bool,
+    },
+}
+
+impl NotGoReason {
+    /// Whether it is a program that libraries are loaded into.
+    pub const fn loads_libraries(self) -> bool {
+        matches!(
+            self,
+            Self::NoBuildInfo {
+                loads_libraries: true
+            }
+        )
+    }
 }
 
 impl fmt::Display for NotGoReason {
@@ -84,7 +100,9 @@ impl fmt::Display for NotGoReason {
             Self::BigEndian => f.write_str("a big-endian ELF file"),
             Self::Machine(m) => write!(f, "an ELF file for machine {m}, not x86-64 or arm64"),
             Self::NotExecutable(t) => write!(f, "an ELF file of type {t}, not an executable"),
-            Self::NoBuildInfo => f.write_str("no Go build information: not built by Go, or packed"),
+            Self::NoBuildInfo { .. } => {
+                f.write_str("no Go build information: not built by Go, or packed")
+            }
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Image<'s> {
     pub(super) dynamic: bool,
     /// It asks for an interpreter or says `DF_1_PIE`: it is run, not loaded by another.
     pub(super) runnable: bool,
+    /// The name of the dynamic linker, where it asks for one.
+    pub(super) interpreter: Option<Range>,
     pub(super) segments: Vec<Segment>,
     pub(super) notes: Vec<(Range, u64)>,
     pub(super) sections: Vec<Section>,
@@ -78,6 +80,7 @@ impl<'s> Image<'s> {
             arch,
             dynamic: kind == ET_DYN,
             runnable: kind == ET_EXEC,
+            interpreter: None,
             segments: Vec::new(),
             notes: Vec::new(),
             sections: Vec::new(),
@@ -132,6 +135,7 @@ impl<'s> Image<'s> {
             let kind = segment.p_type.get(LE);
             if kind == PT_INTERP {
                 self.runnable = true;
+                self.interpreter = Some(range);
             } else if kind == PT_LOAD || kind == PT_NOTE || kind == PT_DYNAMIC {
                 self.check("a segment", range)?;
                 if kind == PT_LOAD {

@@ -48,7 +48,10 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
         Err(reason) => return Ok(Inspected::NotGo(reason)),
     };
     let Some(info) = buildinfo::read(&image)? else {
-        return Ok(Inspected::NotGo(NotGoReason::NoBuildInfo));
+        let loads_libraries = image.interpreter.is_some();
+        return Ok(Inspected::NotGo(NotGoReason::NoBuildInfo {
+            loads_libraries,
+        }));
     };
     let build_mode = buildinfo::build_mode(&image, &info);
     let release = GoVersion::parse(&info.version);

@@ -70,6 +70,11 @@ pub struct Binary {
 }
 
 impl Binary {
+    /// Whether it is loaded into other programs, and none itself.
+    pub const fn is_library(&self) -> bool {
+        matches!(self.build_mode, BuildMode::CShared | BuildMode::Plugin)
+    }
+
     /// Where fields lie in this release, where that is known and any of it can
     /// be read.
     pub fn layout(&self) -> Option<Arc<Layout>> {

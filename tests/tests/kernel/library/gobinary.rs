@@ -121,7 +121,7 @@ fn a_program_that_embeds_another_is_not_it() {
     }
     let found = inspect_bytes(&data);
     assert!(
-        matches!(found, Ok(Inspected::NotGo(NotGoReason::NoBuildInfo))),
+        matches!(found, Ok(Inspected::NotGo(NotGoReason::NoBuildInfo { .. }))),
         "{found:?}"
     );
 }
