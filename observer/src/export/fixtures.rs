@@ -123,6 +123,7 @@ pub(crate) fn observation(pid: u32, path: &str) -> Observation {
             forked: false,
         }),
         binary: Arc::new(binary("go1.26.8")),
+        library: None,
         coverage: Coverage(Arc::new(
             Figure::EVENTS
                 .into_iter()

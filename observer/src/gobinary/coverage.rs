@@ -163,6 +163,8 @@ pub enum Reason {
     PlanesDisagree,
     /// It has more Ps or the like than are read of any process.
     TooMany,
+    /// The program is not Go; Go is in a library that it loaded.
+    SharedLibrary,
 }
 
 impl Reason {
@@ -199,6 +201,7 @@ impl Reason {
             Self::ReadBlocked => "read_blocked",
             Self::PlanesDisagree => "planes_disagree",
             Self::TooMany => "too_many",
+            Self::SharedLibrary => "shared_library",
         }
     }
 }

@@ -171,7 +171,12 @@ fn without_left_alone(snapshot: &Snapshot, places: &mut [Place]) {
             && observation.is_left_alone()
             && id(observation).is_some_and(|id| counted.contains(&id))
         {
-            *place = Place::Uncounted(Arc::clone(of), Uncounted::Excluded);
+            let why = if observation.is_host() {
+                Uncounted::SharedLibrary
+            } else {
+                Uncounted::Excluded
+            };
+            *place = Place::Uncounted(Arc::clone(of), why);
         }
     }
 }

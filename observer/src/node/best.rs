@@ -30,7 +30,17 @@ impl Observation {
     pub fn is_left_alone(&self) -> bool {
         let state = self.coverage.0.get(&Figure::State);
         let missing = state.and_then(Option::as_ref);
-        missing.is_some_and(|it| matches!(it.reason, Reason::Excluded | Reason::PodUnknown))
+        missing.is_some_and(|it| {
+            matches!(
+                it.reason,
+                Reason::Excluded | Reason::PodUnknown | Reason::SharedLibrary
+            )
+        })
+    }
+
+    /// Whether the process's program is not Go, and has Go in a library only.
+    pub fn is_host(&self) -> bool {
+        self.library.is_some()
     }
 
     /// The runtime's state, where it holds.

@@ -94,6 +94,8 @@ pub enum Uncounted {
     EarlierRun,
     /// Nobody is to observe it.
     Excluded,
+    /// Its program is not Go, and of the Go library in it nothing is known.
+    SharedLibrary,
 }
 
 /// A container of a pod.

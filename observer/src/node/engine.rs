@@ -3,6 +3,7 @@
 mod alone;
 mod groups;
 mod intake;
+mod libraries;
 mod sampling;
 mod spending;
 
@@ -32,6 +33,7 @@ use super::{
     creators::Creators,
     exclusion::Exclusion,
     held::Held,
+    hosts::Hosts,
     inspector::Inspector,
     lineage::{Lineage, Proc},
     observation::{Health, Snapshot},
@@ -210,6 +212,7 @@ struct Engine {
     processes: Processes,
     exclusion: Exclusion,
     left_alone: Held,
+    hosts: Hosts,
     cgroups: Cgroups,
     lineage: Lineage,
     /// Processes whose file is being inspected, and when they ran it.
@@ -288,6 +291,7 @@ impl Engine {
             processes: Processes::new(),
             exclusion: Exclusion::default(),
             left_alone: Held::default(),
+            hosts: Hosts::default(),
             cgroups: Cgroups::new(),
             lineage: Lineage::new(),
             waiting: HashMap::new(),
@@ -352,6 +356,9 @@ impl Engine {
         }
         for done in self.inspector.done() {
             self.inspected(done);
+        }
+        for found in self.inspector.found() {
+            self.searched(found);
         }
         Some(self)
     }
@@ -516,6 +523,7 @@ impl Engine {
             self.scan();
         }
         self.keep_held();
+        self.keep_hosts();
         self.targets.retire(self.probes.as_mut());
         self.take_strays();
         self.close_accounts();

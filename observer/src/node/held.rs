@@ -80,6 +80,7 @@ impl Held {
             coverage: left_alone(why, detail),
             process: Arc::new(process),
             binary,
+            library: None,
             figures: Figures::default(),
             probes: Groups::default(),
             ended: None,

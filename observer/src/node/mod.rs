@@ -17,6 +17,7 @@ mod doubt;
 mod engine;
 mod exclusion;
 mod held;
+mod hosts;
 mod inspector;
 mod lineage;
 mod need;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -40,8 +41,10 @@ pub struct Snapshot {
 pub struct Observation {
     /// The process.
     pub process: Arc<Process>,
-    /// What it runs.
+    /// What it runs; where that is not Go, the library that is.
     pub binary: Arc<Binary>,
+    /// The path of that library as the process sees it.
+    pub library: Option<Arc<Path>>,
     /// What is observed and what is not.
     pub coverage: Coverage,
     /// Its figures.

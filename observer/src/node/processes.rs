@@ -139,6 +139,7 @@ impl Processes {
         let observation = Arc::new(Observation {
             process: Arc::new(process),
             binary,
+            library: None,
             coverage,
             figures: Figures {
                 events,

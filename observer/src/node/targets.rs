@@ -107,8 +107,11 @@ impl Target {
 pub(super) enum Known {
     /// Probes are on it, as far as that goes.
     Target(u32),
-    /// It has nothing to do with Go.
-    NotGo,
+    /// It is no Go program, or it is not known what it is.
+    NotGo {
+        /// Libraries are loaded into it, of which one may be Go's.
+        loads_libraries: bool,
+    },
     /// It must be attached, but was inspected before.
     Inspected(Arc<Binary>),
     /// Nothing.
@@ -120,7 +123,8 @@ pub(super) struct Targets {
     files: HashMap<FileId, u32>,
     targets: HashMap<u32, Target>,
     builds: LruCache<Build, Arc<Binary>>,
-    not_go: LruCache<FileId, ()>,
+    /// Files that are not Go, and whether libraries are loaded into them.
+    not_go: LruCache<FileId, bool>,
     /// Files that excluded processes run, or ran last then.
     excluded: HashMap<Build, (FileId, Instant)>,
     /// Files that could not be inspected: how often, and when to try again.
@@ -169,8 +173,12 @@ impl Targets {
         if let Some(target) = self.files.get(&id) {
             return Known::Target(*target);
         }
-        if self.not_go.get(&id).is_some() || self.is_later(id, Instant::now()) {
-            return Known::NotGo;
+        if let Some(loads_libraries) = self.not_go.get(&id).copied() {
+            return Known::NotGo { loads_libraries };
+        }
+        if self.is_later(id, Instant::now()) {
+            let loads_libraries = false;
+            return Known::NotGo { loads_libraries };
         }
         if let Some(target) = self.same_file(pid, id) {
             self.files.insert(id, target);
@@ -208,8 +216,8 @@ impl Targets {
         stands.unwrap_or(false).then_some(*number)
     }
 
-    pub(super) fn is_not_go(&mut self, id: FileId) {
-        self.not_go.put(id, ());
+    pub(super) fn is_not_go(&mut self, id: FileId, loads_libraries: bool) {
+        self.not_go.put(id, loads_libraries);
     }
 
     /// A file could not be inspected, and may another time; when that is tried.

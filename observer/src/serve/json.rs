@@ -3,7 +3,9 @@
 //! instants in seconds since the epoch.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
+    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -39,7 +41,7 @@ pub struct ProcessJson<'a> {
     pub origin: Option<Origin>,
     /// The pod it is in, once that is known; `null` outside Kubernetes.
     pub kubernetes: Option<KubernetesJson<'a>>,
-    /// What it runs.
+    /// What it runs; where that is not Go, the library that is.
     pub binary: BinaryJson<'a>,
     /// By group of figures, whether it is exact.
     pub coverage: BTreeMap<&'static str, CoverageJson<'a>>,
@@ -59,7 +61,8 @@ pub struct KubernetesJson<'a> {
     pub container: &'a PodContainer,
     /// Whether the process counts for the container's series.
     pub counted: bool,
-    /// Why not: `not_begun`, `injected`, `runtime`, `earlier_run` or `excluded`.
+    /// Why not: `not_begun`, `injected`, `runtime`, `earlier_run`, `excluded` or
+    /// `shared_library`.
     pub uncounted: Option<Uncounted>,
 }
 
@@ -74,6 +77,9 @@ pub struct BinaryJson<'a> {
     pub module: Option<&'a Module>,
     /// `exe`, `pie`, `c-shared` or `plugin`.
     pub build_mode: BuildMode,
+    /// Path of the library as the process sees it, where the process's program is
+    /// not Go and a library of it is.
+    pub library: Option<Cow<'a, str>>,
     /// Whether it has no symbol table.
     pub stripped: bool,
     /// GNU build id, else Go's.
@@ -221,6 +227,7 @@ fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -
     let Observation {
         process,
         binary,
+        library,
         coverage,
         ended,
         ..
@@ -248,6 +255,7 @@ fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -
             path: binary.path.as_deref(),
             module: binary.module.as_ref(),
             build_mode: binary.build_mode,
+            library: library.as_deref().map(Path::to_string_lossy),
             stripped: binary.stripped,
             build_id: binary.build_id.as_deref(),
         },

@@ -364,6 +364,7 @@ async fn processes_have_the_documented_form() {
             "origin": null, "kubernetes": null,
             "binary": {
                 "version": "go1.26.8", "path": "example.com/shop/cmd/server", "build_mode": "pie", "stripped": true,
+                "library": null,
                 "module": {"path": "example.com/shop", "version": "v1.4.2"}, "build_id": "abc123",
             },
             "coverage": {

@@ -1,6 +1,7 @@
 //! Which processes may be observed, by what their pods and namespaces say.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -269,5 +270,27 @@ fn one_that_is_left_alone_does_not_hide_the_figures_of_others() {
     ));
     // By itself it has a series, which says why there are no figures.
     let found = places(&index, vec![alone()]);
+    assert!(matches!(&found[..], [Place::Container(_)]));
+}
+
+#[test]
+fn a_host_of_a_go_library_does_not_hide_the_figures_of_others() {
+    let none = rules(&[]);
+    let plain = pod("checkout-1", UID, &id('a'));
+    let index = index(&none, &[&plain], &[]);
+    let host = || {
+        let mut host = left_alone(process(12), Reason::SharedLibrary);
+        host.library = Some(Path::new("/opt/lib/burst.so").into());
+        host
+    };
+    let found = places(&index, vec![process(10), host()]);
+    assert!(matches!(
+        &found[..],
+        [
+            Place::Container(_),
+            Place::Uncounted(_, Uncounted::SharedLibrary)
+        ]
+    ));
+    let found = places(&index, vec![host()]);
     assert!(matches!(&found[..], [Place::Container(_)]));
 }

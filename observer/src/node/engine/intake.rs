@@ -36,6 +36,7 @@ impl Engine {
     pub(super) fn exec(&mut self, event: &Event) {
         // What it is to be left alone for may be another thing now.
         self.left_alone.remove(event.tgid);
+        self.hosts.forget(event.tgid);
         // A fork's event, or a scan, may have been faster than this one: then
         // the new program is observed already, and only its beginning is news.
         // Its registration is younger than the exec where the kernel had none
@@ -110,8 +111,13 @@ impl Engine {
             }
         };
         self.unreadable.read(pid);
+        self.hosts.runs(pid, executable.id);
         match self.targets.known(pid, executable.id) {
-            Known::NotGo => {}
+            Known::NotGo { loads_libraries } => {
+                if loads_libraries {
+                    self.hosts.saw(pid, executable.id, Instant::now());
+                }
+            }
             Known::Target(target) => self.take_up(pid, &executable, target, exec),
             known => {
                 let waiting = self.waiting.entry(executable.id).or_default();
@@ -174,12 +180,17 @@ impl Engine {
             }
             (Ok(Inspected::NotGo(reason)), _) => {
                 tracing::debug!(file = %path, %reason, "not a Go executable");
-                self.targets.is_not_go(done.id);
+                let loads_libraries = reason.loads_libraries();
+                self.targets.is_not_go(done.id, loads_libraries);
+                let ran = waiting.iter().filter(|_| loads_libraries);
+                for (executable, pid, _) in ran {
+                    self.hosts.saw(*pid, executable.id, Instant::now());
+                }
                 "not_go"
             }
             (Err(Failed::Damaged(error)), _) => {
                 tracing::warn!(file = %path, %error, "executable cannot be inspected; its processes stay unobserved");
-                self.targets.is_not_go(done.id);
+                self.targets.is_not_go(done.id, false);
                 "error"
             }
             (Err(Failed::Passing(error)), _) => {

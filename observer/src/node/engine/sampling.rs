@@ -189,6 +189,7 @@ impl Engine {
         self.let_go();
         let mut processes = self.processes.shown(Instant::now());
         self.left_alone.join(&mut processes);
+        self.hosts.join(&mut processes);
         let snapshot = Snapshot {
             at: SystemTime::now(),
             processes,
@@ -321,6 +322,7 @@ fn update(
     tracked.observation = Arc::new(Observation {
         process: Arc::clone(&known.process),
         binary: Arc::clone(&known.binary),
+        library: known.library.clone(),
         coverage,
         figures: Figures {
             events,

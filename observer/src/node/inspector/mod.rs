@@ -1,14 +1,17 @@
 //! Inspects files on threads of their own: a file on a hung network or FUSE
 //! file system must not hold up the engine, and whoever has many files inspected
 //! must not take the machine, nor the others' turns.
+//!
+//! Searches for Go libraries take what executables leave: of the threads, and of the
+//! CPU time that both may take together.
 
 mod allowance;
+mod file;
+mod library;
 
 use std::{
     collections::{HashMap, VecDeque},
-    fs::File,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    panic::{AssertUnwindSafe, catch_unwind},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -16,16 +19,19 @@ use std::{
 
 use rustix::{
     event::{EventfdFlags, eventfd},
-    fs::{FsWord, Mode, OFlags, fstatfs, open},
-    io::Errno,
     time::{ClockId, clock_gettime},
 };
 
-use self::allowance::Allowance;
-use crate::{
-    discover::FileId,
-    gobinary::{self, Binary, InspectError, Inspected},
+use self::{
+    allowance::Allowance,
+    file::{inspected, look, opened},
+    library::{Judged, search},
 };
+pub(super) use self::{
+    file::{Done, Failed, Job},
+    library::{Found, GoLibrary, Search},
+};
+use crate::discover::FileId;
 
 /// How many files are inspected side by side: each needs a core while it runs.
 const SIDE_BY_SIDE: usize = 2;
@@ -35,70 +41,60 @@ const STUCK: Duration = Duration::from_secs(5);
 /// Most threads, those that are stuck included; and of one cgroup's files.
 const MOST: usize = 64;
 const MOST_OF_ONE: usize = 8;
+/// The same for searches, each of which a process may hold up: executables need the
+/// others. Of those that are not stuck there is one at a time.
+const MOST_SEARCHES: usize = 16;
+const MOST_SEARCHES_OF_ONE: usize = 2;
 /// Most files of one cgroup that wait, and of all. Of more the oldest goes: what runs
 /// it is mostly gone.
 const WAITING_OF_ONE: usize = 512;
 const WAITING: usize = 8192;
 /// After a thread could not be started.
 const AGAIN: Duration = Duration::from_secs(1);
-/// `FUSE_SUPER_MAGIC`.
-const FUSE: FsWord = 0x6573_5546;
 
-/// A file to be looked at.
-pub(super) struct Job {
-    /// Which.
-    pub(super) id: FileId,
-    /// The file, held without having been opened: its file system was not asked.
-    pub(super) pinned: OwnedFd,
-    /// Who has it looked at.
-    pub(super) cgroup: u64,
-    /// What it is, where that is known: it is only opened.
-    pub(super) known: Option<Arc<Binary>>,
+/// What a thread is to do.
+enum Task {
+    File(Job),
+    Search(Search),
 }
 
-/// A file that has been looked at.
-pub(super) struct Done {
-    /// Which.
-    pub(super) id: FileId,
-    /// Still open, so that probes can be attached though its path may be gone.
-    pub(super) file: Option<File>,
-    /// Whether a program serves it, which may answer no more, or otherwise.
-    pub(super) served: bool,
-    /// What it is, or why that cannot be told.
-    pub(super) result: Result<Inspected, Failed>,
-}
-
-/// Why it is not known what a file is.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// It may go better another time.
-    Passing(String),
-    /// It will not.
-    Damaged(String),
-    /// Too many waited before it.
-    LeftOut,
-}
-
-impl From<InspectError> for Failed {
-    fn from(error: InspectError) -> Self {
-        let text = error.to_string();
-        match error {
-            InspectError::Io { .. } | InspectError::Metadata(_) => Self::Passing(text),
-            _ => Self::Damaged(text),
+impl Task {
+    fn cgroup(&self) -> u64 {
+        match self {
+            Self::File(job) => job.cgroup,
+            Self::Search(search) => search.cgroup,
         }
+    }
+
+    fn is_search(&self) -> bool {
+        matches!(self, Self::Search(_))
     }
 }
 
+/// What it has done.
+enum Outcome {
+    File(Done),
+    Search(Found),
+}
+
 struct Finished {
-    done: Done,
+    outcome: Outcome,
+    number: u64,
     cgroup: u64,
     cpu: Duration,
 }
 
 struct Running {
-    id: FileId,
+    number: u64,
     cgroup: u64,
+    is_search: bool,
     since: Instant,
+}
+
+impl Running {
+    fn is_stuck(&self) -> bool {
+        self.since.elapsed() >= STUCK
+    }
 }
 
 /// Files on their way.
@@ -107,8 +103,13 @@ pub(super) struct Inspector {
     sender: mpsc::Sender<Finished>,
     receiver: mpsc::Receiver<Finished>,
     waiting: HashMap<u64, VecDeque<Job>>,
+    searches: HashMap<u64, VecDeque<Search>>,
     running: Vec<Running>,
+    /// Of the last that was begun.
+    number: u64,
     left_out: Vec<FileId>,
+    found: Vec<Found>,
+    judged: Arc<Judged>,
     allowance: Allowance,
     /// Whether all that waits may be inspected at once.
     hurries: bool,
@@ -127,8 +128,12 @@ impl Inspector {
             sender,
             receiver,
             waiting: HashMap::new(),
+            searches: HashMap::new(),
             running: Vec::new(),
+            number: 0,
             left_out: Vec::new(),
+            found: Vec::new(),
+            judged: Arc::new(Judged::new()),
             allowance: Allowance::new(percent, Instant::now()),
             hurries: true,
             no_thread: None,
@@ -159,7 +164,7 @@ impl Inspector {
 
     /// When something that waits may be begun, though nothing else happens.
     pub(super) fn due(&self) -> Option<Instant> {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && self.searches.is_empty() {
             return None;
         }
         let now = Instant::now();
@@ -170,11 +175,29 @@ impl Inspector {
             let stuck = self.running.iter().map(|it| it.since + STUCK);
             return stuck.filter(|at| *at > now).min();
         }
-        let free = self
-            .waiting
-            .keys()
-            .filter(|cgroup| !self.is_crowded(**cgroup));
+        let files = self.waiting.keys();
+        let files = files.filter(|cgroup| !self.is_crowded(**cgroup));
+        let searches = self.searches.keys();
+        let searches = searches.filter(|cgroup| self.may_search(**cgroup));
+        let free = files.chain(searches);
         free.map(|cgroup| self.allowance.due(*cgroup, now)).min()
+    }
+
+    /// Has a program searched for Go libraries; `false` where too many of its cgroup
+    /// wait for that.
+    pub(super) fn search(&mut self, search: Search) -> bool {
+        let of_it = self.searches.entry(search.cgroup).or_default();
+        let has_room = of_it.len() < WAITING_OF_ONE;
+        if has_room {
+            of_it.push_back(search);
+        }
+        self.start_next();
+        has_room
+    }
+
+    /// What searches have found by the last call of [`Self::done`].
+    pub(super) fn found(&mut self) -> Vec<Found> {
+        std::mem::take(&mut self.found)
     }
 
     pub(super) fn submit(&mut self, job: Job) {
@@ -200,13 +223,16 @@ impl Inspector {
         let _ = rustix::io::read(&*self.wake, &mut count);
         let now = Instant::now();
         let mut all: Vec<Done> = Vec::new();
-        for Finished { done, cgroup, cpu } in self.receiver.try_iter() {
-            self.cpu += cpu;
+        for finished in self.receiver.try_iter() {
+            self.cpu += finished.cpu;
             if !self.hurries {
-                self.allowance.take(cgroup, now, cpu);
+                (self.allowance).take(finished.cgroup, now, finished.cpu);
             }
-            self.running.retain(|running| running.id != done.id);
-            all.push(done);
+            self.running.retain(|it| it.number != finished.number);
+            match finished.outcome {
+                Outcome::File(done) => all.push(done),
+                Outcome::Search(found) => self.found.push(found),
+            }
         }
         all.extend(self.left_out.drain(..).map(|id| Done {
             id,
@@ -227,16 +253,26 @@ impl Inspector {
         }
         self.no_thread = None;
         while self.running_now() < SIDE_BY_SIDE && self.running.len() < MOST {
-            let Some(job) = self.next() else { return };
-            let (id, cgroup) = (job.id, job.cgroup);
+            let Some(task) = self.next() else { return };
+            self.number += 1;
             let running = Running {
-                id,
-                cgroup,
+                number: self.number,
+                cgroup: task.cgroup(),
+                is_search: task.is_search(),
                 since: Instant::now(),
             };
-            if let Err((error, job)) = self.start(job) {
+            if let Err((error, task)) = self.start(task, self.number) {
                 tracing::warn!(%error, "cannot start a thread to inspect a file; trying again");
-                self.waiting.entry(cgroup).or_default().push_front(job);
+                match *task {
+                    Task::File(job) => {
+                        let of_it = self.waiting.entry(job.cgroup).or_default();
+                        of_it.push_front(job);
+                    }
+                    Task::Search(search) => {
+                        let of_it = self.searches.entry(search.cgroup).or_default();
+                        of_it.push_front(search);
+                    }
+                }
                 self.no_thread = Some(Instant::now());
                 return;
             }
@@ -245,21 +281,25 @@ impl Inspector {
     }
 
     /// The next that may be inspected: of the cgroup that had least of it lately.
-    fn next(&mut self) -> Option<Job> {
-        let now = Instant::now();
-        let may = |cgroup: &u64| {
-            !self.is_crowded(*cgroup) && (self.hurries || self.allowance.due(*cgroup, now) <= now)
-        };
-        let cgroup = *self.waiting.keys().filter(|it| may(it)).max_by(|a, b| {
-            let left = |cgroup: u64| self.allowance.left(cgroup, now);
-            left(**a).total_cmp(&left(**b))
-        })?;
-        let jobs = self.waiting.get_mut(&cgroup)?;
-        let job = jobs.pop_front();
-        if jobs.is_empty() {
-            self.waiting.remove(&cgroup);
+    /// Whoever began a program waits for its executable, and nobody for a search.
+    fn next(&mut self) -> Option<Task> {
+        let files = self.waiting.keys().copied();
+        if let Some(cgroup) = self.first(files.filter(|it| !self.is_crowded(*it))) {
+            return take(&mut self.waiting, cgroup).map(Task::File);
         }
-        job
+        let searches = self.searches.keys().copied();
+        let cgroup = self.first(searches.filter(|it| self.may_search(*it)))?;
+        take(&mut self.searches, cgroup).map(Task::Search)
+    }
+
+    /// Of these cgroups the one that had least lately, of those that may have more.
+    fn first(&self, cgroups: impl Iterator<Item = u64>) -> Option<u64> {
+        let now = Instant::now();
+        let may = |cgroup: &u64| self.hurries || self.allowance.due(*cgroup, now) <= now;
+        cgroups.filter(may).max_by(|a, b| {
+            let left = |cgroup: u64| self.allowance.left(cgroup, now);
+            left(*a).total_cmp(&left(*b))
+        })
     }
 
     /// Whether as many threads as may be wait for files of a cgroup.
@@ -268,25 +308,42 @@ impl Inspector {
         of_it.count() >= MOST_OF_ONE
     }
 
-    fn start(&self, job: Job) -> Result<(), (std::io::Error, Job)> {
+    /// Whether one thread more may search in programs of a cgroup.
+    fn may_search(&self, cgroup: u64) -> bool {
+        let searching = || self.running.iter().filter(|it| it.is_search);
+        let of_it = searching().filter(|it| it.cgroup == cgroup);
+        searching().all(Running::is_stuck)
+            && searching().count() < MOST_SEARCHES
+            && of_it.count() < MOST_SEARCHES_OF_ONE
+            && !self.is_crowded(cgroup)
+    }
+
+    fn start(&self, task: Task, number: u64) -> Result<(), (std::io::Error, Box<Task>)> {
         let sender = self.sender.clone();
         let wake = Arc::clone(&self.wake);
+        let judged = Arc::clone(&self.judged);
         // Taken by the thread; where there is none, it is still here.
-        let place = Arc::new(std::sync::Mutex::new(Some(job)));
+        let place = Arc::new(std::sync::Mutex::new(Some(task)));
         let theirs = Arc::clone(&place);
-        let take = |place: &std::sync::Mutex<Option<Job>>| {
+        let take = |place: &std::sync::Mutex<Option<Task>>| {
             let mut place = place
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             place.take()
         };
         let work = move || {
-            let Some(job) = take(&theirs) else { return };
-            let cgroup = job.cgroup;
-            let done = look(job);
-            let time = clock_gettime(ClockId::ThreadCPUTime);
-            let cpu = Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
-            let finished = Finished { done, cgroup, cpu };
+            let Some(task) = take(&theirs) else { return };
+            let cgroup = task.cgroup();
+            let outcome = match task {
+                Task::File(job) => Outcome::File(look(job)),
+                Task::Search(it) => Outcome::Search(search(&it, &judged)),
+            };
+            let finished = Finished {
+                outcome,
+                number,
+                cgroup,
+                cpu: cpu_time(),
+            };
             // The engine may be gone by now; then nobody wants the result.
             if sender.send(finished).is_ok() {
                 let _ = rustix::io::write(&*wake, &1u64.to_ne_bytes());
@@ -295,55 +352,32 @@ impl Inspector {
         match thread::Builder::new().name("inspect".into()).spawn(work) {
             Ok(_) => Ok(()),
             Err(error) => match take(&place) {
-                Some(job) => Err((error, job)),
+                Some(task) => Err((error, Box::new(task))),
                 None => Ok(()),
             },
         }
     }
 
     fn running_now(&self) -> usize {
-        self.running
-            .iter()
-            .filter(|running| running.since.elapsed() < STUCK)
-            .count()
+        self.running.iter().filter(|it| !it.is_stuck()).count()
     }
 }
 
-/// All that may take as long as the file's system likes.
-fn look(job: Job) -> Done {
-    let Job {
-        id, pinned, known, ..
-    } = job;
-    let failed = |error: Errno| Done {
-        id,
-        file: None,
-        served: false,
-        result: Err(Failed::Passing(format!("cannot open it: {error}"))),
-    };
-    // NONBLOCK: neither a FIFO nor a file lease may hold the observer up.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let path = format!("/proc/self/fd/{}", pinned.as_raw_fd());
-    let file = match open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(error) => return failed(error),
-    };
-    let served = match fstatfs(&file) {
-        Ok(system) => system.f_type == FUSE,
-        Err(error) => return failed(error),
-    };
-    let result = match known {
-        Some(binary) => Ok(Inspected::Go(Box::new(binary.as_ref().clone()))),
-        // Inspection returns errors; should a hostile file find a panic
-        // all the same, it costs that file's coverage and nothing else.
-        None => match catch_unwind(AssertUnwindSafe(|| gobinary::inspect(&file))) {
-            Ok(result) => result.map_err(Failed::from),
-            Err(_) => Err(Failed::Damaged("inspection panicked".to_owned())),
-        },
-    };
-    Done {
-        id,
-        file: Some(file),
-        served,
-        result,
+/// Takes the first that waits of a cgroup.
+fn take<T>(waiting: &mut HashMap<u64, VecDeque<T>>, cgroup: u64) -> Option<T> {
+    let of_it = waiting.get_mut(&cgroup)?;
+    let first = of_it.pop_front();
+    if of_it.is_empty() {
+        waiting.remove(&cgroup);
     }
+    first
 }
+
+/// CPU time that this thread has taken.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[cfg(test)]
+mod tests;

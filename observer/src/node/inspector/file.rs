@@ -1,0 +1,121 @@
+//! Inspects one file.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{FsWord, Mode, OFlags, fstatfs, open},
+    io::Errno,
+};
+
+use crate::{
+    discover::FileId,
+    gobinary::{self, Binary, InspectError, Inspected},
+};
+
+/// `FUSE_SUPER_MAGIC`.
+const FUSE: FsWord = 0x6573_5546;
+
+/// A file to be looked at.
+pub(in crate::node) struct Job {
+    /// Which.
+    pub(in crate::node) id: FileId,
+    /// The file, held without having been opened: its file system was not asked.
+    pub(in crate::node) pinned: OwnedFd,
+    /// Who has it looked at.
+    pub(in crate::node) cgroup: u64,
+    /// What it is, where that is known: it is only opened.
+    pub(in crate::node) known: Option<Arc<Binary>>,
+}
+
+/// A file that has been looked at.
+pub(in crate::node) struct Done {
+    /// Which.
+    pub(in crate::node) id: FileId,
+    /// Still open, so that probes can be attached though its path may be gone.
+    pub(in crate::node) file: Option<File>,
+    /// Whether a program serves it, which may answer no more, or otherwise.
+    pub(in crate::node) served: bool,
+    /// What it is, or why that cannot be told.
+    pub(in crate::node) result: Result<Inspected, Failed>,
+}
+
+/// Why it is not known what a file is.
+#[derive(Debug)]
+pub(in crate::node) enum Failed {
+    /// It may go better another time.
+    Passing(String),
+    /// It will not.
+    Damaged(String),
+    /// Too many waited before it.
+    LeftOut,
+}
+
+impl Failed {
+    /// Whether it may go better another time.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Passing(_))
+    }
+}
+
+impl From<InspectError> for Failed {
+    fn from(error: InspectError) -> Self {
+        let text = error.to_string();
+        match error {
+            InspectError::Io { .. } | InspectError::Metadata(_) => Self::Passing(text),
+            _ => Self::Damaged(text),
+        }
+    }
+}
+
+/// All that may take as long as the file's system likes.
+pub(super) fn look(job: Job) -> Done {
+    let Job {
+        id, pinned, known, ..
+    } = job;
+    let failed = |error: Errno| Done {
+        id,
+        file: None,
+        served: false,
+        result: Err(Failed::Passing(format!("cannot open it: {error}"))),
+    };
+    let file = match opened(pinned.as_fd()) {
+        Ok(file) => file,
+        Err(error) => return failed(error),
+    };
+    let served = match fstatfs(&file) {
+        Ok(system) => system.f_type == FUSE,
+        Err(error) => return failed(error),
+    };
+    let result = match known {
+        Some(binary) => Ok(Inspected::Go(Box::new(binary.as_ref().clone()))),
+        None => inspected(&file),
+    };
+    Done {
+        id,
+        file: Some(file),
+        served,
+        result,
+    }
+}
+
+/// Opens a file that was only held until now.
+pub(super) fn opened(pinned: BorrowedFd<'_>) -> Result<File, Errno> {
+    // NONBLOCK: neither a FIFO nor a file lease may hold the observer up.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let path = format!("/proc/self/fd/{}", pinned.as_raw_fd());
+    open(path, flags, Mode::empty()).map(File::from)
+}
+
+/// What a file is. Inspection returns errors; should a hostile file find a panic all
+/// the same, it costs that file's coverage and nothing else.
+pub(super) fn inspected(file: &File) -> Result<Inspected, Failed> {
+    match catch_unwind(AssertUnwindSafe(|| gobinary::inspect(file))) {
+        Ok(result) => result.map_err(Failed::from),
+        Err(_) => Err(Failed::Damaged("inspection panicked".to_owned())),
+    }
+}
