@@ -3,8 +3,9 @@
 use std::{
     fs::File,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    ops::ControlFlow,
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -36,7 +37,14 @@ pub fn run(settings: &InspectSettings) -> Result<()> {
         Inspected::Go(binary) => binary,
         Inspected::NotGo(reason) => match gobinary::foreign(&file) {
             Some(foreign) => bail!("{name} is {foreign}"),
-            None => bail!("{name} is not a Go executable: {reason}"),
+            None => match process.as_ref().and_then(|process| library(process.pid)) {
+                Some(library) => bail!(
+                    "{name} is not a Go executable, and has loaded the Go library {}, of which \
+                     nothing is observed there; `observer inspect` tells more of that file",
+                    plain(&library.display().to_string())
+                ),
+                None => bail!("{name} is not a Go executable: {reason}"),
+            },
         },
     };
     let goroutines = match (&process, settings.goroutines) {
@@ -86,6 +94,26 @@ fn open(what: &Path) -> Result<(File, String, Option<discover::Process>)> {
         bail!("{name} is not a regular file; expected an executable or a process id");
     }
     Ok((file, name, None))
+}
+
+/// The first Go library that a process has loaded.
+fn library(pid: u32) -> Option<PathBuf> {
+    let mut found = None;
+    let visited = discover::mapped_files(pid, &mut |file| {
+        // NONBLOCK: a lease on the file must not keep this waiting.
+        let opened = File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(format!("/proc/self/fd/{}", file.pinned.as_raw_fd()));
+        match opened.map(|file| gobinary::inspect(&file)) {
+            Ok(Ok(Inspected::Go(binary))) if binary.is_library() => {
+                found = Some(file.path);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    visited.ok().and(found)
 }
 
 /// Names come from a file of a stranger; a terminal obeys control characters.
