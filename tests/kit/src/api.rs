@@ -79,6 +79,9 @@ pub struct Binary {
     pub build_mode: String,
     /// Whether it has no symbol table.
     pub stripped: bool,
+    /// Path of the library, where that is what is Go.
+    #[serde(default)]
+    pub library: Option<String>,
 }
 
 /// Whether a group of figures is observed.

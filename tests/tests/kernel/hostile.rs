@@ -112,7 +112,7 @@ fn a_c_program_that_calls_a_go_library() {
     if let Some(seen) = observer.process(talk.pid()) {
         let coverage = &seen.coverage["goroutines_created"];
         assert!(!coverage.covered, "{coverage:?}");
-        assert_eq!(coverage.reason.as_deref(), Some("unsupported_build_mode"));
+        assert_eq!(coverage.reason.as_deref(), Some("shared_library"));
     }
     assert_eq!(talk.ask("1000"), "1000");
     assert!(talk.runs());

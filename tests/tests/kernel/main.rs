@@ -33,4 +33,5 @@ mod planes;
 mod probes;
 mod served;
 mod serving;
+mod shared_libraries;
 mod state;
