@@ -6,7 +6,7 @@ use lru::LruCache;
 use observer_ebpf::{GcFigures, GoroutineFigures, TimeHistogram};
 
 use super::{EventFigures, Observation, StateSample};
-use crate::runtime::{self, StateFigures};
+use crate::runtime::StateFigures;
 
 /// Kinds of programs told apart in one sum. Each further kind is left out.
 const KINDS: usize = 16;
@@ -151,7 +151,9 @@ fn merge_state(into: &mut StateFigures, from: &StateFigures) {
         &mut into.scheduler.mutex_wait_ns,
         from.scheduler.mutex_wait_ns,
     );
-    merge_times(&mut into.scheduler.latencies, &from.scheduler.latencies);
+    // Of one release, so of the same buckets; as are those below.
+    let latencies = &mut into.scheduler.latencies;
+    *latencies = latencies.plus(&from.scheduler.latencies);
     if let (Some(into), Some(from)) = (&mut into.allocation, &from.allocation) {
         plus(&mut into.total_bytes, from.total_bytes);
         plus(&mut into.mallocs, from.mallocs);
@@ -173,7 +175,7 @@ fn merge_state(into: &mut StateFigures, from: &StateFigures) {
         (&mut stops.other_total, &from.stops.other_total),
     ] {
         if let (Some(into), Some(from)) = (into, from) {
-            merge_times(into, from);
+            *into = into.plus(from);
         }
     }
     if let (Some(into), Some(from)) = (&mut into.cpu, &from.cpu) {
@@ -196,11 +198,6 @@ fn merge_state(into: &mut StateFigures, from: &StateFigures) {
             plus(into, from);
         }
     }
-}
-
-/// Of one release, so of the same buckets.
-fn merge_times(into: &mut runtime::TimeHistogram, from: &runtime::TimeHistogram) {
-    *into = into.plus(from);
 }
 
 #[cfg(test)]
