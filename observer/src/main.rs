@@ -124,7 +124,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
         exclusion,
         &vitals,
     )?;
-    let served = security.describe();
+    let served = security.describe(&addresses);
     tracing::info!(?addresses, served, interval = ?settings.interval, "observing");
 
     let snapshots = match cluster {

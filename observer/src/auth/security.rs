@@ -1,6 +1,7 @@
 //! What is served with: the settings, checked and made ready.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -126,11 +127,16 @@ impl Security {
         }
     }
 
-    /// What is served, for the log.
-    pub const fn describe(&self) -> &'static str {
+    /// What is served on these addresses and to whom, for the log.
+    pub fn describe(&self, addresses: &[SocketAddr]) -> &'static str {
+        // 127.0.0.1 may be written as an address of IPv6, too.
+        let is_local = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        let here = addresses.iter().all(is_local);
         match (&self.tls, &self.guard) {
             (Some(_), Some(_)) => "TLS, to callers who are known and allowed",
+            (Some(_), None) if here => "TLS, to everybody on this machine",
             (Some(_), None) => "TLS, to everybody",
+            (None, _) if here => "plain HTTP, to everybody on this machine",
             (None, _) => "plain HTTP, to everybody",
         }
     }

@@ -18,8 +18,8 @@ pub struct SecuritySettings {
     #[arg(long, value_name = "FILE", env = "OBSERVER_CLIENT_CA_FILE")]
     pub client_ca_file: Option<PathBuf>,
 
-    /// Serve plain HTTP to everybody, on a cluster too. Whoever reaches the
-    /// port then reads the figures of all pods.
+    /// Serve plain HTTP to whoever reaches the port, on a cluster too. They
+    /// read the figures of all pods.
     #[arg(long, conflicts_with_all = ["tls_cert_file", "tls_key_file", "client_ca_file"], env = "OBSERVER_INSECURE_HTTP")]
     pub insecure_http: bool,
 }

@@ -73,6 +73,42 @@ fn nothing_asked_for_is_plain_http() {
         };
         let security = Security::new(&settings, None, [], Limits::default()).unwrap();
         assert!(security.tls.is_none() && security.guard.is_none());
-        assert_eq!(security.describe(), "plain HTTP, to everybody");
+    }
+}
+
+#[test]
+fn the_log_says_what_is_served_and_to_whom() {
+    let authority = Authority::new("ours");
+    let files = Files::new(&authority.server(24 * HOUR));
+    let to_the_allowed = "TLS, to callers who are known and allowed";
+    for (settings, here, elsewhere) in [
+        (
+            SecuritySettings::default(),
+            "plain HTTP, to everybody on this machine",
+            "plain HTTP, to everybody",
+        ),
+        (
+            files.settings(),
+            "TLS, to everybody on this machine",
+            "TLS, to everybody",
+        ),
+        (
+            files.with_authority(&authority.pem),
+            to_the_allowed,
+            to_the_allowed,
+        ),
+    ] {
+        let security = Security::new(&settings, None, [], Limits::default()).unwrap();
+        for (addresses, expected) in [
+            (&["127.0.0.1:9920", "[::1]:9920"][..], here),
+            (&["[::ffff:127.0.0.1]:9920"], here),
+            (&["[::]:9920"], elsewhere),
+            (&["0.0.0.0:9920"], elsewhere),
+            (&["127.0.0.1:9920", "192.0.2.1:9920"], elsewhere),
+        ] {
+            let parse = |it: &&str| it.parse().expect("an address");
+            let addresses: Vec<_> = addresses.iter().map(parse).collect();
+            assert_eq!(security.describe(&addresses), expected, "{addresses:?}");
+        }
     }
 }
