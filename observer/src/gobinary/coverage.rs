@@ -147,9 +147,9 @@ pub enum Reason {
     Unconfirmed,
     /// The process has more threads than are followed at each sample.
     TooManyThreads,
-    /// What was read could not be true, many times in a row.
+    /// What was read could not be true, several times in a row.
     ImplausibleValue,
-    /// The process has not been sampled yet, or had ended before it was.
+    /// The process has not been sampled yet, or not lately, or had ended before it was.
     NotSampled,
     /// Its memory could not be read.
     ReadFailed,

@@ -17,10 +17,15 @@ use crate::{
     runtime::{HeldUp, MemoryError, Reader, StateError, StateFigures, WalkError, reader_of},
 };
 
-/// Failures in a row after which the last good sample is no longer shown.
+/// With so many samples in a row that were not good, or not taken, figures are withheld:
+/// they would be shown under the node's newer time.
+const MISSED: u32 = 3;
+/// They are shown for as long at any interval, as the adapter shows a node's: on a busy
+/// machine a few samples in a row may fail.
+const SHOWN_AT_LEAST: Duration = Duration::from_secs(2);
+/// Failures in a row after which the next try waits, so that a process that never can
+/// be read costs nothing.
 const MOST_FAILURES: u32 = 10;
-/// After as many the next try waits, so that a process that never can be read
-/// costs nothing.
 const LATER: Duration = Duration::from_secs(10);
 /// A process that has forked and not executed shares or copies its parent's
 /// memory, and with it the parent's figures. It mostly executes at once.
@@ -63,6 +68,8 @@ pub(super) struct Watch {
     failures: u32,
     retry: Option<Instant>,
     missing: Option<Missing>,
+    /// Why the samples since the last good one were dropped.
+    dropped: Option<Missing>,
     gaps: usize,
     changed: bool,
     /// Good samples.
@@ -90,6 +97,7 @@ impl Watch {
                 reason: Reason::NotSampled,
                 detail: "the process has not been sampled, or ended before it was".to_owned(),
             }),
+            dropped: None,
             gaps: 0,
             changed: false,
             good: 0,
@@ -124,6 +132,7 @@ impl Watch {
         Self {
             reader: None,
             missing: None,
+            dropped: None,
             retry: None,
             ..*self
         }
@@ -157,6 +166,30 @@ impl Watch {
             reason: Reason::ReadBlocked,
             detail: why.to_string(),
         });
+    }
+
+    /// The last good sample is so old, and samples are taken at this interval. Whether
+    /// its figures are withheld from here on, lest they be shown as those of now.
+    pub(super) fn grows_old(&mut self, age: Duration, interval: Duration) -> bool {
+        if self.missing.is_some() || age < shown(interval) {
+            return false;
+        }
+        self.missing = Some(self.dropped.take().unwrap_or_else(seldom));
+        self.changed = true;
+        true
+    }
+
+    /// A good sample was taken, which lacks so many figures.
+    pub(super) fn was_read(&mut self, figures: &StateFigures, gaps: usize) {
+        self.changed |= self.missing.is_some() || self.gaps != gaps;
+        self.gaps = gaps;
+        self.missing = None;
+        self.dropped = None;
+        self.good = self.good.saturating_add(1);
+        let goroutines = &figures.goroutines;
+        self.tells_goroutines = goroutines.created.and(goroutines.exited).is_some();
+        self.failures = 0;
+        self.retry = None;
     }
 
     /// Whether there is anything to be read now.
@@ -257,14 +290,7 @@ impl Watch {
         match reader.sample() {
             Ok(figures) => {
                 let gaps = reader.gaps().len();
-                self.changed |= self.missing.is_some() || self.gaps != gaps;
-                self.gaps = gaps;
-                self.missing = None;
-                self.good = self.good.saturating_add(1);
-                let goroutines = &figures.goroutines;
-                self.tells_goroutines = goroutines.created.and(goroutines.exited).is_some();
-                self.failures = 0;
-                self.retry = None;
+                self.was_read(&figures, gaps);
                 Sampled::Read(figures)
             }
             Err(StateError::Replaced(_)) => {
@@ -281,20 +307,20 @@ impl Watch {
         if !passing {
             self.reader = None;
         }
+        let missing = missing(error);
         if matches!(error, StateError::Memory(MemoryError::Gone { .. })) {
             // Its exit, or its exec, is on its way.
+            self.dropped = Some(missing);
             return Sampled::Nothing;
         }
         self.failures += 1;
-        // Until the first good sample the reason is news; a good one is
-        // believed for some time.
-        if self.missing.is_some() || self.failures >= MOST_FAILURES {
-            let missing = missing(error);
-            self.changed |= self
-                .missing
-                .as_ref()
-                .is_none_or(|before| before.reason != missing.reason);
-            self.missing = Some(missing);
+        // Where no figures are shown the reason is news; else they are, for some time.
+        match &mut self.missing {
+            Some(before) => {
+                self.changed |= before.reason != missing.reason;
+                *before = missing;
+            }
+            None => self.dropped = Some(missing),
         }
         if !passing && self.failures >= MOST_FAILURES {
             self.retry = Some(Instant::now() + LATER);
@@ -303,6 +329,22 @@ impl Watch {
             return Sampled::Nothing;
         }
         Sampled::Dropped
+    }
+}
+
+/// How old a good sample is when it is shown no more. Rounds are never on the dot, so
+/// half an interval before the last that may be missed.
+fn shown(interval: Duration) -> Duration {
+    (interval * (MISSED - 1) + interval / 2).max(SHOWN_AT_LEAST)
+}
+
+/// Why there are no figures where no sample was dropped.
+fn seldom() -> Missing {
+    Missing {
+        reason: Reason::NotSampled,
+        detail: "the last sample is too old to be shown: each takes so long that they are taken \
+                 seldom"
+            .to_owned(),
     }
 }
 
@@ -347,3 +389,6 @@ fn reason(error: &StateError) -> Reason {
         | StateError::Backwards { .. } => Reason::ImplausibleValue,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,7 +183,21 @@ impl Engine {
         }
     }
 
+    /// Leaves out the figures of who was not read for long: all that is published is
+    /// published as of now.
+    fn withhold_old(&mut self) {
+        let interval = self.ceiling.interval();
+        for tracked in self.processes.iter_mut() {
+            let age = tracked.sampled.map(|sampled| sampled.elapsed());
+            if age.is_some_and(|age| tracked.watch.grows_old(age, interval)) {
+                let probes = self.probes.as_ref();
+                update(tracked, probes, &self.targets, None, Sampled::Nothing);
+            }
+        }
+    }
+
     fn publish(&mut self) {
+        self.withhold_old();
         self.keep_budget(false);
         self.keep_groups();
         self.let_go();
@@ -345,3 +359,6 @@ fn created_per_second(before: Option<(&StateSample, Instant)>, now: &StateFigure
     let elapsed = at.elapsed().as_secs_f64();
     (elapsed > 0.0).then(|| created as f64 / elapsed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,15 +13,16 @@ use super::{Engine, GoroutineProbes, Limits, Stop};
 use crate::{
     discover::{Executable, FileId},
     export::fixtures::binary,
+    gobinary::Binary,
     node::need::Need,
     probe::HitCost,
     vitals::Vitals,
 };
 
 /// No process has it: above the kernel's limit.
-const PID: u32 = 1 << 23;
+pub(super) const PID: u32 = 1 << 23;
 
-fn engine() -> Engine {
+pub(super) fn engine() -> Engine {
     let limits = Limits {
         probe_budget: 1.0,
         cpu_ceiling: 5.0,
@@ -33,6 +34,20 @@ fn engine() -> Engine {
     let stop = Arc::new(Stop::new().expect("a descriptor"));
     let pulse = Vitals::default().part("engine");
     Engine::new(Duration::from_secs(1), limits, sender, stop, pulse).expect("a descriptor")
+}
+
+/// A file without probes, which is said to be this.
+pub(super) fn target(engine: &mut Engine, binary: &Arc<Binary>) -> (u32, Executable) {
+    let file = File::open("/proc/self/exe").expect("this program");
+    let executable = Executable {
+        id: FileId::of_file(&file).expect("its identity"),
+        path: "/srv/app".into(),
+        deleted: false,
+        memfd: false,
+    };
+    let (binary, need) = (Arc::clone(binary), Need::new());
+    let target = (engine.targets).attach(None, &executable, &file, false, binary, need);
+    (target, executable)
 }
 
 fn end_of(key: ProcessKey, target: u32) -> Event {
@@ -54,16 +69,8 @@ fn end_of(key: ProcessKey, target: u32) -> Event {
 /// of the last one's end has come.
 #[test]
 fn who_ends_while_its_file_gives_way_is_counted() {
-    let file = File::open("/proc/self/exe").expect("this program");
-    let executable = Executable {
-        id: FileId::of_file(&file).expect("its identity"),
-        path: "/srv/app".into(),
-        deleted: false,
-        memfd: false,
-    };
     let mut engine = engine();
-    let binary = Arc::new(binary("go1.26.8"));
-    let target = (engine.targets).attach(None, &executable, &file, false, binary, Need::new());
+    let (target, executable) = target(&mut engine, &Arc::new(binary("go1.26.8")));
     engine.targets.give_way(target, None);
     // The kernel may have told whose it was, or have been told to forget it by then.
     for (epoch, told) in [(1, target), (2, 0)] {

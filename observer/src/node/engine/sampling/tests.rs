@@ -1,0 +1,72 @@
+//! What is published of a process that could not be sampled for a while.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Sampled, update};
+use crate::{
+    export::fixtures::{binary, observation, with_state},
+    gobinary::{Figure, Reason},
+    node::{
+        Coverage, Observation,
+        engine::{
+            Engine,
+            tests::{PID, engine, target},
+        },
+        processes::Seen,
+    },
+    runtime::StateFigures,
+};
+
+/// A good sample of the process.
+fn sample(engine: &mut Engine, figures: &Arc<StateFigures>) {
+    let tracked = engine.processes.get_mut(PID).expect("the process");
+    tracked.watch.was_read(figures, 0);
+    let sampled = Sampled::Read(Arc::clone(figures));
+    update(tracked, None, &engine.targets, None, sampled);
+}
+
+/// What is published of the process next.
+fn published(engine: &mut Engine) -> Arc<Observation> {
+    engine.publish();
+    let snapshot = engine.sender.borrow().clone().expect("a snapshot");
+    Arc::clone(&snapshot.processes[0])
+}
+
+#[test]
+fn what_was_read_long_ago_is_not_shown_as_of_now() {
+    let mut engine = engine();
+    let binary = Arc::new(binary("go1.26.8"));
+    let (target, _) = target(&mut engine, &binary);
+    let known = with_state(observation(PID, "/srv/app"));
+    let process = Arc::unwrap_or_clone(known.process);
+    let (seen, coverage) = (Seen::default(), Coverage::default());
+    (engine.processes).insert(process, binary, target, None, seen, coverage);
+    let state = known.figures.state.expect("a sample");
+    let counters = |of: &Observation| (of.live(), of.created(), of.exited(), of.cycles());
+    let all = (Some(7), Some(2000), Some(1990), Some(30));
+
+    sample(&mut engine, &state.figures);
+    for _ in 0..2 {
+        let shown = published(&mut engine);
+        assert_eq!(counters(&shown), all);
+        assert!(shown.state().is_some());
+
+        let tracked = engine.processes.get_mut(PID).expect("the process");
+        tracked.sampled = Instant::now().checked_sub(Duration::from_secs(5));
+        for _ in 0..2 {
+            let shown = published(&mut engine);
+            assert_eq!(counters(&shown), (None, None, None, None));
+            assert!(shown.state().is_none());
+            let missing = shown.coverage.0[&Figure::State].as_ref();
+            let reason = missing.map(|missing| missing.reason);
+            assert_eq!(reason, Some(Reason::NotSampled));
+        }
+
+        // Nothing went on meanwhile, so that they are as before.
+        sample(&mut engine, &state.figures);
+    }
+    assert_eq!(counters(&published(&mut engine)), all);
+}
