@@ -19,6 +19,7 @@ mod exclusion;
 mod faults;
 mod features;
 mod forge;
+mod hang;
 mod hostile;
 mod hostile_memory;
 mod inspections;
