@@ -61,7 +61,7 @@ enum Task {
     Test {
         /// Run only unit and kernel tests whose name contains this.
         filter: Option<String>,
-        /// Run only these steps.
+        /// Run only these steps; what they need is installed first.
         #[arg(long, value_enum)]
         step: Vec<test::Stage>,
     },

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 #[cfg(test)]
 mod never;
 mod page;
+mod stage;
 
 use std::{
     env,
@@ -16,7 +17,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use clap::ValueEnum;
 
 use crate::{
     build, fixtures, fuzz,
@@ -27,6 +27,10 @@ use crate::{
     workspace::Workspace,
 };
 
+pub(crate) use stage::Stage;
+
+use stage::{Needed, needed, select};
+
 /// Those of the tests on the kernel that may run beside an observer.
 const LIBRARY: &str = "library::";
 /// Those that nothing may run beside.
@@ -34,44 +38,14 @@ const ALONE: &str = "alone::";
 /// How long the test command fuzzes.
 const FUZZ_SECONDS: u64 = 20;
 
-/// A step of the test command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Stage {
-    /// Install what is missing.
-    Setup,
-    /// Format of Rust and Go.
-    Format,
-    /// Clippy on every package, warnings are errors.
-    Lints,
-    /// Unit tests.
-    Unit,
-    /// Release build of the product, as it is in the image.
-    Build,
-    /// The Go programs.
-    Fixtures,
-    /// A short fuzz run.
-    Fuzz,
-    /// Tests on the real kernel.
-    Kernel,
-    /// Tests on other kernels, in virtual machines.
-    Kernels,
-    /// Tests of the page in a browser.
-    Page,
-    /// Tests in a real cluster of two nodes.
-    Cluster,
-}
-
-impl Stage {
-    fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
-    }
-}
-
 /// `cargo xtask test`: stops at the first step that fails.
 pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) -> Result<()> {
     let stages = select(filter, only);
+    match needed(&stages) {
+        Needed::Nothing => {}
+        Needed::Build => setup::build(workspace)?,
+        Needed::Everything => setup::everything(workspace)?,
+    }
     let mut report = Vec::new();
     let mut fixtures = None;
     let started = Instant::now();
@@ -99,23 +73,6 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
     }
     summarize(&report, &stages, started.elapsed());
     Ok(())
-}
-
-/// The steps to run. A name of a test leaves out what runs no tests.
-fn select(filter: Option<&str>, only: &[Stage]) -> Vec<Stage> {
-    use Stage::{
-        Build, Cluster, Fixtures, Format, Fuzz, Kernel, Kernels, Lints, Page, Setup, Unit,
-    };
-    let all = [
-        Setup, Format, Lints, Unit, Build, Fixtures, Fuzz, Kernel, Kernels, Page, Cluster,
-    ];
-    all.into_iter()
-        .filter(|stage| match (only, filter) {
-            ([], None) => true,
-            ([], Some(_)) => !matches!(stage, Format | Lints | Fuzz | Page),
-            (only, _) => only.contains(stage),
-        })
-        .collect()
 }
 
 fn summarize(report: &[(Stage, Duration, bool)], stages: &[Stage], took: Duration) {
@@ -205,8 +162,9 @@ fn format(workspace: &Workspace) -> Result<()> {
         }
         Ok(())
     })?;
+    let newest = *setup::go::VERSIONS.last().context("no Go version")?;
+    setup::go::toolchains(workspace, &[newest])?;
     step("gofmt", |step| {
-        let newest = setup::go::VERSIONS.last().context("no Go version")?;
         let mut command = workspace.command(setup::go::root(workspace, newest).join("bin/gofmt"));
         let sources = fixtures::sources(workspace);
         let examples = workspace.root.join("deploy/examples");
@@ -366,14 +324,7 @@ pub(crate) fn as_root(
 
 #[cfg(test)]
 mod tests {
-    use super::{Stage, passed, select};
-
-    #[test]
-    fn a_filter_runs_tests_only() {
-        let stages = select(Some("gc"), &[]);
-        assert!(stages.contains(&Stage::Kernel) && !stages.contains(&Stage::Lints));
-        assert_eq!(select(Some("gc"), &[Stage::Unit]), [Stage::Unit]);
-    }
+    use super::passed;
 
     #[test]
     fn passed_tests_are_summed_over_binaries() {
