@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/cache \
 
 FROM scratch
 COPY --from=build /out/observer /observer
-# Kubernetes runs it as root with four capabilities (deploy/observer), since it
+# Kubernetes runs it as root with five capabilities (deploy/observer), since it
 # gives added ones to no other user. Nothing else needs root.
 USER 65532:65532
 EXPOSE 9920

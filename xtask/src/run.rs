@@ -23,7 +23,7 @@ pub(crate) fn node(workspace: &Workspace, args: &[String]) -> Result<()> {
         Privilege::get(workspace, "probing other users' programs").with_context(|| {
             format!(
                 "cannot start {0} node: start it as root, or give it its capabilities once with \
-             `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep {0}` as root and \
+             `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_lease+ep {0}` as root and \
              start it yourself",
                 observer.display()
             )
