@@ -11,7 +11,7 @@ use super::{
     functions,
     globals::{self, Globals},
     image::Image,
-    locate,
+    locate, milestones,
     pclntab::Header,
     reader::Reader,
     sites, symbols,
@@ -230,6 +230,11 @@ fn plans(
     header: &Header,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
     let functions = functions_of(image, release, header)?;
+    let is_there = |name: &str| functions.iter().any(|it| it.name == name);
+    if let Some(why) = milestones::contradiction(release, is_there) {
+        let detail = format!("its runtime is not that of {release}: {why}");
+        return Ok(nothing(image, Reason::UnverifiedBuild, &detail));
+    }
     let state = state(image, release, &functions)?;
     Ok((site_plan(image, release, functions), state))
 }
@@ -241,7 +246,10 @@ fn functions_of(
     header: &Header,
 ) -> Result<Vec<Function>, InspectError> {
     let wanted = |name: &str| {
-        name == LOADS_PLUGINS || sites::wanted(release, name) || globals::wanted(release, name)
+        name == LOADS_PLUGINS
+            || milestones::wanted(name)
+            || sites::wanted(release, name)
+            || globals::wanted(release, name)
     };
     functions::collect(image, header, &wanted)
 }

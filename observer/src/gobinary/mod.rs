@@ -16,6 +16,7 @@ mod image;
 mod inspect;
 mod lines;
 mod locate;
+mod milestones;
 mod parts;
 mod pclntab;
 mod reader;

@@ -54,10 +54,16 @@ fn kill_9_under_load_leaves_nothing_behind() {
         assert_nothing_left(w.pid, &workload, &workload_sites);
         assert_nothing_left(spin.talk.pid(), &spinner, &spin_sites);
     }
-    let after = spin.best(8);
+    // A probe that was left would cost more than twice as much, for ever; the machine
+    // may be busy for a moment.
+    let mut after = f64::MAX;
+    let as_before = wait::comes_true(Duration::from_secs(20), || {
+        after = spin.best(8);
+        after < 1.4 * before
+    });
     println!("ns per goroutine: {before:.0} before, {after:.0} after");
     assert!(
-        after < 1.4 * before,
+        as_before,
         "ns per goroutine: {before:.0} before, {after:.0} after"
     );
     assert!(w.runs());

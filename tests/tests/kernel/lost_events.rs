@@ -34,8 +34,12 @@ fn an_exec_that_nobody_told_of() {
     // It executes its own file again, which has the same identity.
     let mut again = Workload::start(&other);
     observer.attached(w.pid);
+    observer.attached(again.pid);
     again.run("burst 500 0");
-    let before = observer.attached(again.pid);
+    let before = wait::until("what it counts first", SOON, || {
+        let seen = observer.process(again.pid)?;
+        (seen.probes.counted.created >= 500).then_some(seen)
+    });
     assert!(lost(&observer) < 1.0);
 
     let signal = |signal| {

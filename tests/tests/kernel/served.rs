@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    path::Path,
     process::{Child, Command},
     time::Duration,
 };
@@ -18,6 +19,8 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
+use crate::cgroups::{Hierarchy, within};
+
 /// A look at everything that runs comes every half minute, and later on a busy machine.
 const SOON: Duration = Duration::from_mins(2);
 
@@ -25,7 +28,11 @@ struct Running(Child);
 
 impl Running {
     fn of(served: &Served) -> Self {
-        Self(Command::new(served.file()).spawn().expect("it runs"))
+        Self::start(&mut Command::new(served.file()))
+    }
+
+    fn start(command: &mut Command) -> Self {
+        Self(command.spawn().expect("it runs"))
     }
 }
 
@@ -40,9 +47,11 @@ fn idle() -> Vec<u8> {
     fs::read(fixture("idle", GO, "default")).expect("the fixture")
 }
 
-/// A program is attached, and its figures are right.
-fn others_are_seen(observer: &Observer, version: &str) {
-    let mut w = Workload::start(&fixture("workload", version, "default"));
+/// A program of another cgroup is attached, and its figures are right.
+fn others_are_seen(observer: &Observer, cgroup: &Path, version: &str) {
+    let mut command = within(cgroup, &[]);
+    command.arg(fixture("workload", version, "default"));
+    let mut w = Workload::start_as(command);
     observer.attached(w.pid);
     w.run("burst 100 0");
     let said = w.report();
@@ -55,19 +64,21 @@ fn others_are_seen(observer: &Observer, version: &str) {
 #[test]
 fn a_server_that_answers_no_more_holds_up_nobody() {
     let observer = Observer::start();
-    others_are_seen(&observer, GO);
+    let hierarchy = Hierarchy::mount();
+    let (bad, good) = (hierarchy.make("bad"), hierarchy.make("good"));
+    others_are_seen(&observer, &good, GO);
     // As the kernel begins a program before the observer looks at it, the files fall
     // silent at different moments of the look.
     let mut all = Vec::new();
     for n in 0..12 {
         let served = Served::mount(idle());
-        let running = Running::of(&served);
+        let running = Running::start(within(&bad, &[]).arg(served.file()));
         std::thread::sleep(Duration::from_millis(n / 3));
         served.be(Manner::Silent);
         all.push((running, served));
     }
     for version in ["1.20.14", "1.22.12", "1.27.4"] {
-        others_are_seen(&observer, version);
+        others_are_seen(&observer, &good, version);
     }
     // The end of the observer does not wait for them either.
     let (status, took) = observer.stop();

@@ -37,7 +37,7 @@ use crate::discover::FileId;
 const SIDE_BY_SIDE: usize = 2;
 /// An inspection that takes longer waits for its file system; it no longer
 /// counts against [`SIDE_BY_SIDE`].
-const STUCK: Duration = Duration::from_secs(5);
+const STUCK: Duration = Duration::from_secs(2);
 /// Most threads, those that are stuck included; and of one cgroup's files.
 const MOST: usize = 64;
 const MOST_OF_ONE: usize = 8;
