@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+mod page;
 mod state;
 
 use super::{
