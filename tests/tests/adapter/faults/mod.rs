@@ -29,7 +29,7 @@ const REPLICAS: usize = 4;
 /// Of two pods each, so that four have a hundred each.
 const LEAK: &str = "/leak?n=185";
 const WITHIN: Duration = Duration::from_secs(120);
-/// For the table of README: how often each fault is made; it has the median.
+/// For the table of docs/overhead.md: how often each fault is made; it has the median.
 const TIMES: &str = "OBSERVER_TEST_FAULTS";
 /// Kinds of pods that are killed.
 const OBSERVERS: &str = "daemonset/observer";
