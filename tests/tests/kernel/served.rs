@@ -28,11 +28,7 @@ struct Running(Child);
 
 impl Running {
     fn of(served: &Served) -> Self {
-        Self::start(&mut Command::new(served.file()))
-    }
-
-    fn start(command: &mut Command) -> Self {
-        Self(command.spawn().expect("it runs"))
+        Self(Command::new(served.file()).spawn().expect("it runs"))
     }
 }
 
@@ -65,14 +61,14 @@ fn others_are_seen(observer: &Observer, cgroup: &Path, version: &str) {
 fn a_server_that_answers_no_more_holds_up_nobody() {
     let observer = Observer::start();
     let hierarchy = Hierarchy::mount();
-    let (bad, good) = (hierarchy.make("bad"), hierarchy.make("good"));
+    let good = hierarchy.make("good");
     others_are_seen(&observer, &good, GO);
     // As the kernel begins a program before the observer looks at it, the files fall
     // silent at different moments of the look.
     let mut all = Vec::new();
     for n in 0..12 {
         let served = Served::mount(idle());
-        let running = Running::start(within(&bad, &[]).arg(served.file()));
+        let running = Running::of(&served);
         std::thread::sleep(Duration::from_millis(n / 3));
         served.be(Manner::Silent);
         all.push((running, served));
