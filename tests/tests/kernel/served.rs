@@ -90,15 +90,21 @@ fn a_file_that_failed_once_is_looked_at_again() {
         kill_process(pid, signal).expect("a signal");
     };
     signal(Signal::STOP);
-    let running = Running::of(&served);
+    let mut running = Running::of(&served);
     let pid = running.0.id();
-    let begun = || {
-        let state = fs::read_to_string(format!("/proc/{pid}/stat"));
-        let state = state.expect("its stat");
-        // Its name is that of the file from the exec on, and then it sleeps.
-        state.contains("(file) S")
+    // Its name is that of the file from the exec on. Then it sleeps, and not for a page
+    // of the file: it would end by what is to fail.
+    let rests = || {
+        let of = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).expect("it runs");
+        of("stat").contains("(file) S") && !of("wchan").contains("request")
     };
-    assert!(wait::comes_true(ATTACH, begun), "it does not begin");
+    let rested = || {
+        (0..20).all(|_| {
+            std::thread::sleep(Duration::from_millis(25));
+            rests()
+        })
+    };
+    assert!(wait::comes_true(ATTACH, rested), "it does not begin");
     // Of what the program itself does not use nothing is kept in memory.
     let file = File::open(served.file()).expect("the file");
     fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
@@ -106,6 +112,10 @@ fn a_file_that_failed_once_is_looked_at_again() {
     signal(Signal::CONT);
     let failed = || observer.log().contains("cannot be inspected now");
     assert!(wait::comes_true(SOON, failed), "{}", observer.log());
+    assert!(
+        running.0.try_wait().expect("its state").is_none(),
+        "it ended"
+    );
     assert!(observer.process(pid).is_none());
     served.be(Manner::Right);
     wait::until("the file looked at again", SOON, || observer.process(pid));
