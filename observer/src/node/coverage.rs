@@ -87,6 +87,19 @@ fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {
     })
 }
 
+/// Whether every probe that a figure needs can stand, as far as the kernel and the
+/// executable go.
+pub(super) fn is_whole(binary: &Binary, attachment: &Attachment, figure: Figure) -> bool {
+    let is_refused = match attachment {
+        Attachment::Live(attached) => attached
+            .refused
+            .iter()
+            .any(|(site, _)| figures_of(site.kind).contains(&figure)),
+        Attachment::NoSites | Attachment::Refused(..) => true,
+    };
+    !is_refused && gap(binary, figure).is_none()
+}
+
 fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -> Option<Missing> {
     match attachment {
         Attachment::NoSites => None,

@@ -9,6 +9,7 @@ use std::{
 use observer_ebpf::{Group, ProcessKey};
 
 use super::{
+    coverage::is_whole,
     observation::{BRIEF, Coverage, EventFigures, Figures, Groups, Observation, StateSample},
     past::Programs,
     planes::{self, Ids},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     discover::{self, Process},
-    gobinary::Binary,
+    gobinary::{Binary, Figure},
 };
 
 /// How long a process that ended is still shown from when that was first done, so that
@@ -56,7 +57,7 @@ pub(super) struct Seen {
     pub(super) goroutines: bool,
     /// Every batch of goroutine ids.
     pub(super) batches: bool,
-    /// Every collection and stop.
+    /// Every collection, and every pause for one.
     pub(super) collections: bool,
     /// Which of them stand now.
     pub(super) probes: Groups,
@@ -65,10 +66,16 @@ pub(super) struct Seen {
 impl Seen {
     /// Of a program that began then.
     pub(super) fn of(target: &Target, exec: Option<u64>) -> Self {
+        use Figure::{GcCycles, GcPauses, GoroutinesCreated, GoroutinesExited};
+        let is_whole = |figure| is_whole(&target.binary, &target.attachment, figure);
+        let goroutines = [GoroutinesCreated, GoroutinesExited]
+            .into_iter()
+            .all(is_whole);
+        let collections = [GcCycles, GcPauses].into_iter().all(is_whole);
         Self {
-            goroutines: target.saw(Group::Exact, exec),
+            goroutines: goroutines && target.saw(Group::Exact, exec),
             batches: target.has(Group::Batch) && target.saw(Group::Batch, exec),
-            collections: target.saw(Group::Rare, exec),
+            collections: collections && target.saw(Group::Rare, exec),
             probes: target.groups(),
         }
     }

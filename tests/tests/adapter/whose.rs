@@ -188,16 +188,16 @@ fn a_node_that_can_have_no_observer_is_left_out() {
             });
             assert!(said.contains(&format!("{there} (linux/amd64")), "{said}");
         }
-        let all = wait::until("the node to be counted", SOON, || {
+        wait::until("the node and its pod to be counted", SOON, || {
+            // Each value counts for the replica that finds it.
+            asked.value("deployments.apps/both")?;
             let all = figures(&cluster, &adapter);
-            let counted = |one: &Exposition| {
-                one.value("observer_adapter_nodes_without_observer", &[]) == Some(1.0)
-            };
-            all.iter().all(counted).then_some(all)
+            let value = |one: &Exposition, name: &str| one.value(name, &[]);
+            let counted = |one| value(one, "observer_adapter_nodes_without_observer") == Some(1.0);
+            let left_out = |one| value(one, "observer_adapter_pods_left_out_total");
+            let left_out: f64 = all.iter().filter_map(left_out).sum();
+            (all.iter().all(counted) && left_out > 0.0).then_some(())
         });
-        let left_out = |one: &Exposition| one.value("observer_adapter_pods_left_out_total", &[]);
-        let left_out: f64 = all.iter().filter_map(left_out).sum();
-        assert!(left_out > 0.0);
         let log = adapter.log();
         let told = log.matches("no observer can be on the node").count();
         assert!((1..=2).contains(&told), "each replica says it once: {log}");
