@@ -122,7 +122,7 @@ pub(super) fn contradiction(release: GoVersion, is_there: impl Fn(&str) -> bool)
         if since > release.minor {
             let name = names.find(|name| is_there(name))?;
             Some(format!("it has {name}, which came with go1.{since}"))
-        } else if names.any(|name| is_there(name)) {
+        } else if names.any(&is_there) {
             None
         } else {
             let [first, second, third] = milestone.functions;
