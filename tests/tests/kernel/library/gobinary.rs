@@ -172,7 +172,10 @@ fn a_large_program_takes_little_memory() {
     let before = peak(true);
     let begun = std::time::Instant::now();
     let binary = binary(inspect(&file), "padded");
-    let (growth, took) = (peak(false) - before, begun.elapsed());
+    // The kernel sums up what each CPU has counted only roughly: the peak of a program
+    // that took next to nothing may be told a little lower than before.
+    let growth = peak(false).saturating_sub(before);
+    let took = begun.elapsed();
     println!("{} MB: {growth} KiB, {took:?}", binary.size >> 20);
     assert!(binary.pclntab.is_some());
     assert!(growth < MAX_GROWTH_KIB, "{growth} KiB");
