@@ -111,28 +111,29 @@ fn distance(before: i64, state: i64, after: i64) -> i64 {
 }
 
 /// The totals of a process that has ended: its last sample, and what probes
-/// counted after it; of goroutines only where each was `counted` since.
+/// counted from `then` on, when it was taken; of goroutines only where each was
+/// `counted` since.
 pub(super) fn last(
     state: &mut StateFigures,
-    then: &EventFigures,
+    (goroutines_then, gc_then): &Counted,
     end: &EventFigures,
     counted: bool,
 ) {
     let total =
         |gc: &Option<Arc<GcFigures>>, of: fn(&GcFigures) -> u64| gc.as_deref().map_or(0, of);
-    let since = |of: fn(&GcFigures) -> u64| total(&end.gc, of).saturating_sub(total(&then.gc, of));
+    let since = |of: fn(&GcFigures) -> u64| total(&end.gc, of).saturating_sub(total(gc_then, of));
     let goroutines = &mut state.goroutines;
     if let (Some(created), true) = (&mut goroutines.created, counted) {
         *created += end
             .goroutines
             .created
-            .saturating_sub(then.goroutines.created);
+            .saturating_sub(goroutines_then.created);
         if end.from_start {
             *created = end.goroutines.created.max(*created);
         }
     }
     if let (Some(exited), true) = (&mut goroutines.exited, counted) {
-        *exited += end.goroutines.exited.saturating_sub(then.goroutines.exited);
+        *exited += (end.goroutines.exited).saturating_sub(goroutines_then.exited);
         // What ended between the sample and the counters read after it is in neither.
         if end.from_start {
             *exited = end.goroutines.exited.max(*exited);
@@ -223,9 +224,9 @@ mod tests {
     #[test]
     fn the_last_totals_have_what_came_after_the_sample() {
         let mut figures = state(1000);
-        last(&mut figures, &events(5, false), &events(25, false), true);
+        last(&mut figures, &counted(5), &events(25, false), true);
         assert_eq!(figures.goroutines.created, Some(1020));
-        last(&mut figures, &events(25, false), &events(35, false), false);
+        last(&mut figures, &counted(25), &events(35, false), false);
         assert_eq!(figures.goroutines.created, Some(1020));
         let mut figures = state(1000);
         figures.goroutines.exited = Some(990);
@@ -234,7 +235,9 @@ mod tests {
             events.goroutines.exited = exited;
             events
         };
-        last(&mut figures, &ended(1001, 992), &ended(1010, 1004), true);
+        let mut then = counted(1001);
+        then.0.exited = 992;
+        last(&mut figures, &then, &ended(1010, 1004), true);
         assert_eq!(figures.goroutines.created, Some(1010));
         assert_eq!(figures.goroutines.exited, Some(1004));
     }

@@ -12,7 +12,7 @@ use super::{
     coverage::is_whole,
     observation::{BRIEF, Coverage, EventFigures, Figures, Groups, Observation, StateSample},
     past::Programs,
-    planes::{self, Ids},
+    planes::{self, Counted, Ids},
     targets::Target,
     watch::Watch,
 };
@@ -43,6 +43,9 @@ pub(super) struct Tracked {
     pub(super) ids: Ids,
     /// Whether every goroutine was counted since the last sample of its state.
     pub(super) counted: bool,
+    /// What probes had counted at that sample. The observation may know later counts:
+    /// a process that is about to end is counted, and cannot be sampled any more.
+    pub(super) at_sample: Counted,
     /// Whether probes counted other than the last sample of its state said,
     /// so that the next is to be taken between two readings of theirs.
     pub(super) apart: bool,
@@ -170,6 +173,7 @@ impl Processes {
                     Ids::default()
                 },
                 counted: false,
+                at_sample: Counted::default(),
                 apart: false,
                 observation,
             },
@@ -180,9 +184,9 @@ impl Processes {
         self.tracked.remove(&pid)
     }
 
-    /// Keeps the last figures of a process that ended. `counted`: every
-    /// goroutine since the last sample of its state.
-    pub(super) fn end(&mut self, observation: &Observation, events: EventFigures, counted: bool) {
+    /// Keeps the last figures of a process that ended.
+    pub(super) fn end(&mut self, tracked: &Tracked, events: EventFigures) {
+        let observation = &tracked.observation;
         if self.ended.len() == SHOWN_AT_MOST
             && let Some(first) = self.ended.pop_front()
         {
@@ -195,9 +199,9 @@ impl Processes {
             let mut sample = StateSample::clone(sample);
             planes::last(
                 Arc::make_mut(&mut sample.figures),
-                &figures.events,
+                &tracked.at_sample,
                 &events,
-                counted,
+                tracked.counted,
             );
             Arc::new(sample)
         });
@@ -266,7 +270,7 @@ mod tests {
             let mut now = Instant::now();
             assert_eq!(processes.shown(now).len(), 1);
             let tracked = processes.remove(7).expect("it is there");
-            processes.end(&tracked.observation, EventFigures::default(), false);
+            processes.end(&tracked, EventFigures::default());
             let mut shown = 0;
             let first = now + interval;
             loop {

@@ -382,8 +382,7 @@ impl Engine {
         if how == Ended::Exited {
             self.settle(&tracked, &events);
         }
-        self.processes
-            .end(&tracked.observation, events, tracked.counted);
+        self.processes.end(&tracked, events);
     }
 
     /// A process that came and went between two looks at /proc, yet was

@@ -281,6 +281,7 @@ fn update(
         let since = tracked.sampled.replace(Instant::now());
         tracked.created_per_second = created_per_second(figures.state.as_deref().zip(since), now);
         tracked.counted = tracked.observation.probes.exact;
+        tracked.at_sample = after.clone().unwrap_or_default();
     }
     let covered = tracked.watch.has_changed();
     // An idle process keeps its observation: nothing to copy.

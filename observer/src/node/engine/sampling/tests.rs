@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Sampled, update};
+use observer_ebpf::GoroutineFigures;
+
+use super::{Ended, Sampled, update};
 use crate::{
     export::fixtures::{binary, observation, with_state},
     gobinary::{Figure, Reason},
@@ -69,4 +71,48 @@ fn what_was_read_long_ago_is_not_shown_as_of_now() {
         sample(&mut engine, &state.figures);
     }
     assert_eq!(counters(&published(&mut engine)), all);
+}
+
+/// Its memory is gone before the event of its end has come, and its counters are not.
+#[test]
+fn what_was_counted_after_the_last_sample_is_kept_at_the_end() {
+    let mut engine = engine();
+    let binary = Arc::new(binary("go1.26.8"));
+    let (target, _) = target(&mut engine, &binary);
+    let known = with_state(observation(PID, "/srv/app"));
+    let process = Arc::unwrap_or_clone(known.process);
+    let (seen, coverage) = (Seen::default(), Coverage::default());
+    (engine.processes).insert(process, binary, target, None, seen, coverage);
+    let state = known.figures.state.expect("a sample").figures;
+    let counted = |exited| {
+        let goroutines = GoroutineFigures {
+            created: 20,
+            exited,
+            ..GoroutineFigures::ZERO
+        };
+        Some((goroutines, None))
+    };
+
+    let tracked = engine.processes.get_mut(PID).expect("the process");
+    for (sampled, exited) in [
+        (Sampled::Read(Arc::clone(&state)), 2),
+        (Sampled::Dropped, 12),
+        (Sampled::Nothing, 20),
+    ] {
+        update(
+            tracked,
+            None,
+            &engine.targets,
+            counted(exited).as_ref(),
+            sampled,
+        );
+    }
+    tracked.counted = true;
+    engine.end(PID, Ended::Exited);
+
+    let ended = &engine.processes.shown(Instant::now())[0];
+    let last = &ended.figures.state.as_ref().expect("its state").figures;
+    let before = state.goroutines.exited.expect("it is known");
+    assert_eq!(last.goroutines.exited, Some(before + 18));
+    assert_eq!(last.goroutines.created, state.goroutines.created);
 }
