@@ -2,7 +2,12 @@
 
 use anyhow::Result;
 
-use crate::{build, cluster, fixtures, setup, test, ui::step, workspace::Workspace};
+use crate::{
+    build, cluster, fixtures, setup,
+    test::{self, Again},
+    ui::step,
+    workspace::Workspace,
+};
 
 /// The tables that want a cluster.
 const IN_CLUSTER: [&str; 2] = ["cluster", "autoscaling"];
@@ -17,7 +22,14 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
         all.extend(args.iter().map(String::as_str));
         let scraped = cluster::prometheus_adapter(workspace)?;
         let more = [("OBSERVER_PROMETHEUS_ADAPTER", scraped.into_os_string())];
-        return test::cluster::within(workspace, &fixtures, &["run"], &[all], &more);
+        return test::cluster::within(
+            workspace,
+            &fixtures,
+            &["run"],
+            &[all],
+            &more,
+            &Again::new(false),
+        );
     }
     let reference = cluster::reference_adapter(workspace)?;
     let more = [

@@ -64,6 +64,10 @@ enum Task {
         /// Run only these steps; what they need is installed first.
         #[arg(long, value_enum)]
         step: Vec<test::Stage>,
+        /// Run a test that failed once more, alone, and say at the end which passed
+        /// only then.
+        #[arg(long)]
+        retry_failed: bool,
     },
     /// A real Kubernetes of two nodes on this machine.
     Cluster(cluster::Arguments),
@@ -118,7 +122,11 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         }
         Task::Run { args } => run::node(workspace, &args),
         Task::Demo { args } => run::demo(workspace, &args),
-        Task::Test { filter, step } => test::test(workspace, filter.as_deref(), &step),
+        Task::Test {
+            filter,
+            step,
+            retry_failed,
+        } => test::test(workspace, filter.as_deref(), &step, retry_failed),
         Task::Cluster(arguments) => cluster::run(workspace, arguments),
         Task::Vm(arguments) => vm::vm(workspace, &arguments),
         Task::Image(settings) => image::images(workspace, &settings),

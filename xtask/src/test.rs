@@ -1,5 +1,6 @@
 //! Everything a change must pass.
 
+mod again;
 pub(crate) mod cluster;
 #[cfg(test)]
 mod never;
@@ -22,13 +23,15 @@ use crate::{
     build, fixtures, fuzz,
     image::{self, Arch},
     setup::{self, Privilege, is_root},
-    ui::{self, step},
+    ui::{self, Step, step},
     vm,
     workspace::Workspace,
 };
 
+pub(crate) use again::Again;
 pub(crate) use stage::Stage;
 
+use again::failed_of_libtest;
 use stage::{Needed, needed, select};
 
 /// Those of the tests on the kernel that may run beside an observer.
@@ -39,7 +42,13 @@ const ALONE: &str = "alone::";
 const FUZZ_SECONDS: u64 = 20;
 
 /// `cargo xtask test`: stops at the first step that fails.
-pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) -> Result<()> {
+pub(crate) fn test(
+    workspace: &Workspace,
+    filter: Option<&str>,
+    only: &[Stage],
+    retry_failed: bool,
+) -> Result<()> {
+    let again = Again::new(retry_failed);
     let stages = select(filter, only);
     match needed(&stages) {
         Needed::Nothing => {}
@@ -58,12 +67,12 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
             Stage::Build => wait(ahead.take()),
             _ => {}
         }
-        let result = run(workspace, *stage, filter, &mut fixtures);
+        let result = run(workspace, *stage, filter, &again, &mut fixtures);
         report.push((*stage, start.elapsed(), result.is_ok()));
         if let Err(error) = result {
             // The reason may be long; the verdict stands below it.
             eprintln!("error: {error:#}");
-            summarize(&report, &stages, started.elapsed());
+            summarize(&report, &stages, &again, started.elapsed());
             let repeat = filter.map_or_else(String::new, |filter| format!(" {filter}"));
             bail!(
                 "step `{0}` failed; repeat it with: cargo xtask test --step {0}{repeat}",
@@ -71,11 +80,11 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>, only: &[Stage]) 
             );
         }
     }
-    summarize(&report, &stages, started.elapsed());
+    summarize(&report, &stages, &again, started.elapsed());
     Ok(())
 }
 
-fn summarize(report: &[(Stage, Duration, bool)], stages: &[Stage], took: Duration) {
+fn summarize(report: &[(Stage, Duration, bool)], stages: &[Stage], again: &Again, took: Duration) {
     eprintln!("──");
     for (stage, took, passed) in report {
         let mark = if *passed { '✓' } else { '✗' };
@@ -83,6 +92,9 @@ fn summarize(report: &[(Stage, Duration, bool)], stages: &[Stage], took: Duratio
     }
     for stage in &stages[report.len()..] {
         eprintln!("- {:<10} not run", stage.name());
+    }
+    for name in again.needed() {
+        eprintln!("! {name} failed at first, and passed alone: look for the race");
     }
     let passed = report.iter().filter(|(_, _, passed)| *passed).count();
     let verdict = if passed == stages.len() {
@@ -101,6 +113,7 @@ fn run(
     workspace: &Workspace,
     stage: Stage,
     filter: Option<&str>,
+    again: &Again,
     built: &mut Option<PathBuf>,
 ) -> Result<()> {
     let mut fixtures = || match built.clone() {
@@ -120,10 +133,10 @@ fn run(
                 fuzz::run(workspace, step, &fixtures, FUZZ_SECONDS)
             })
         }
-        Stage::Kernel => kernel(workspace, &fixtures()?, filter),
-        Stage::Kernels => vm::step(workspace, filter),
-        Stage::Page => page::run(workspace, &fixtures()?, filter),
-        Stage::Cluster => cluster::run(workspace, &fixtures()?, filter),
+        Stage::Kernel => kernel(workspace, &fixtures()?, filter, again),
+        Stage::Kernels => vm::step(workspace, filter, again),
+        Stage::Page => page::run(workspace, &fixtures()?, filter, again),
+        Stage::Cluster => cluster::run(workspace, &fixtures()?, filter, again),
     }
 }
 
@@ -233,7 +246,12 @@ fn passed(output: &str) -> u64 {
         .sum()
 }
 
-fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
+fn kernel(
+    workspace: &Workspace,
+    fixtures: &Path,
+    filter: Option<&str>,
+    again: &Again,
+) -> Result<()> {
     let observer = image::program(workspace, Arch::Amd64)?;
     // For the one test that gives the observer another C library.
     let dynamic = build::dynamic_observer(workspace)?;
@@ -252,9 +270,13 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
             command
         })
     };
+    // Each of them is in this one program.
+    let alone = |name: &str| test(&["--test", "kernel", name, "--", "--exact"]);
+    let run =
+        |step: &Step, command: &mut Command| again.run(step, command, failed_of_libtest, alone);
     if let Some(filter) = filter {
         let mut command = test(&["--no-fail-fast", filter, "--", "--test-threads=1"])?;
-        return step("tests on the kernel", |step| step.stream(&mut command));
+        return step("tests on the kernel", |step| run(step, &mut command));
     }
     step("build of the tests on the kernel", |step| {
         step.run(&mut test(&["--no-run"])?)
@@ -270,8 +292,8 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
     let mut library = only(LIBRARY)?;
     step("tests on the kernel", |step| {
         thread::scope(|scope| {
-            let library = scope.spawn(|| step.stream(&mut library));
-            let observers = step.stream(&mut observers);
+            let library = scope.spawn(|| run(step, &mut library));
+            let observers = run(step, &mut observers);
             let library = library
                 .join()
                 .unwrap_or_else(|panic| panic::resume_unwind(panic));
@@ -279,7 +301,7 @@ fn kernel(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Resul
         })
     })?;
     step("tests on the kernel, alone", |step| {
-        step.stream(&mut only(ALONE)?)
+        run(step, &mut only(ALONE)?)
     })
 }
 

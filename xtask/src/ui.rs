@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{BufRead as _, BufReader, IsTerminal as _, Read, Write as _},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{
         Mutex, PoisonError,
         mpsc::{self, RecvTimeoutError},
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 /// Where there is no terminal to redraw, a line this often says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -73,12 +73,37 @@ impl Step {
         self.capture(command, Show::All).map(drop)
     }
 
+    /// Runs a command and shows its output as it comes; returns it, however the
+    /// command ended.
+    pub(crate) fn transcript(&self, command: &mut Command) -> Result<(Result<()>, Vec<String>)> {
+        let ran = self.follow_all(command, Show::All)?;
+        let result = match ran.status.success() {
+            true => Ok(()),
+            false => Err(anyhow!("`{}` failed: {}", ran.said, ran.status)),
+        };
+        Ok((result, ran.all))
+    }
+
     /// As [`Self::run`], and returns the standard output.
     pub(crate) fn output(&self, command: &mut Command) -> Result<String> {
         self.capture(command, Show::Condensed)
     }
 
     fn capture(&self, command: &mut Command, show: Show) -> Result<String> {
+        let ran = self.follow_all(command, show)?;
+        if ran.status.success() {
+            return Ok(ran.out);
+        }
+        let mut message = format!("`{}` failed: {}", ran.said, ran.status);
+        if matches!(show, Show::Condensed) {
+            for line in &ran.all[ran.all.len().saturating_sub(TAIL)..] {
+                let _ = write!(message, "\n    {line}");
+            }
+        }
+        bail!(message)
+    }
+
+    fn follow_all(&self, command: &mut Command, show: Show) -> Result<Ran> {
         let said = describe(command);
         let mut child = command
             .stdin(Stdio::null())
@@ -99,17 +124,13 @@ impl Step {
             .wait()
             .with_context(|| format!("cannot wait for `{said}`"))?;
         self.note("");
-        if status.success() {
-            return Ok(out);
-        }
         let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut message = format!("`{said}` failed: {status}");
-        if matches!(show, Show::Condensed) {
-            for line in &all[all.len().saturating_sub(TAIL)..] {
-                let _ = write!(message, "\n    {line}");
-            }
-        }
-        bail!(message)
+        Ok(Ran {
+            said,
+            status,
+            out,
+            all,
+        })
     }
 
     fn follow(
@@ -181,6 +202,16 @@ impl Step {
         let clear = if self.terminal { "\r\x1b[K" } else { "" };
         let _ = writeln!(err, "{clear}{line}");
     }
+}
+
+/// A command that has ended.
+struct Ran {
+    /// As one would type it.
+    said: String,
+    status: ExitStatus,
+    out: String,
+    /// The lines of both outputs, as they came.
+    all: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy)]

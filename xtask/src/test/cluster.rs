@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::again::{Again, failed_of_libtest};
 use crate::{
     cache, cluster,
     image::{self, Arch},
@@ -27,7 +28,12 @@ const BINDING: [&str; 5] = [
 const NAMESPACE: &str = "--namespace=go-observer";
 
 /// Runs the tests in a cluster with the observer installed, and leaves nothing.
-pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
+pub(super) fn run(
+    workspace: &Workspace,
+    fixtures: &Path,
+    filter: Option<&str>,
+    again: &Again,
+) -> Result<()> {
     // They mostly wait, and know which of them may do so together.
     let args = |name| {
         let mut args = vec!["--test", name];
@@ -39,7 +45,7 @@ pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) 
     let all = [args("cluster"), args("adapter")];
     let definitions = cluster::cert_manager_definitions(workspace)?;
     let more = [("OBSERVER_CERT_MANAGER", definitions.into_os_string())];
-    within(workspace, fixtures, &["test"], &all, &more)
+    within(workspace, fixtures, &["test"], &all, &more, again)
 }
 
 /// Runs targets of the tests crate by cargo, one after the other, within a
@@ -51,6 +57,7 @@ pub(crate) fn within(
     cargo: &[&str],
     targets: &[Vec<&str>],
     more: &[(&str, OsString)],
+    again: &Again,
 ) -> Result<()> {
     cluster::ensure_down(workspace)?;
     let reference = cluster::reference_adapter(workspace)?;
@@ -63,6 +70,7 @@ pub(crate) fn within(
         cargo,
         reference: &reference,
         more,
+        again,
     };
     // What a killed run may have left.
     tests.cluster(&["down"])?;
@@ -87,6 +95,7 @@ struct Tests<'a> {
     /// What the adapter's answers are held against.
     reference: &'a Path,
     more: &'a [(&'a str, OsString)],
+    again: &'a Again,
 }
 
 impl Tests<'_> {
@@ -137,11 +146,19 @@ impl Tests<'_> {
             (cache::VARIABLE, self.workspace.cache.root().into()),
         ];
         more.extend_from_slice(self.more);
-        let mut command = super::as_root(self.workspace, self.fixtures, self.cargo, &more)?;
-        command
-            .args(["--locked", "--package", "observer-tests"])
-            .args(args);
-        step("in the cluster", |step| step.stream(&mut command))
+        let command = |args: &[&str]| {
+            let mut command = super::as_root(self.workspace, self.fixtures, self.cargo, &more)?;
+            command
+                .args(["--locked", "--package", "observer-tests"])
+                .args(args);
+            anyhow::Ok(command)
+        };
+        // Of tests, the first two words say which program they are in.
+        let alone = |name: &str| command(&[&args[..2], &[name, "--", "--exact"]].concat());
+        step("in the cluster", |step| {
+            let again = self.again;
+            again.run(step, &mut command(args)?, failed_of_libtest, alone)
+        })
     }
 
     /// What is gone once the cluster is down; the components' logs stay.

@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::Path};
 
 use anyhow::Result;
 
+use super::again::{Again, failed_of_pytest};
 use crate::{
     image::{self, Arch},
     setup::{self, Privilege},
@@ -12,7 +13,12 @@ use crate::{
 };
 
 /// Runs them as root, which observing needs.
-pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) -> Result<()> {
+pub(super) fn run(
+    workspace: &Workspace,
+    fixtures: &Path,
+    filter: Option<&str>,
+    again: &Again,
+) -> Result<()> {
     let observer = image::program(workspace, Arch::Amd64)?;
     let tools = setup::page(workspace)?;
     let shots = workspace.cache.join("page/shots");
@@ -31,23 +37,27 @@ pub(super) fn run(workspace: &Workspace, fixtures: &Path, filter: Option<&str>) 
             .map(|path| ("OBSERVER_CHROMIUM", path.into_os_string())),
     );
     let privilege = Privilege::get(workspace, "testing the page")?;
-    let mut command = privilege.command(workspace, "env");
-    for (name, value) in variables {
-        let mut word = OsString::from(name);
-        word.push("=");
-        word.push(value);
-        command.arg(word);
-    }
-    command
-        .arg(tools.python)
-        .args(["-m", "pytest", "-p", "no:cacheprovider", "--quiet"])
-        .args(["--capture=no", "--durations=5"])
-        .arg(setup::page_sources(workspace));
-    if let Some(filter) = filter {
-        command.args(["-k", filter]);
-    }
+    let test = |filter: Option<&str>| {
+        let mut command = privilege.command(workspace, "env");
+        for (name, value) in &variables {
+            let mut word = OsString::from(*name);
+            word.push("=");
+            word.push(value);
+            command.arg(word);
+        }
+        command
+            .arg(&tools.python)
+            .args(["-m", "pytest", "-p", "no:cacheprovider", "--quiet"])
+            .args(["--capture=no", "--durations=5"])
+            .arg(setup::page_sources(workspace));
+        if let Some(filter) = filter {
+            command.args(["-k", filter]);
+        }
+        command
+    };
     step("tests of the page", |step| {
         step.note(format!("screenshots in {}", shots.display()));
-        step.stream(&mut command)
+        let alone = |name: &str| Ok(test(Some(name)));
+        again.run(step, &mut test(filter), failed_of_pytest, alone)
     })
 }
