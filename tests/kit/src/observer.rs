@@ -18,7 +18,8 @@ use crate::{api::Process, metrics, paths, wait};
 /// How often the observer under test reads its counters.
 pub const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Long enough that what had happened before is in the next answer.
+/// Mostly long enough that what had happened before is in the next answer; on a busy
+/// machine it may not be, which [`Observer::settle`] waits for.
 pub const SETTLED: Duration = Duration::from_millis(700);
 
 /// Inspecting and attaching, on a busy machine.
@@ -177,9 +178,33 @@ impl Observer {
         })
     }
 
+    /// Waits until all that has happened is in the next answer: of two snapshots from
+    /// here on, the second was begun after the first was done. Where one comes late, this
+    /// takes longer than usual.
+    pub fn settle(&self) {
+        let usual = Instant::now() + SETTLED;
+        let (mut last, mut new) = (self.taken(), 0);
+        wait::until("two more snapshots", Duration::from_secs(60), || {
+            std::thread::sleep(INTERVAL);
+            let taken = self.taken();
+            if taken.is_some() && taken != last {
+                (last, new) = (taken, new + 1);
+            }
+            (new >= 2 && Instant::now() >= usual).then_some(())
+        });
+    }
+
+    /// When the last snapshot was taken, as it is written.
+    fn taken(&self) -> Option<String> {
+        let (_, text) = self.try_get("/metrics")?;
+        let mut lines = text.lines();
+        let value = lines.find_map(|it| it.strip_prefix("observer_snapshot_timestamp_seconds "));
+        value.map(str::to_owned)
+    }
+
     /// A process once all that had happened before is counted.
     pub fn settled(&self, pid: u32) -> Process {
-        std::thread::sleep(SETTLED);
+        self.settle();
         self.process(pid)
             .unwrap_or_else(|| panic!("pid {pid} is not listed; log:\n{}", self.log()))
     }
@@ -235,7 +260,7 @@ impl Drop for Observer {
 pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Output {
     let mut command = Command::new("timeout");
     command
-        .args(["--signal=KILL", "20"])
+        .args(["--signal=KILL", "60"])
         .arg(paths::observer())
         .args(args);
     command

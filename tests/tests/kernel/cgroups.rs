@@ -4,13 +4,12 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
     time::Duration,
 };
 
 use observer_tests::{
     Observer,
-    observer::SETTLED,
+    observer::ATTACH,
     paths::{self, GO, fixture},
     short::Family,
     wait,
@@ -120,8 +119,12 @@ fn who_is_gone_before_a_look_is_in_the_container_of_its_cgroup() {
     observer.attached(standing.pid());
     // What keeps a container alive need not be a Go program.
     let keeper = within(&app, &["sleep", "1h"]).spawn().expect("a shell");
-    let _keeper = Killed(keeper);
-    thread::sleep(SETTLED);
+    let keeper = Killed(keeper);
+    wait::until("a process in the container", ATTACH, || {
+        let comm = fs::read_to_string(format!("/proc/{}/comm", keeper.0.id()));
+        (comm.ok()?.trim() == "sleep").then_some(())
+    });
+    observer.settle();
 
     let signal = |signal| {
         let pid = Pid::from_raw(observer.pid().cast_signed()).expect("a process id");
@@ -136,7 +139,7 @@ fn who_is_gone_before_a_look_is_in_the_container_of_its_cgroup() {
     signal(Signal::CONT);
 
     let mut ended = Vec::new();
-    let all = wait::comes_true(Duration::from_secs(20), || {
+    let all = wait::comes_true(Duration::from_secs(60), || {
         ended = observer.processes();
         ended.retain(|p| p.ended && p.process.starts_with("short"));
         ended.len() >= CHILDREN

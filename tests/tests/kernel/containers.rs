@@ -3,14 +3,12 @@
 use std::{
     collections::BTreeMap,
     process::{Child, Stdio},
-    thread,
-    time::Duration,
 };
 
 use observer_tests::{
     Observer, Process, Workload,
     containers::Containerd,
-    observer::{ATTACH, SETTLED},
+    observer::ATTACH,
     paths::{GO, fixture},
     wait,
 };
@@ -66,7 +64,7 @@ fn containers_that_share_a_file_count_apart() {
         w.run(&format!("hold {n}"));
     }
     let reports: Vec<_> = fresh.iter_mut().map(|(w, n)| (*n, w.report())).collect();
-    thread::sleep(SETTLED);
+    observer.settle();
     for (n, said) in reports {
         let seen = attached(n);
         let f = &seen.figures;
@@ -97,7 +95,7 @@ fn containers_that_share_a_file_count_apart() {
     for (mut w, n) in known {
         let before = attached(n).figures.exited;
         w.report();
-        thread::sleep(Duration::from_millis(500));
+        observer.settle();
         assert_eq!(attached(n).figures.exited, before, "container {n}");
     }
 }
@@ -149,7 +147,8 @@ fn what_is_executed_in_a_container_is_told_from_what_it_runs() {
     let executed = |seen: &mut BTreeMap<u32, Process>| {
         let there = |it: &Process| it.container.as_ref().is_some_and(|it| it.id == id(6));
         let all = observer.processes().into_iter();
-        let all = all.filter(|it| it.exe == "/app" && it.pid != main.pid && there(it));
+        // Until its end it may not have done all it does.
+        let all = all.filter(|it| it.exe == "/app" && it.pid != main.pid && there(it) && it.ended);
         seen.extend(all.map(|it| (it.pid, it)));
         seen.len()
     };

@@ -13,7 +13,7 @@ use std::{
 
 use observer_tests::{
     Observer, Process, Workload,
-    observer::{ATTACH, SETTLED},
+    observer::ATTACH,
     paths::{GO, fixture},
     short::Family,
     wait,
@@ -173,7 +173,7 @@ fn a_thousand_children_of_fifty_milliseconds() {
     let end = Instant::now() + Duration::from_secs(120);
     // Ended processes stay listed for a while: what is read last of each counts.
     let mut seen: BTreeMap<u32, Process> = BTreeMap::new();
-    let mut collect = || {
+    let collect = |seen: &mut BTreeMap<u32, Process>| {
         let name = "short-1.26.8-default";
         let all = observer.processes().into_iter();
         seen.extend(
@@ -183,11 +183,14 @@ fn a_thousand_children_of_fifty_milliseconds() {
     };
     while !parent.has_ended() {
         assert!(Instant::now() < end, "the children take too long");
-        collect();
+        collect(&mut seen);
         thread::sleep(Duration::from_secs(1));
     }
-    thread::sleep(SETTLED);
-    collect();
+    observer.settle();
+    wait::comes_true(ATTACH, || {
+        collect(&mut seen);
+        seen.len() >= 1000 && seen.values().all(|p| p.ended)
+    });
     let truth = parent.truth();
     drop(known);
 

@@ -1,12 +1,11 @@
 //! Every Go version, linked in every way: what the observer counts is what the
 //! program says of itself.
 
-use std::{fmt::Write as _, thread};
+use std::fmt::Write as _;
 
 use observer_tests::{
     Observer, Process, Workload,
     exact::{Figures, compare, exercise, minus, said, seen},
-    observer::SETTLED,
     paths::{VARIANTS, VERSIONS, fixture},
 };
 
@@ -50,7 +49,7 @@ fn try_version(observer: &Observer, version: &str) -> Vec<(&'static str, Vec<Str
             wrong: Vec::new(),
         })
         .collect();
-    thread::sleep(SETTLED);
+    observer.settle();
     let (processes, samples) = (observer.processes(), observer.metrics());
     for cell in &mut cells {
         // Taken with all names the later report has: one that is new there was zero.
@@ -61,7 +60,7 @@ fn try_version(observer: &Observer, version: &str) -> Vec<(&'static str, Vec<Str
         exercise(&mut cell.fresh);
     }
     let reports: Vec<_> = cells.iter_mut().map(|c| c.fresh.report()).collect();
-    thread::sleep(SETTLED);
+    observer.settle();
     let (processes, samples) = (observer.processes(), observer.metrics());
     for (cell, report) in cells.iter_mut().zip(reports) {
         let fresh = of(&processes, cell.fresh.pid);

@@ -1,12 +1,12 @@
 //! A program of a newer release that does not tell how it is to be read: left
 //! out, with the reason.
 
-use std::{fs, path::Path, thread};
+use std::{fs, path::Path};
 
 use observer::gobinary::{Figure, Inspected, Reason, inspect};
 use observer_tests::{
     Observer,
-    observer::{ATTACH, SETTLED, run},
+    observer::{ATTACH, run},
     state::Program,
     wait,
 };
@@ -47,7 +47,7 @@ fn what_is_stripped_is_left_out_and_said_so() {
         });
         assert_eq!(process["coverage"]["state"]["reason"], "unknown_layout");
         assert!(process["figures"]["state"].is_null(), "{process}");
-        thread::sleep(SETTLED);
+        observer.settle();
         let metrics = observer.get("/metrics");
         let pid = format!("pid=\"{}\"", program.pid);
         let of_it = || metrics.lines().filter(|line| line.contains(&pid));
