@@ -12,6 +12,9 @@ use observer_tests::{
     wait,
 };
 
+/// For what the kernel and the observer do at once, on a busy machine.
+const SOON: Duration = Duration::from_secs(15);
+
 /// The sites of spin that are hit as goroutines come and go, and the others.
 fn groups() -> (Vec<Site>, Vec<Site>) {
     sites(&fixture("spin", GO, "default"))
@@ -43,22 +46,24 @@ fn hits_are_charged_with_what_they_take() {
     let observer = Observer::start();
     observer.attached(pid);
     price_ns(&observer);
-    let probed = spin.round(1000, 0).elapsed();
-    observer.settled(pid);
-    let samples = observer.metrics();
-    let own = format!("pid=\"{pid}\"");
-    let value = |name: &str| metrics::sum(&samples, name, &[&own]);
-    let (hits, cost) = (
-        value("observer_probe_hits_total").expect("hits"),
-        value("observer_probe_cost_seconds_total").expect("their cost"),
-    );
     // Two hits and little else in a goroutine: what was measured at start must
-    // be what they took.
-    let took = hits * (probed - bare) / 2.0 / 1e9;
-    assert!(
-        (0.3..3.0).contains(&(cost / took)),
-        "charged {cost} s, took {took} s"
-    );
+    // be what they take. What is charged wrongly is so each time.
+    let mut tried = Vec::new();
+    let right = wait::comes_true(Duration::from_secs(20), || {
+        let probed = spin.best(5);
+        observer.settled(pid);
+        let samples = observer.metrics();
+        let own = format!("pid=\"{pid}\"");
+        let value = |name: &str| metrics::sum(&samples, name, &[&own]);
+        let (hits, cost) = (
+            value("observer_probe_hits_total").expect("hits"),
+            value("observer_probe_cost_seconds_total").expect("their cost"),
+        );
+        let took = hits * (probed - bare) / 2.0 / 1e9;
+        tried.push(format!("charged {cost} s, took {took} s"));
+        (0.3..3.0).contains(&(cost / took))
+    });
+    assert!(right, "{tried:?}");
 }
 
 /// The kernel's side tells of it; the tests in `at_once` say after how many hits.
@@ -77,23 +82,29 @@ fn a_process_over_the_budget_loses_the_probes_that_cost_it() {
     assert_eq!(changed(pid, &file, &hot), hot.len(), "hot probes are set");
     let probed = 2.0_f64.mul_add(price_ns(&observer), bare);
     spin.talk.say("3000");
-    let off = wait::comes_true(Duration::from_secs(3), || {
+    let off = wait::comes_true(SOON, || {
         observer.process(pid).is_some_and(|p| !p.probes.hot)
     });
     assert!(off, "{:?}\n{}", observer.process(pid), observer.log());
+    // Before batches are tried again.
+    let gone = wait::comes_true(SOON, || changed(pid, &file, &hot) == 0);
+    assert!(gone, "the text at hot sites is restored");
     let told = observer.log().contains("too much at once");
     assert!(told, "the engine found out by itself\n{}", observer.log());
     spin.talk.hear();
-    let gone = wait::comes_true(Duration::from_secs(2), || changed(pid, &file, &hot) == 0);
-    assert!(gone, "the text at hot sites is restored");
     assert_eq!(changed(pid, &file, &rare), rare.len(), "rare probes stay");
 
     let before = observer.settled(pid);
-    let after = spin.best(10);
+    // The figure itself is for the benchmark: other tests run meanwhile. Probes that
+    // stayed would cost as much each time.
+    let mut after = f64::MAX;
+    let as_bare = wait::comes_true(SOON, || {
+        after = spin.best(10);
+        after < f64::midpoint(bare, probed)
+    });
     println!("ns per goroutine: {bare:.0} bare, {probed:.0} probed, {after:.0} over budget");
-    // The figure itself is for the benchmark: other tests run meanwhile.
     assert!(
-        after < f64::midpoint(bare, probed),
+        as_bare,
         "ns per goroutine: {bare:.0} bare, {after:.0} over budget"
     );
 
@@ -146,7 +157,8 @@ fn an_observer_over_its_ceiling_looks_less_often() {
     let observer = Observer::start_as(command);
     let interval = || metrics::sum(&observer.metrics(), "observer_interval_seconds", &[]);
     assert_eq!(interval(), Some(0.2));
-    let longer = wait::comes_true(Duration::from_secs(15), || interval() == Some(0.4));
+    // It is averaged over ten seconds.
+    let longer = wait::comes_true(Duration::from_secs(40), || interval() >= Some(0.4));
     assert!(longer, "{:?}\n{}", interval(), observer.log());
 }
 
@@ -172,12 +184,11 @@ fn batches_stay_where_each_goroutine_is_too_much() {
     let now = observer.settled(pid);
     assert!(now.probes.batch && !now.probes.exact, "{:?}", now.probes);
     let labels = [format!("pid=\"{pid}\""), "figure=\"ids\"".into()];
-    let difference = metrics::sum(
-        &observer.metrics(),
-        "observer_planes_difference_goroutines",
-        &labels.each_ref().map(String::as_str),
-    );
-    assert_eq!(difference, Some(0.0));
+    let labels = labels.each_ref().map(String::as_str);
+    let name = "observer_planes_difference_goroutines";
+    let difference = || metrics::sum(&observer.metrics(), name, &labels);
+    let none = wait::comes_true(SOON, || difference() == Some(0.0));
+    assert!(none, "{:?}", difference());
 }
 
 /// None of them is there long enough to be over the budget alone.
@@ -189,7 +200,7 @@ fn programs_that_end_at_once_are_charged_together() {
     let known = Family::standing();
     observer.attached(known.pid());
     let _parent = Family::of(400, 4, ["100", "1ms"]);
-    let off = wait::comes_true(Duration::from_secs(6), || {
+    let off = wait::comes_true(Duration::from_secs(30), || {
         let probes = observer.process(known.pid()).map(|p| p.probes);
         probes.is_some_and(|probes| !probes.exact)
     });
