@@ -6,7 +6,7 @@ use observer::runtime::{Reader, StateError, StateFigures};
 pub use observer_testkit::agreement::Agreement;
 use serde_json::to_value;
 
-use crate::state::{Program, Report, STILL, at_rest};
+use crate::state::{Program, Report, STILL, at_rest, sample};
 
 /// A reader's sample of a program at rest, held against its report.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub fn look(reader: &mut Reader, program: &mut Program) -> Result<Look, StateErr
         let before = at_rest(reader)?;
         let said = program.report();
         thread::sleep(STILL / 3);
-        let after = reader.sample()?;
+        let after = sample(reader)?;
         let mut agreement = Agreement::default();
         let json = |figures: &StateFigures| to_value(figures).expect("JSON");
         agreement.compare(&json(&before), &said, &json(&after));

@@ -23,13 +23,24 @@ pub use observer_testkit::program::{Metric, Program, Report};
 /// Long enough for the background sweeper and the spinning Ms to come to rest.
 pub const STILL: Duration = Duration::from_millis(150);
 
+/// A sample, taken again where something of the program moved just then.
+pub fn sample(reader: &mut Reader) -> Result<Arc<StateFigures>, StateError> {
+    let end = Instant::now() + Duration::from_secs(3);
+    loop {
+        match reader.sample() {
+            Err(error) if error.is_passing() && Instant::now() < end => thread::sleep(STILL / 10),
+            result => return result,
+        }
+    }
+}
+
 /// The first sample after a program has come to rest. A wait of some
 /// milliseconds mostly does; on a busy machine a P may take longer to be idle.
 pub fn at_rest(reader: &mut Reader) -> Result<Arc<StateFigures>, StateError> {
     let end = Instant::now() + Duration::from_secs(3);
     loop {
         thread::sleep(STILL);
-        let figures = reader.sample()?;
+        let figures = sample(reader)?;
         let scheduler = &figures.scheduler;
         // Whoever waits in a system call may keep its P.
         if scheduler.idle_processors + 1 >= scheduler.processors || Instant::now() > end {

@@ -14,7 +14,7 @@ use observer_tests::{
     Workload,
     agreement::{Agreement, look},
     paths::{VARIANTS, VERSIONS, fixture},
-    state::{Executable, Program, Report, STILL},
+    state::{Executable, Program, Report, STILL, sample},
 };
 
 /// Letters of the state fixture: all it can do, in changing order.
@@ -96,7 +96,7 @@ fn fresh_reader_agrees(
     reader: &mut Reader,
 ) -> Result<(), String> {
     let look = |reader: &mut Reader| {
-        let figures = reader.sample().map_err(|error| error.to_string())?;
+        let figures = sample(reader).map_err(|error| error.to_string())?;
         Ok::<_, String>(figures.allocation.clone())
     };
     let mut seen = String::new();
@@ -181,7 +181,7 @@ fn try_created(path: &Path) -> Vec<String> {
     let said = workload.report();
     thread::sleep(STILL);
     let reader = Executable::open(path, false).reader(workload.pid);
-    let seen = reader.and_then(|mut reader| reader.sample());
+    let seen = reader.and_then(|mut reader| sample(&mut reader));
     match seen {
         Ok(seen)
             if seen.goroutines.created == Some(said.created)
