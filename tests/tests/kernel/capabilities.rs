@@ -90,7 +90,7 @@ fn what_is_missing_is_named_at_start() {
         let others: Vec<_> = NEEDED.into_iter().filter(|c| *c != missing).collect();
         let observer = Observer::spawn(as_nobody(dir.path(), &others));
         let name = format!("CAP_{}", missing.to_uppercase());
-        let said = wait::comes_true(Duration::from_secs(10), || observer.log().contains(&name));
+        let said = wait::comes_true(Duration::from_secs(30), || observer.log().contains(&name));
         assert!(said, "{name} is missing and not named:\n{}", observer.log());
         assert!(!observer.log().contains("panicked"), "{}", observer.log());
     }

@@ -140,8 +140,8 @@ fn a_file_that_an_excluded_process_runs_carries_no_probe_for_anybody() {
         }
     }
     is_left_alone(&observer, next[0].pid, "--exclude path=");
-    assert_eq!(
-        reason(&listed(&observer, next[1].pid), PAUSES).as_deref(),
-        Some("excluded")
-    );
+    wait::until("the other left alone", ATTACH, || {
+        let process = observer.process(next[1].pid)?;
+        (reason(&process, PAUSES)? == "excluded").then_some(())
+    });
 }

@@ -15,6 +15,10 @@ use observer_tests::{
     wait,
 };
 
+/// Long after a person would wonder, on a busy machine too, and long before the end of
+/// a pod's grace period.
+const SOON: Duration = Duration::from_secs(5);
+
 fn assert_nothing_left(pid: u32, file: &Path, sites: &[Site]) {
     let gone = wait::comes_true(Duration::from_secs(30), || changed(pid, file, sites) == 0);
     assert!(
@@ -136,10 +140,7 @@ fn a_second_instance_takes_over() {
 
     let (status, took) = old.stop();
     assert!(status.success(), "{status}");
-    assert!(
-        took < Duration::from_secs(1),
-        "the old one took {took:?} to end"
-    );
+    assert!(took < SOON, "the old one took {took:?} to end");
     w.run("burst 300 0");
     let last = w.report();
     let now = new.settled(w.pid).figures;
@@ -155,10 +156,7 @@ fn a_second_instance_takes_over() {
     );
 
     let (_, took) = new.stop();
-    assert!(
-        took < Duration::from_secs(1),
-        "the new one took {took:?} to end"
-    );
+    assert!(took < SOON, "the new one took {took:?} to end");
     assert_nothing_left(w.pid, &path, &sites);
 }
 
@@ -182,7 +180,7 @@ fn it_ends_soon_however_much_is_attached() {
         .map(|f| Idle(Command::new(f).spawn().expect("an idle program")))
         .collect();
     // Where the kernel does not take perf-event links over, they are closed one by one.
-    for (link, within) in [("auto", 1), ("perf", 8)] {
+    for (link, within) in [("auto", SOON), ("perf", 4 * SOON)] {
         let mut command = Command::new(paths::observer());
         command.env("OBSERVER_LINK", link);
         let observer = Observer::start_as(command);
@@ -191,7 +189,7 @@ fn it_ends_soon_however_much_is_attached() {
         }
         let (status, took) = observer.stop();
         assert!(status.success(), "{link}: {status}");
-        assert!(took < Duration::from_secs(within), "{link}: {took:?}");
+        assert!(took < within, "{link}: {took:?}");
         for (i, file) in idle.iter().zip(&files) {
             assert_nothing_left(i.0.id(), file, &sites(file));
         }

@@ -12,7 +12,7 @@ use std::{
 
 use observer_tests::{
     Observer, Workload, observer,
-    observer::SETTLED,
+    observer::{ATTACH, SETTLED},
     paths::{GO, VARIANTS, fixture},
     wait,
     workload::Conversation,
@@ -130,9 +130,10 @@ fn a_plugin_host() {
     assert_eq!(talk.ask("1000"), "1000");
     // A plugin brings its own copy of the runtime's functions: what probes in
     // the host would count is not the truth, so none of it is shown. The state
-    // of both is the host's, and tells of the goroutines.
-    let seen = wait::until("the plugin host listed", SETTLED * 10, || {
-        observer.process(talk.pid())
+    // of both is the host's, and tells of the goroutines once it has been read.
+    let seen = wait::until("the plugin host's state", ATTACH, || {
+        let seen = observer.process(talk.pid())?;
+        seen.coverage["state"].covered.then_some(seen)
     });
     for (figure, coverage) in &seen.coverage {
         if figure.starts_with("goroutines") || figure.starts_with("state") {
@@ -266,7 +267,7 @@ fn executables_that_are_replaced_while_they_are_looked_at() {
         child.kill().and_then(|()| child.wait()).expect("its end");
     }
     still_works(&observer);
-    let ended = wait::comes_true(Duration::from_secs(5), || {
+    let ended = wait::comes_true(ATTACH, || {
         observer
             .processes()
             .iter()

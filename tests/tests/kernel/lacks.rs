@@ -196,16 +196,17 @@ fn few_files_cost_coverage_and_no_panic() {
         .flat_map(|version| paths::VARIANTS.map(|variant| fixture("workload", version, variant)))
         .map(|path| Workload::start(&path))
         .collect();
-    thread::sleep(Duration::from_secs(2));
+    let too_few = wait::comes_true(Duration::from_secs(30), || {
+        observer.log().contains("os error 24")
+    });
+    assert!(too_few, "they were enough:\n{}", observer.log());
     // Answers come as soon as a client has room to ask.
-    let served = wait::comes_true(Duration::from_secs(20), || {
+    let served = wait::comes_true(Duration::from_secs(30), || {
         observer
             .try_get("/healthz")
             .is_some_and(|(status, _)| status == 200)
     });
-    let log = observer.log();
-    assert!(served, "{log}");
-    assert!(log.contains("os error 24"), "they were enough:\n{log}");
+    assert!(served, "{}", observer.log());
     drop(programs);
     assert_calm(observer);
 }

@@ -139,7 +139,7 @@ fn the_first_process_of_a_namespace_says_that_it_sees_itself_only() {
 fn ids_of_another_namespace_in_proc_are_refused() {
     let namespace = PidNamespace::start();
     let mut observer = Observer::spawn(namespace.under_proc_of_machine(paths::observer()));
-    let ended = wait::comes_true(Duration::from_secs(10), || !observer.runs());
+    let ended = wait::comes_true(Duration::from_secs(30), || !observer.runs());
     let log = observer.log();
     assert!(ended, "it goes on:\n{log}");
     assert!(
