@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::FileExt as _,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -319,7 +320,15 @@ pub fn changed(pid: u32, file: &Path, sites: &[Site]) -> usize {
     sites.iter().filter(differs).count()
 }
 
+/// One below those that the kernel gives to whoever asks for any: nobody is given it
+/// before the observer has it.
 fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id();
+    let mut all = (0..10_000).map(|_| {
+        let turn = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        format!("127.0.0.1:{}", 20_000 + turn % 10_000)
+    });
+    let free = all.find(|address| TcpListener::bind(address).is_ok());
+    free.expect("a free port")
 }
