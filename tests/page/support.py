@@ -23,7 +23,7 @@ def fixture(name, version=GO, variant="default"):
     return path
 
 
-def until(what, find, seconds=15.0):
+def until(what, find, seconds=30.0):
     """Waits for something that is not false."""
     end = time.monotonic() + seconds
     while True:
@@ -34,13 +34,24 @@ def until(what, find, seconds=15.0):
         time.sleep(0.05)
 
 
+def free_port():
+    """One below those that the kernel gives to whoever asks for any: nobody is given it before the observer has it."""
+    for port in range(20_000 + os.getpid() % 5_000, 30_000):
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
+
+
 class Observer:
     """`observer node` at work."""
 
     def __init__(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.address}/"
         self.log = tempfile.TemporaryFile()
         self.process = None

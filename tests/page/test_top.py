@@ -52,6 +52,7 @@ def test_the_table_and_a_view_in_a_terminal(terminal, workload):
     terminal("send-keys", "Escape")
     shows("GOROUTINES")
     terminal("send-keys", "q")
-    # The terminal is given back.
+    # The terminal is given back; what is typed before is not the shell's.
+    until("the end of it", lambda: "GOROUTINES" not in terminal("capture-pane", "-p"))
     terminal("send-keys", "echo still $((40 + 2))", "Enter")
     shows("still 42")
