@@ -59,13 +59,12 @@ impl Adapter {
 
     /// What all of its replicas have logged.
     pub fn log(&self) -> String {
-        self.cluster.kubectl(&[
-            "logs",
-            "deployment/observer-adapter",
-            "--all-pods",
-            "--namespace",
-            NAMESPACE,
-        ])
+        let args = ["logs", "deployment/observer-adapter", "--all-pods"];
+        let args = [args.as_slice(), &["--namespace", NAMESPACE]].concat();
+        // Of a pod that just begins or ends there is none.
+        wait::until("the adapter's log", SOON, || {
+            self.cluster.try_kubectl(&args).ok()
+        })
     }
 
     /// Waits until the aggregator leads to it.

@@ -66,20 +66,18 @@ impl Witness {
             created: 0.0,
         };
         std::thread::sleep(Duration::from_secs(1));
-        let metrics = observer.metrics_after(now());
-        let shown = |name| {
-            this.shown(&metrics, name)
-                .unwrap_or_else(|| panic!("{name} of {pod} is not shown"))
-        };
-        let (goroutines, created) = (
-            shown("go_goroutines"),
-            shown("go_sched_goroutines_created_goroutines_total"),
-        );
-        assert!(
-            goroutines <= most && goroutines >= most - 3.0,
-            "{pod} has {most} goroutines, of which three at most answered; shown: {goroutines}"
-        );
-        (this.goroutines, this.created) = (goroutines, created);
+        // At rest: in two snapshots, one after the other, they are the same.
+        let mut last = None;
+        let what = format!("{pod} with {most} goroutines, of which three at most answered");
+        (this.goroutines, this.created) = wait::until(&what, super::SOON, || {
+            let metrics = observer.metrics_after(now());
+            let created = "go_sched_goroutines_created_goroutines_total";
+            let shown = this
+                .shown(&metrics, "go_goroutines")
+                .zip(this.shown(&metrics, created));
+            let rests = std::mem::replace(&mut last, shown) == shown;
+            shown.filter(|(live, _)| rests && *live <= most && *live >= most - 3.0)
+        });
         this
     }
 

@@ -62,6 +62,7 @@ impl Shop {
             namespace,
         };
         let path = shop.path("pods/*/go_goroutines");
+        let mut known: Option<(f64, BTreeMap<String, f64>)> = None;
         let pods = adapter
             .api
             .await_get(&Adapter::path("v1beta2", &path), |list| {
@@ -74,7 +75,18 @@ impl Shop {
                     all.get(pod)
                         .is_some_and(|value| *value < *said && *value >= *said - 3.0)
                 });
-                (fresh && settled && all.len() == said.len()).then_some(all)
+                if !(fresh && settled && all.len() == said.len()) {
+                    return None;
+                }
+                // At two times it is as much.
+                let at = items.iter().map(stamp).fold(f64::INFINITY, f64::min);
+                match &known {
+                    Some((then, before)) if *before == all => (at > *then).then_some(all),
+                    _ => {
+                        known = Some((at, all));
+                        None
+                    }
+                }
             });
         Self { pods, ..shop }
     }

@@ -139,7 +139,9 @@ fn values(cluster: &Cluster, namespace: &Namespace, question: &Question<'_>) {
             "",
         ),
     ];
+    let asked = observer_tests::cluster::now();
     let answers = ask(cluster, &questions);
+    let answered = observer_tests::cluster::now();
     let names: Vec<Vec<&str>> = answers
         .iter()
         .map(|answer| {
@@ -177,8 +179,12 @@ fn values(cluster: &Cluster, namespace: &Namespace, question: &Question<'_>) {
             kind == "Pod",
             "{value:?}"
         );
-        let age = observer_tests::cluster::now() - value.timestamp as f64;
-        assert!((-1.0..5.0).contains(&age), "{value:?} is {age} s old");
+        // However long the client took, what it was told was as new when it asked.
+        let at = value.timestamp as f64;
+        assert!(
+            at > asked - 5.0 && at < answered + 1.0,
+            "{value:?}, asked at {asked}, answered at {answered}"
+        );
         let windowed = value.metric == "go_gc_cpu_ratio";
         assert_eq!(value.window_seconds.is_some(), windowed, "{value:?}");
         assert!(windowed || value.milli >= 100_000, "{value:?}");

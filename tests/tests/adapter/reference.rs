@@ -318,11 +318,16 @@ fn give(adapter: &Adapter, reference: &Reference, namespace: &str) {
     let selector = "metricLabelSelector=container%3Dalike";
     let give = |path: &str, write: &str, least: u64| {
         let path = Adapter::path("v1beta2", path);
+        let mut known: Option<(Value, Value)> = None;
         let value = adapter.api.await_get(&path, |list| {
-            let value = &list["items"][0]["value"];
-            // What answered a request has ended a moment after.
-            let settled = value.as_str()?.parse::<u64>().ok()? - least <= 10;
-            settled.then(|| value.clone())
+            let (value, at) = (&list["items"][0]["value"], &list["items"][0]["timestamp"]);
+            // What answered a request has ended a moment after: at two times it is as much.
+            let more = value.as_str()?.parse::<u64>().ok()?.checked_sub(least)?;
+            let (then, before) = known.get_or_insert_with(|| (at.clone(), value.clone()));
+            if before != value {
+                (*then, *before) = (at.clone(), value.clone());
+            }
+            (more <= 10 && then != at).then(|| value.clone())
         });
         reference.write(write, &value);
     };

@@ -119,9 +119,9 @@ fn a_group_that_another_takes_is_left_to_it_and_taken_up_again_after() {
         Some("monitoring/left")
     );
     assert_eq!(leads_to(&cluster, CUSTOM[1]), None);
-    let log = adapter.log();
     let said = format!("APIService {} leads to Service monitoring/left", CUSTOM[0]);
-    assert!(log.contains(&said), "{log}");
+    let told = wait::comes_true(SOON, || adapter.log().contains(&said));
+    assert!(told, "{}", adapter.log());
 
     delete(&cluster, &["apiservice", CUSTOM[0]]);
     drop(back);

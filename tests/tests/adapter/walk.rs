@@ -22,7 +22,7 @@ const BEFORE: &str = "From nothing to an autoscaler on an uninstrumented program
 const WATCH: &str = " -w";
 /// Of the line that asks for values.
 const VALUES: &str = " --raw ";
-const WITHIN: Duration = Duration::from_secs(90);
+const WITHIN: Duration = Duration::from_secs(180);
 
 fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -53,7 +53,7 @@ fn deploy(namespace: &Namespace, all: &[(&str, &[&str])]) {
     }
     for (name, _) in all {
         let name = format!("deployment/{name}");
-        namespace.kubectl(&["rollout", "status", &name, "--timeout=60s"]);
+        namespace.kubectl(&["rollout", "status", &name, "--timeout=120s"]);
     }
 }
 

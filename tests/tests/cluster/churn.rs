@@ -317,7 +317,7 @@ fn a_process_id_used_again_in_another_pod_is_listed_there_and_counted_nowhere() 
         ("pod", gone.pod.as_str()),
     ];
     // While it runs, and once it has ended.
-    for _ in 0..20 {
+    for _ in 0..60 {
         let metrics = observer.metrics();
         assert!(stays.is_shown(&metrics));
         let old = metrics.value(CREATED, &of);
@@ -339,7 +339,7 @@ fn begin_as(pid: u32, neighbour: u32) -> bool {
                           [ -e \"$mount$path/cgroup.procs\" ] && echo $$ > \"$mount$path/cgroup.procs\"; \
                       done; \
                   done; \
-                  exec \"$2\" 50 3s >/dev/null";
+                  exec \"$2\" 50 10s >/dev/null";
     let paths: std::collections::BTreeSet<_> = cgroups
         .lines()
         .filter_map(|line| line.splitn(3, ':').nth(2))

@@ -182,7 +182,9 @@ fn a_wish_may_change_while_a_pod_runs() {
         let process = listed(&observer, &namespace, "two");
         (reason(&process, "gc_pauses") == Some("excluded")).then_some(process)
     });
-    assert_eq!(text::changed(id(&two)), Some(0));
+    wait::until("no breakpoint in two", SOON, || {
+        (text::changed(id(&two)) == Some(0)).then_some(())
+    });
     assert_eq!(two["coverage"]["goroutines"]["covered"], true, "{two}");
 
     one("-");

@@ -3,11 +3,14 @@
 
 use std::fs;
 
-use observer_tests::cluster::{
-    Cluster, NODES, Namespace, Observer, burst,
-    namespace::{self, pod},
-    observers, turn,
-    variant::Variant,
+use observer_tests::{
+    cluster::{
+        Cluster, NODES, Namespace, Observer, SOON, burst,
+        namespace::{self, pod},
+        observers, turn,
+        variant::Variant,
+    },
+    wait,
 };
 use serde_json::{Value, json};
 
@@ -102,17 +105,19 @@ fn a_capability_that_lacks_is_named_and_nothing_crashes() {
         let lacks = metrics.value("observer_lacking", &[]);
         assert!(lacks.is_some_and(|lacks| lacks >= 1.0), "{name}: {lacks:?}");
         let labels = [("namespace", namespace.name.as_str()), ("pod", "seen")];
-        let coverage: Vec<_> = metrics
-            .select("observer_process_coverage", &labels)
-            .collect();
+        let coverage = || -> Vec<f64> {
+            let metrics = observer.metrics();
+            let coverage = metrics.select("observer_process_coverage", &labels);
+            coverage.map(|one| one.value).collect()
+        };
         match *name {
             // The image's files are everybody's to read, and root's.
             "DAC_READ_SEARCH" | "LEASE" => {}
             // Whose executable cannot be opened is not known as a Go process.
-            "SYS_PTRACE" => assert!(coverage.is_empty(), "{coverage:?}"),
+            "SYS_PTRACE" => assert!(coverage().is_empty(), "its coverage is told"),
             _ => {
-                let lost = |one: &&_| matches!(one, observer_tests::cluster::series::Series { value, .. } if *value == 0.0);
-                assert!(coverage.iter().any(lost), "{name}: {coverage:?}");
+                let lost = wait::comes_true(SOON, || coverage().contains(&0.0));
+                assert!(lost, "{name}: {:?}", coverage());
             }
         }
     }

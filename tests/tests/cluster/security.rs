@@ -30,6 +30,13 @@ fn account(namespace: &Namespace, name: &str) -> String {
     namespace.cluster.token(&namespace.name, name)
 }
 
+/// Waits until who has a right by now is let in.
+fn await_let_in(observer: &Observer, path: &str, token: &str) {
+    wait::until(&format!("{path} for who may"), SOON, || {
+        (status(observer, path, Some(token)) == 200).then_some(())
+    });
+}
+
 /// Rights of the whole cluster. Taken back when dropped.
 struct Binding(Cluster, String);
 
@@ -64,10 +71,16 @@ fn figures_are_for_those_who_may_read_metrics() {
     forged.replace_range(signature + 1.., &"A".repeat(342));
     for observer in observers(&cluster) {
         for path in PROTECTED {
-            let seen = [None, Some("nonsense"), Some(&forged), Some(&stranger)]
-                .map(|token| status(&observer, path, token));
-            assert_eq!(seen, [401, 401, 401, 403], "{path} of {}", observer.pod);
-            assert_eq!(status(&observer, path, Some(&reader)), 200, "{path}");
+            // The API server may not know of an account or a right that has just been made.
+            let mut seen = [0; 4];
+            let right = wait::comes_true(SOON, || {
+                seen = [None, Some("nonsense"), Some(&forged), Some(&stranger)]
+                    .map(|token| status(&observer, path, token));
+                assert!(!seen.contains(&200), "{path}: {seen:?}");
+                seen == [401, 401, 401, 403]
+            });
+            assert!(right, "{path} of {}: {seen:?}", observer.pod);
+            await_let_in(&observer, path, &reader);
         }
         for path in ["/healthz", "/readyz"] {
             assert_eq!(status(&observer, path, None), 200, "{path}");
@@ -84,7 +97,7 @@ fn a_token_goes_when_its_account_does() {
     let whom = format!("--serviceaccount={}:reader", namespace.name);
     let _binding = Binding::create(&cluster, &namespace.name, &whom);
     let observer = Observer::on(&cluster, NODES[1]);
-    assert_eq!(status(&observer, "/metrics", Some(&token)), 200);
+    await_let_in(&observer, "/metrics", &token);
     namespace.kubectl(&["delete", "serviceaccount", "reader"]);
     wait::until("the token to be refused", SOON, || {
         (status(&observer, "/metrics", Some(&token)) == 401).then_some(())
@@ -208,7 +221,9 @@ fn a_new_certificate_is_served_without_a_restart() {
     let ask = |client| certificates.curl(&observer.address, "/metrics", client);
     assert_eq!(ask(None), Some(401));
     assert_eq!(ask(Some("stranger")), Some(403));
-    assert_eq!(ask(Some("reader")), Some(200));
+    wait::until("the reader let in", SOON, || {
+        (ask(Some("reader")) == Some(200)).then_some(())
+    });
 
     let began = |variant: &Variant| {
         variant.pod()["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].clone()

@@ -93,6 +93,10 @@ fn containers_of_one_pod_are_told_apart() {
     });
     let said: Value =
         serde_json::from_str(&namespace.log("many", "first")).expect("what it created");
+    wait::comes_true(Duration::from_secs(20), || {
+        created = observer.metrics().value(CREATED, &first).or(created);
+        created == said["created"].as_f64()
+    });
     assert_eq!(created, said["created"].as_f64(), "{said}");
 
     let ip = namespace.ready("many")["status"]["podIP"].clone();
@@ -128,7 +132,7 @@ fn processes_of_one_container_are_one_series() {
         "parent",
         GO,
         "default",
-        &["3", "3", &short, "40", "8s"],
+        &["3", "3", &short, "40", "20s"],
     );
     let mut object = pod("family", Some(NODE), &[parent]);
     object["spec"]["restartPolicy"] = json!("Never");
@@ -143,7 +147,8 @@ fn processes_of_one_container_are_one_series() {
         let before = observer.processes(&namespace.name, "family", "family");
         let metrics = observer.metrics_after(now());
         let after = observer.processes(&namespace.name, "family", "family");
-        let still = |list: &[Value]| list.iter().map(created_by).collect::<Option<Vec<_>>>();
+        let figures = |one: &Value| created_by(one).zip(live_in(one));
+        let still = |list: &[Value]| list.iter().map(figures).collect::<Option<Vec<_>>>();
         let same = before.len() == 4 && still(&before).is_some() && still(&before) == still(&after);
         same.then_some((after, metrics))
     });
@@ -263,7 +268,8 @@ fn a_pods_owner_is_told_whatever_it_is() {
     ));
     namespace.apply(apps("DaemonSet", json!({})));
     namespace.apply(apps("ReplicaSet", json!({ "replicas": 1 })));
-    let short = fixture("main", "short", GO, "default", &["5", "20s"]);
+    // Not over before all the others have begun.
+    let short = fixture("main", "short", GO, "default", &["5", "5m"]);
     namespace.apply(json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -327,11 +333,15 @@ fn what_strangers_write_on_their_pods_is_shown_as_text() {
         assert_eq!(kind, expected.map_or("", |_| "<b>Kind</b>"));
         // No line can be begun in a label.
         assert_eq!(workload, expected.unwrap_or("").replace('\n', "\u{fffd}"));
-        let text = observer.get("/api/v1/containers");
-        let table: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
-        let rows = table["rows"].as_array().expect("rows");
-        let is_it = |row: &&Value| row["pod"] == name && row["namespace"] == *namespace.name;
-        let row = rows.iter().find(is_it).expect("its row");
+        // The table takes snapshots in a moment after they are there.
+        let row = wait::until("its row", SOON, || {
+            let text = observer.get("/api/v1/containers");
+            let table: Value =
+                serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+            let rows = table["rows"].as_array().expect("rows");
+            let is_it = |row: &&Value| row["pod"] == name && row["namespace"] == *namespace.name;
+            rows.iter().find(is_it).cloned()
+        });
         let workload = expected.map(|name| format!("<b>Kind</b>/{name}"));
         assert_eq!(row["workload"], json!(workload), "{row}");
         assert!(row.to_string().len() < 4096, "{row}");

@@ -57,8 +57,8 @@ fn where_the_group_is_taken_autoscalers_scale_on_the_other() {
         // What answers requests comes and goes; more pods may have come.
         (value + 10 >= all).then_some(())
     });
-    let more = replicas.await_at_least(3, SYNC * 4);
-    replicas.await_at_least(5, SYNC * 8);
+    let more = replicas.await_at_least(3, SYNC * 8);
+    replicas.await_at_least(5, SYNC * 16);
     say(&format!(
         "by external.metrics.k8s.io: first replica {:.1} s after the burst; replicas {:?}",
         more.duration_since(begin).as_secs_f64(),

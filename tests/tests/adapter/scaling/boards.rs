@@ -74,7 +74,7 @@ impl Stage {
         });
         let all = waiting.len();
         let mut last = Vec::new();
-        wait::comes_true(SCRAPED, || {
+        wait::comes_true(2 * SCRAPED, || {
             let times = (self.began, now());
             let lacks = |query: &Query| query.lacks(&prometheus, times);
             last = waiting.iter().filter_map(lacks).collect();

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::{Value, json};
 
 /// Until the number has fallen from eight by one and one.
-const FALL: Duration = Duration::from_secs(120);
+const FALL: Duration = Duration::from_secs(240);
 /// What scaleDown.stabilizationWindowSeconds of the examples is here.
 const STABLE: Duration = Duration::from_secs(15);
 
@@ -114,12 +114,12 @@ fn one(adapter: &Adapter, example: Example) -> (Scaled, Seen) {
         load = Some(Load::on(&pods, example.begin));
     }
     let burst = Instant::now();
-    // Two looks, the age of a figure, and what a busy machine takes. A mean of
-    // fifteen seconds passes its target half of them later.
+    // Two looks, the age of a figure, and what a busy machine takes, on which a look may
+    // come late. A mean of fifteen seconds passes its target half of them later.
     let looks = if example.smoothed { 5 } else { 2 };
-    let within = SYNC * looks + Duration::from_secs(2) + window(&scaled);
+    let within = SYNC * looks + Duration::from_secs(12) + window(&scaled);
     let first = replicas.await_at_least(LEAST + 1, within);
-    replicas.await_at_least(example.wanted, SYNC * 8);
+    replicas.await_at_least(example.wanted, SYNC * 16);
     drop(load);
     if let Some(end) = example.end {
         for pod in &pods {

@@ -42,7 +42,7 @@ fn an_observer_that_is_killed_is_back_with_the_same_figures() {
     wait::until("the count of restarts", SOON, || {
         (restarts(&cluster, &observer.pod) == before + 1).then_some(())
     });
-    assert!(recovery < Duration::from_secs(20), "{recovery:?}");
+    assert!(recovery < Duration::from_secs(40), "{recovery:?}");
     tell(
         "the observer's process is killed (SIGKILL)",
         "no answer; the kubelet starts it again; the same goroutines, live and ever created",
@@ -68,8 +68,8 @@ fn an_observer_whose_pod_is_deleted_is_followed_by_another() {
     witness.await_shown(&cluster, SOON);
     let recovery = begin.elapsed();
     assert_ne!(Observer::on(&cluster, NODE).uid, before.uid);
-    assert!(ended < Duration::from_secs(5), "its end took {ended:?}");
-    assert!(recovery < Duration::from_secs(20), "{recovery:?}");
+    assert!(ended < Duration::from_secs(9), "its end took {ended:?}");
+    assert!(recovery < Duration::from_secs(40), "{recovery:?}");
     tell(
         "the observer's pod is deleted",
         "it ends within its grace period; another pod shows the same figures",
