@@ -168,7 +168,7 @@ fn gone_until_a_newcomer(observer: &Observer) {
     let mut newcomer = Workload::start(&path);
     let back = observer.attached(w.pid);
     assert!(
-        wait::comes_true(ATTACH, || { changed(w.pid, &path, &exact) == exact.len() }),
+        wait::comes_true(ATTACH, || changed(w.pid, &path, &exact) == exact.len()),
         "{back:?}"
     );
     let since = Instant::now();
