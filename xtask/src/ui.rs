@@ -77,9 +77,10 @@ impl Step {
     /// command ended.
     pub(crate) fn transcript(&self, command: &mut Command) -> Result<(Result<()>, Vec<String>)> {
         let ran = self.follow_all(command, Show::All)?;
-        let result = match ran.status.success() {
-            true => Ok(()),
-            false => Err(anyhow!("`{}` failed: {}", ran.said, ran.status)),
+        let result = if ran.status.success() {
+            Ok(())
+        } else {
+            Err(anyhow!("`{}` failed: {}", ran.said, ran.status))
         };
         Ok((result, ran.all))
     }
