@@ -214,7 +214,7 @@ impl Processes {
             ended: Some(now),
             // By a clock that was set back it is not known.
             brief: lived.is_ok_and(|lived| lived < BRIEF),
-            ..observation.clone()
+            ..Observation::clone(observation)
         };
         self.ended.push_back(Ended {
             shown: None,

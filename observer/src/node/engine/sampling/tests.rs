@@ -83,7 +83,8 @@ fn what_was_counted_after_the_last_sample_is_kept_at_the_end() {
     let process = Arc::unwrap_or_clone(known.process);
     let (seen, coverage) = (Seen::default(), Coverage::default());
     (engine.processes).insert(process, binary, target, None, seen, coverage);
-    let state = known.figures.state.expect("a sample").figures;
+    let sample = known.figures.state.expect("a sample");
+    let state = &sample.figures;
     let counted = |exited| {
         let goroutines = GoroutineFigures {
             created: 20,
@@ -95,7 +96,7 @@ fn what_was_counted_after_the_last_sample_is_kept_at_the_end() {
 
     let tracked = engine.processes.get_mut(PID).expect("the process");
     for (sampled, exited) in [
-        (Sampled::Read(Arc::clone(&state)), 2),
+        (Sampled::Read(Arc::clone(state)), 2),
         (Sampled::Dropped, 12),
         (Sampled::Nothing, 20),
     ] {
