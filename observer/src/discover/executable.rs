@@ -8,11 +8,11 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStringExt, fs::MetadataExt},
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags, makedev},
+    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, makedev},
     io::Errno,
 };
 
@@ -95,6 +95,15 @@ pub fn executable(pid: u32) -> Result<Executable, DiscoverError> {
         }
         Err(errno) => Err(DiscoverError::of(pid, "exe", errno)),
     }
+}
+
+/// Which file process `pid` runs, and no more. As of everything here but
+/// [`open_executable`], whoever serves the file is not asked, since the answer may
+/// never come.
+pub fn executable_id(pid: u32) -> Option<FileId> {
+    let entry = Entry::open(pid).ok()?;
+    let file = statx(&entry, "exe", AtFlags::empty()).ok()?;
+    Some(FileId::of_statx(&file))
 }
 
 /// Opens the file that process `pid` runs, whatever has become of its path:
@@ -211,13 +220,21 @@ pub(super) fn of_entry(entry: &Entry) -> Result<Executable, Errno> {
 
 /// Whether `path`, seen from the process's root, is this file.
 fn leads_to(entry: &Entry, path: &[u8], id: FileId) -> bool {
-    let seen = [b"root".as_slice(), path].concat();
-    statx(
-        entry,
-        Path::new(&OsString::from_vec(seen)),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )
-    .is_ok_and(|file| FileId::of_statx(&file) == id)
+    // The kernel also gives up where a name changes under the look.
+    const TRIES: u32 = 3;
+    let held = OFlags::PATH | OFlags::CLOEXEC;
+    let Ok(root) = rustix::fs::openat(entry, "root", held, Mode::empty()) else {
+        return false;
+    };
+    let leads = || {
+        // CACHED: a server that is away would be asked for each name on the way. All
+        // of them are in memory where the path leads to a file that is being run.
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::CACHED;
+        let flags = held | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve);
+        file.is_ok_and(|file| FileId::of_file(file).is_ok_and(|found| found == id))
+    };
+    (0..TRIES).any(|_| leads())
 }
 
 fn statx(entry: &Entry, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Statx, Errno> {

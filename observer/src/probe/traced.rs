@@ -6,8 +6,6 @@
 //! SIGTRAP. So no probe leaves a program while it is traced.
 
 use std::{
-    fs::{self, Metadata},
-    os::unix::fs::MetadataExt as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +15,7 @@ use std::{
 };
 
 use super::{Probes, attach::TargetLinks, end};
-use crate::discover;
+use crate::discover::{self, FileId};
 
 /// How long the end of the observer waits for tracers at most.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -36,15 +34,12 @@ pub struct Traced {
 impl Probes {
     /// A process with a target's probes that is traced. Then they must not leave.
     pub fn traced(&self, target: u32) -> Option<Traced> {
-        let file = self.links.get(&target)?.file().metadata().ok();
+        let file = FileId::of_file(self.links.get(&target)?.file()).ok();
         let runs = |pid: u32, owner: u32| match owner {
             // No probe was hit yet.
-            0 => {
-                let found = fs::metadata(format!("/proc/{pid}/exe"));
-                file.as_ref()
-                    .zip(found.as_ref().ok())
-                    .is_some_and(|(file, found)| identity(file) == identity(found))
-            }
+            0 => file
+                .zip(discover::executable_id(pid))
+                .is_some_and(|(file, found)| identity(file) == identity(found)),
             owner => owner == target,
         };
         let processes = self.registrations().into_iter();
@@ -102,8 +97,8 @@ impl Probes {
 }
 
 /// Which file it is, also where overlayfs shows it under another device.
-fn identity(file: &Metadata) -> (u64, u64, i64, i64) {
-    (file.ino(), file.size(), file.mtime(), file.mtime_nsec())
+fn identity(file: FileId) -> (u64, u64, i128) {
+    (file.inode, file.size, file.modified_ns)
 }
 
 /// Becomes true when the observer is asked to end once more.
