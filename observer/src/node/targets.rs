@@ -5,7 +5,7 @@ use std::{
     fs::File,
     num::NonZeroUsize,
     os::{fd::AsRawFd, unix::fs::FileExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use std::{
 use lru::LruCache;
 use observer_ebpf::{Cookie, Group, ProcessKey};
 
-use super::{coverage::Attachment, need::Need, observation::Groups};
+use super::{coverage::Attachment, inspector::Opened, need::Need, observation::Groups};
 use crate::{
     discover::{Executable, FileId},
     gobinary::{Binary, Reason, Site},
@@ -232,29 +232,28 @@ impl Targets {
         self.failed.get(&id).is_some_and(|(_, at)| *at > now)
     }
 
-    /// Attaches probes to a file and makes it a target. A file that is `served` by a
-    /// program may change unseen, and may hold up whoever opens it.
+    /// Attaches probes to a file and makes it a target. One that is elsewhere may change
+    /// unseen, and may hold up whoever opens it.
     pub(super) fn attach(
         &mut self,
         probes: Option<&mut Probes>,
         executable: &Executable,
-        file: &File,
-        served: bool,
+        opened: &Opened,
         binary: Arc<Binary>,
         need: Need,
     ) -> u32 {
         self.next = self.next % Cookie::MAX_TARGET + 1;
         let number = self.next;
         self.builds.put(build(executable.id), Arc::clone(&binary));
-        // Through the open file: its path may be gone or in another mount namespace.
-        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let attachment = if self.excluded.contains_key(&build(executable.id)) {
             shared_with_excluded()
-        } else if served && !binary.plan.sites.is_empty() {
-            let why = "it is on a FUSE file system, where nothing tells of a file that changes";
-            Attachment::Refused(Reason::Unguarded, why.to_owned())
+        } else if binary.plan.sites.is_empty() {
+            Attachment::NoSites
         } else {
-            attach(probes, number, &path, &binary)
+            match opened {
+                Opened::Here(file) => attach(probes, number, file, &binary),
+                Opened::Elsewhere(why) => Attachment::Refused(Reason::Unguarded, why.clone()),
+            }
         };
         if let Attachment::Refused(reason, error) = &attachment
             && *reason != Reason::Excluded
@@ -447,15 +446,14 @@ fn shared_with_excluded() -> Attachment {
     Attachment::Refused(Reason::Excluded, detail.to_owned())
 }
 
-fn attach(probes: Option<&mut Probes>, number: u32, path: &Path, binary: &Binary) -> Attachment {
-    if binary.plan.sites.is_empty() {
-        return Attachment::NoSites;
-    }
+fn attach(probes: Option<&mut Probes>, number: u32, file: &File, binary: &Binary) -> Attachment {
     let Some(probes) = probes else {
         let why = "eBPF is not available to the observer; it said why when it started".to_owned();
         return Attachment::Refused(Reason::NoEbpf, why);
     };
-    match probes.attach(number, path, &binary.plan) {
+    // Through the open file: its path may be gone or in another mount namespace.
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    match probes.attach(number, &path, &binary.plan) {
         Ok(attached) => Attachment::Live(attached),
         Err(error) => {
             let reason = match &error {

@@ -1,6 +1,6 @@
 //! How processes come under observation, and how they leave it.
 
-use std::{fs::File, os::fd::AsFd, sync::Arc, time::Instant};
+use std::{os::fd::AsFd, sync::Arc, time::Instant};
 
 use observer_ebpf::{Event, ProcessKey};
 
@@ -11,7 +11,7 @@ use crate::{
     node::{
         coverage::{Standing, coverage},
         exclusion::Verdict,
-        inspector::{Done, Failed, Job},
+        inspector::{Done, Failed, Job, Opened},
         lineage::Proc,
         need::Need,
         observation::Observation,
@@ -163,19 +163,24 @@ impl Engine {
             return;
         };
         let path = executable.path.display();
-        // Written to meanwhile: what was found is true of neither program.
-        if (done.file.as_ref()).is_some_and(|file| !is_file(file, done.id)) {
+        let changed = match (&done.result, &done.opened) {
+            (Err(Failed::Changed), _) => true,
+            (_, Some(Opened::Here(file))) => !is_file(file, done.id),
+            _ => false,
+        };
+        // What was found is true of neither program.
+        if changed {
             tracing::info!(file = %path, "changed while it was inspected; looking again");
             for (_, pid, exec) in waiting {
                 self.look(pid, exec);
             }
             return;
         }
-        let outcome = match (done.result, &done.file) {
-            (Ok(Inspected::Go(binary)), Some(file)) => {
+        let outcome = match (done.result, &done.opened) {
+            (Ok(Inspected::Go(binary)), Some(opened)) => {
                 let binary = Arc::new(*binary);
                 tracing::info!(file = %path, version = %binary.version, "Go executable");
-                self.attach(&waiting, (file, done.served), done.id, binary);
+                self.attach(&waiting, opened, done.id, binary);
                 "go"
             }
             (Ok(Inspected::NotGo(reason)), _) => {
@@ -199,7 +204,7 @@ impl Engine {
                 "error"
             }
             // Found again by the next sweep that looks at all that runs.
-            (Err(Failed::LeftOut) | Ok(Inspected::Go(_)), _) => {
+            (Err(Failed::LeftOut | Failed::Changed) | Ok(Inspected::Go(_)), _) => {
                 tracing::debug!(file = %path, "too many executables wait to be inspected; left out for now");
                 "left_out"
             }
@@ -212,7 +217,7 @@ impl Engine {
     fn attach(
         &mut self,
         waiting: &[(Executable, u32, Option<u64>)],
-        (file, served): (&File, bool),
+        opened: &Opened,
         id: FileId,
         binary: Arc<Binary>,
     ) {
@@ -231,7 +236,7 @@ impl Engine {
             Need::new()
         };
         let probes = self.probes.as_mut();
-        let target = (self.targets).attach(probes, executable, file, served, binary, need);
+        let target = (self.targets).attach(probes, executable, opened, binary, need);
         for (executable, pid, exec) in admitted {
             self.track(*pid, executable.id, target, *exec);
         }

@@ -14,7 +14,7 @@ use crate::{
     discover::{Executable, FileId},
     export::fixtures::binary,
     gobinary::Binary,
-    node::need::Need,
+    node::{inspector::Opened, need::Need},
     probe::HitCost,
     vitals::Vitals,
 };
@@ -46,7 +46,8 @@ pub(super) fn target(engine: &mut Engine, binary: &Arc<Binary>) -> (u32, Executa
         memfd: false,
     };
     let (binary, need) = (Arc::clone(binary), Need::new());
-    let target = (engine.targets).attach(None, &executable, &file, false, binary, need);
+    let opened = Opened::Here(file);
+    let target = (engine.targets).attach(None, &executable, &opened, binary, need);
     (target, executable)
 }
 

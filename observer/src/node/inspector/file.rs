@@ -8,17 +8,15 @@ use std::{
 };
 
 use rustix::{
-    fs::{FsWord, Mode, OFlags, fstatfs, open},
+    fs::{Mode, OFlags, open},
     io::Errno,
 };
 
+use super::ground::elsewhere;
 use crate::{
     discover::FileId,
     gobinary::{self, Binary, InspectError, Inspected},
 };
-
-/// `FUSE_SUPER_MAGIC`.
-const FUSE: FsWord = 0x6573_5546;
 
 /// A file to be looked at.
 pub(in crate::node) struct Job {
@@ -36,12 +34,19 @@ pub(in crate::node) struct Job {
 pub(in crate::node) struct Done {
     /// Which.
     pub(in crate::node) id: FileId,
-    /// Still open, so that probes can be attached though its path may be gone.
-    pub(in crate::node) file: Option<File>,
-    /// Whether a program serves it, which may answer no more, or otherwise.
-    pub(in crate::node) served: bool,
+    /// The file, where it could be opened.
+    pub(in crate::node) opened: Option<Opened>,
     /// What it is, or why that cannot be told.
     pub(in crate::node) result: Result<Inspected, Failed>,
+}
+
+/// A file that was opened.
+pub(in crate::node) enum Opened {
+    /// Still open, so that probes can be attached though its path may be gone.
+    Here(File),
+    /// Closed again, since whoever closes it may be held up as well; and why it gets no
+    /// probes.
+    Elsewhere(String),
 }
 
 /// Why it is not known what a file is.
@@ -51,6 +56,8 @@ pub(in crate::node) enum Failed {
     Passing(String),
     /// It will not.
     Damaged(String),
+    /// It was written to meanwhile: what was found is true of neither program.
+    Changed,
     /// Too many waited before it.
     LeftOut,
 }
@@ -79,27 +86,38 @@ pub(super) fn look(job: Job) -> Done {
     } = job;
     let failed = |error: Errno| Done {
         id,
-        file: None,
-        served: false,
+        opened: None,
         result: Err(Failed::Passing(format!("cannot open it: {error}"))),
     };
     let file = match opened(pinned.as_fd()) {
         Ok(file) => file,
         Err(error) => return failed(error),
     };
-    let served = match fstatfs(&file) {
-        Ok(system) => system.f_type == FUSE,
+    let elsewhere = match elsewhere(&file) {
+        Ok(elsewhere) => elsewhere,
         Err(error) => return failed(error),
     };
     let result = match known {
         Some(binary) => Ok(Inspected::Go(Box::new(binary.as_ref().clone()))),
         None => inspected(&file),
     };
+    let is_same = FileId::of_file(&file).is_ok_and(|found| found == id);
+    let opened = match elsewhere {
+        None => Opened::Here(file),
+        Some(why) => {
+            // Here, and not where the result is used: who serves it is asked.
+            drop(file);
+            Opened::Elsewhere(why)
+        }
+    };
     Done {
         id,
-        file: Some(file),
-        served,
-        result,
+        opened: Some(opened),
+        result: if is_same {
+            result
+        } else {
+            Err(Failed::Changed)
+        },
     }
 }
 

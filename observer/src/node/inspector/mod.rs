@@ -7,6 +7,7 @@
 
 mod allowance;
 mod file;
+mod ground;
 mod library;
 
 use std::{
@@ -28,7 +29,7 @@ use self::{
     library::{Judged, search},
 };
 pub(super) use self::{
-    file::{Done, Failed, Job},
+    file::{Done, Failed, Job, Opened},
     library::{Found, GoLibrary, Search},
 };
 use crate::discover::FileId;
@@ -236,8 +237,7 @@ impl Inspector {
         }
         all.extend(self.left_out.drain(..).map(|id| Done {
             id,
-            file: None,
-            served: false,
+            opened: None,
             result: Err(Failed::LeftOut),
         }));
         self.start_next();
