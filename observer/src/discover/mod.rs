@@ -39,7 +39,7 @@ pub use self::{
     libraries::{MappedFile, base_name, mapped_files, mapped_pages},
     namespace::{NamespaceError, PidNamespace, pid_namespace},
     process::{
-        Membership, alive, cgroup_key, exists, has_only_forked, membership, process, tracer,
+        Membership, alive, cgroup_key, exists, has_only_forked, membership, process, tracer, user,
     },
     scan::pids,
     witness::{Witness, witness, witnesses},

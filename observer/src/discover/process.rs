@@ -152,6 +152,13 @@ pub fn cgroup_key(pid: u32) -> u64 {
     hasher.finish()
 }
 
+/// The user that process `pid` acts as. Not the owner of its entry in /proc: a process
+/// has that made root's at will (`PR_SET_DUMPABLE`).
+pub fn user(pid: u32) -> Option<u32> {
+    let status = Entry::open(pid).ok()?.read("status").ok()?;
+    field(&status, "Uid:")
+}
+
 /// Whether a process, not a thread, has this id and runs still.
 pub fn exists(pid: u32) -> bool {
     Entry::open(pid).is_ok_and(|entry| {

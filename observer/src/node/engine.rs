@@ -1,6 +1,7 @@
 //! The engine's thread: events in, snapshots out.
 
 mod alone;
+mod blocked;
 mod groups;
 mod intake;
 mod libraries;
@@ -25,7 +26,7 @@ use observer_ebpf::{Event, EventKind, ProcessKey};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::watch;
 
-use self::{groups::Newcomers, intake::Ended, sampling::Round};
+use self::{blocked::Blocked, groups::Newcomers, intake::Ended, sampling::Round};
 use super::{
     budget::{Budget, at_once},
     ceiling::Ceiling,
@@ -45,7 +46,6 @@ use super::{
 use crate::{
     discover::{self, Executable, FileId},
     probe::{Features, HitCost, LinkMode, Probes},
-    runtime::Stuck,
     vitals::{Pulse, Vitals},
 };
 
@@ -155,13 +155,7 @@ impl Node {
             creators: Creators::start(limits.creators, receiver.clone(), vitals)?,
             exclusion,
             alive: Some(alive),
-            ..Engine::new(
-                interval,
-                limits,
-                sender,
-                Arc::clone(&stop),
-                vitals.part("engine"),
-            )?
+            ..Engine::new(interval, limits, sender, Arc::clone(&stop), vitals)?
         });
         thread::Builder::new()
             .name("engine".into())
@@ -195,8 +189,8 @@ struct Engine {
     relay: Arc<Relay<Self>>,
     /// The round of samples that goes on.
     round: Option<Round>,
-    /// The reads that were given up, by their numbers, and of which cgroup's processes.
-    stuck: HashMap<u64, (Stuck, Option<u64>)>,
+    /// The reads that were given up.
+    blocked: Blocked,
     ceiling: Ceiling,
     budget: Budget,
     price: HitCost,
@@ -262,11 +256,11 @@ impl Engine {
         limits: Limits,
         sender: watch::Sender<Option<Arc<Snapshot>>>,
         stop: Arc<Stop>,
-        pulse: Pulse,
+        vitals: &Vitals,
     ) -> std::io::Result<Self> {
         let began = Instant::now();
         Ok(Self {
-            pulse,
+            pulse: vitals.part("engine"),
             schedule: Schedule {
                 began,
                 next_sample: began + interval,
@@ -274,9 +268,9 @@ impl Engine {
                 next_account: began,
                 first: true,
             },
-            relay: Relay::start()?,
+            relay: Relay::start(vitals.part("watch"))?,
             round: None,
-            stuck: HashMap::new(),
+            blocked: Blocked::default(),
             ceiling: Ceiling::new(limits.cpu_ceiling, interval),
             budget: Budget::new(limits.probe_budget),
             price: limits.price,

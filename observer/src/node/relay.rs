@@ -12,7 +12,7 @@ use std::{
     fs, io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -20,12 +20,17 @@ use std::{
 
 use rustix::thread::{gettid, set_name};
 
+use crate::vitals::Pulse;
+
 /// How often it is looked whether a read goes on, while anything is read.
 const LOOK: Duration = Duration::from_millis(50);
 /// A read that sleeps for so long is given up.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Most threads that sleep in reads; with as many, nothing is read.
-pub(super) const MOST_OUT: usize = 64;
+/// How often whoever watches says that it lives, while there is nothing to watch.
+const REST: Duration = Duration::from_secs(30);
+/// After a thread could not be started, and how often that is told.
+const AGAIN: Duration = Duration::from_secs(1);
+const TELL: Duration = Duration::from_mins(1);
 
 /// What is handed on.
 pub(super) trait Relayed: Send + 'static {
@@ -51,9 +56,29 @@ pub(super) struct Relay<E: Relayed> {
     slot: Mutex<Slot<E>>,
     /// Whether anything is being read, so that somebody has to watch.
     busy: AtomicBool,
-    /// Reads that were given up and have not come back.
-    out: AtomicUsize,
-    watcher: Mutex<Option<Thread>>,
+    watcher: Mutex<Watcher>,
+    spawn: Spawn,
+    pulse: Pulse,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+/// How a thread that watches is started.
+type Spawn = fn(Work) -> io::Result<Thread>;
+
+fn spawn(work: Work) -> io::Result<Thread> {
+    let thread = thread::Builder::new().name("watch".into()).spawn(work)?;
+    Ok(thread.thread().clone())
+}
+
+/// Who watches.
+#[derive(Default)]
+struct Watcher {
+    /// `None` where the last one took the engine up, and no other could be started.
+    thread: Option<Thread>,
+    /// When that was last tried.
+    failed: Option<Instant>,
+    /// When it was last told.
+    told: Option<Instant>,
 }
 
 struct Slot<E> {
@@ -66,7 +91,11 @@ struct Slot<E> {
 
 impl<E: Relayed> Relay<E> {
     /// Begins to watch.
-    pub(super) fn start() -> io::Result<Arc<Self>> {
+    pub(super) fn start(pulse: Pulse) -> io::Result<Arc<Self>> {
+        Self::start_by(spawn, pulse)
+    }
+
+    fn start_by(spawn: Spawn, pulse: Pulse) -> io::Result<Arc<Self>> {
         let relay = Arc::new(Self {
             slot: Mutex::new(Slot {
                 engine: None,
@@ -74,17 +103,18 @@ impl<E: Relayed> Relay<E> {
                 returned: Vec::new(),
             }),
             busy: AtomicBool::new(false),
-            out: AtomicUsize::new(0),
-            watcher: Mutex::new(None),
+            watcher: Mutex::default(),
+            spawn,
+            pulse,
         });
-        relay.set_watcher()?;
+        unpoisoned(&relay.watcher).thread = Some(relay.watcher()?);
         Ok(relay)
     }
 
     /// Some reads follow one another from here on, or no more.
     pub(super) fn busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::SeqCst);
-        if busy && let Some(watcher) = &*unpoisoned(&self.watcher) {
+        if busy && let Some(watcher) = &unpoisoned(&self.watcher).thread {
             watcher.unpark();
         }
     }
@@ -108,20 +138,25 @@ impl<E: Relayed> Relay<E> {
             slot.engine = Some(engine);
             number
         };
+        let reading = Reading {
+            number,
+            pid,
+            ..Reading::default()
+        };
+        let unwound = Unwound {
+            slot: &self.slot,
+            reading,
+        };
         let result = read();
+        // It did not panic.
+        std::mem::forget(unwound);
         let mut slot = unpoisoned(&self.slot);
         if slot.reading.number == number
             && let Some(engine) = slot.engine.take()
         {
             return Some((engine, result));
         }
-        let reading = Reading {
-            number,
-            pid,
-            ..Reading::default()
-        };
         slot.returned.push(reading);
-        self.out.fetch_sub(1, Ordering::SeqCst);
         None
     }
 
@@ -130,18 +165,32 @@ impl<E: Relayed> Relay<E> {
         std::mem::take(&mut unpoisoned(&self.slot).returned)
     }
 
-    /// Whether so many threads sleep that no other may.
-    pub(super) fn is_full(&self) -> bool {
-        self.out.load(Ordering::SeqCst) >= MOST_OUT
+    /// Whether somebody watches, without whom nothing may be read. Where no thread could
+    /// be started for it, that is tried again.
+    pub(super) fn is_watched(self: &Arc<Self>) -> bool {
+        let mut watcher = unpoisoned(&self.watcher);
+        let ago = |at: Option<Instant>| at.map_or(Duration::MAX, |at| at.elapsed());
+        if watcher.thread.is_some() || ago(watcher.failed) < AGAIN {
+            return watcher.thread.is_some();
+        }
+        match self.watcher() {
+            Ok(thread) => watcher.thread = Some(thread),
+            Err(error) => {
+                let now = Some(Instant::now());
+                watcher.failed = now;
+                if ago(watcher.told) >= TELL {
+                    watcher.told = now;
+                    tracing::error!(%error, "no thread can be started that watches the reads of memory; nothing is read until one can");
+                }
+            }
+        }
+        watcher.thread.is_some()
     }
 
-    fn set_watcher(self: &Arc<Self>) -> io::Result<()> {
+    /// Another thread that watches.
+    fn watcher(self: &Arc<Self>) -> io::Result<Thread> {
         let weak = Arc::downgrade(self);
-        let watcher = thread::Builder::new()
-            .name("watch".into())
-            .spawn(move || watch(&weak))?;
-        *unpoisoned(&self.watcher) = Some(watcher.thread().clone());
-        Ok(())
+        (self.spawn)(Box::new(move || watch(&weak)))
     }
 
     /// The read that goes on.
@@ -158,12 +207,11 @@ impl<E: Relayed> Relay<E> {
         if reading.number != number || slot.engine.is_none() || runs(reading.thread) {
             return None;
         }
-        if let Err(error) = self.set_watcher() {
-            tracing::error!(%error, pid = reading.pid, "a process holds up the reads of memory, and no other thread can be started");
-            return None;
-        }
         let mut engine = slot.engine.take()?;
-        self.out.fetch_add(1, Ordering::SeqCst);
+        // This thread is the engine's from here on. Where no other can watch in its
+        // place, the engine goes on all the same, and reads nothing until one does.
+        unpoisoned(&self.watcher).thread = None;
+        self.is_watched();
         engine.given_up(reading);
         Some(engine)
     }
@@ -171,9 +219,22 @@ impl<E: Relayed> Relay<E> {
 
 impl<E: Relayed> Drop for Relay<E> {
     fn drop(&mut self) {
-        if let Some(watcher) = &*unpoisoned(&self.watcher) {
+        if let Some(watcher) = &unpoisoned(&self.watcher).thread {
             watcher.unpark();
         }
+    }
+}
+
+/// Dropped where a read panics: it has come back all the same. Where the engine is laid
+/// down still, whoever watches takes it up, as nobody goes on with the read.
+struct Unwound<'a, E> {
+    slot: &'a Mutex<Slot<E>>,
+    reading: Reading,
+}
+
+impl<E> Drop for Unwound<'_, E> {
+    fn drop(&mut self) {
+        unpoisoned(self.slot).returned.push(self.reading);
     }
 }
 
@@ -181,10 +242,12 @@ fn watch<E: Relayed>(relay: &Weak<Relay<E>>) {
     let mut seen = (None, Instant::now());
     while let Some(relay) = relay.upgrade() {
         if !relay.busy.load(Ordering::SeqCst) {
+            relay.pulse.rests(Instant::now() + REST);
             drop(relay);
-            thread::park();
+            thread::park_timeout(REST);
             continue;
         }
+        relay.pulse.works();
         let now = relay.going_on();
         if now.is_none() || now != seen.0 {
             seen = (now, Instant::now());
@@ -230,122 +293,4 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        io::{PipeReader, PipeWriter, Read as _, pipe},
-        sync::{Arc, mpsc},
-        thread,
-        time::Duration,
-    };
-
-    use super::{PATIENCE, Reading, Relay, Relayed};
-
-    /// Reads from pipes, as many as it was given; nobody writes to some.
-    struct Pipes {
-        relay: Arc<Relay<Self>>,
-        left: Vec<PipeReader>,
-        told: mpsc::Sender<Told>,
-    }
-
-    #[derive(Debug, PartialEq, Eq)]
-    enum Told {
-        Read(u32),
-        GivenUp(u32),
-        Returned(u32),
-        Ended,
-    }
-
-    impl Relayed for Pipes {
-        fn run(self: Box<Self>) {
-            let mut this = self;
-            let relay = Arc::clone(&this.relay);
-            relay.busy(true);
-            while let Some(mut pipe) = this.left.pop() {
-                let pid = this.left.len() as u32;
-                let read = move || pipe.read(&mut [0; 1]).is_ok();
-                let Some((next, true)) = relay.read(this, pid, read) else {
-                    return;
-                };
-                this = next;
-                let _ = this.told.send(Told::Read(pid));
-            }
-            relay.busy(false);
-            for reading in relay.returned() {
-                let _ = this.told.send(Told::Returned(reading.pid));
-            }
-            let _ = this.told.send(Told::Ended);
-        }
-
-        fn given_up(&mut self, reading: Reading) {
-            let _ = self.told.send(Told::GivenUp(reading.pid));
-        }
-    }
-
-    /// A pipe with something in it, or one that stays empty as long as it is held.
-    fn made(full: bool) -> (PipeReader, Option<PipeWriter>) {
-        let (reader, writer) = pipe().expect("a pipe");
-        (reader, (!full).then_some(writer))
-    }
-
-    #[test]
-    fn what_holds_up_one_read_holds_up_no_other() {
-        let relay = Relay::<Pipes>::start().expect("a thread");
-        let (told, hear) = mpsc::channel();
-        let mut held = Vec::new();
-        let mut left = Vec::new();
-        for full in [true, false, true, false, false, true] {
-            let (reader, writer) = made(full);
-            left.push(reader);
-            held.extend(writer);
-        }
-        let engine = Box::new(Pipes {
-            relay: Arc::clone(&relay),
-            left,
-            told,
-        });
-        thread::spawn(move || engine.run());
-        let next = || hear.recv_timeout(Duration::from_secs(60)).expect("news");
-        let told: Vec<Told> = (0..7).map(|_| next()).collect();
-        let expected = [
-            Told::Read(5),
-            Told::GivenUp(4),
-            Told::GivenUp(3),
-            Told::Read(2),
-            Told::GivenUp(1),
-            Told::Read(0),
-            Told::Ended,
-        ];
-        assert_eq!(told, expected);
-        assert!(hear.recv_timeout(2 * PATIENCE).is_err(), "it ran twice");
-
-        // What comes back late is told, and nobody goes on with it.
-        assert_eq!(relay.returned(), []);
-        drop(held.pop());
-        let returned = loop {
-            let returned = relay.returned();
-            if !returned.is_empty() {
-                break returned;
-            }
-            thread::yield_now();
-        };
-        let pids: Vec<u32> = returned.iter().map(|reading| reading.pid).collect();
-        assert_eq!(pids, [4]);
-        assert!(!relay.is_full());
-    }
-
-    #[test]
-    fn who_waits_for_nothing_but_a_cpu_is_left_alone() {
-        let relay = Relay::<Pipes>::start().expect("a thread");
-        let (told, hear) = mpsc::channel();
-        let engine = Box::new(Pipes {
-            relay: Arc::clone(&relay),
-            left: Vec::new(),
-            told,
-        });
-        relay.busy(true);
-        let begun = std::time::Instant::now();
-        let spin = || while begun.elapsed() < 3 * PATIENCE {};
-        assert!(relay.read(engine, 1, spin).is_some());
-        assert!(hear.try_recv().is_err());
-    }
-}
+mod tests;

@@ -28,6 +28,8 @@ struct List {
 struct Entry {
     number: u64,
     pid: u32,
+    /// Whether it is one of [`MOST`]; whoever waits elsewhere takes nobody's place.
+    apart: bool,
     /// From then on it is held up.
     from: Instant,
 }
@@ -39,11 +41,12 @@ impl List {
         of_it.any(|entry| entry.from <= now)
     }
 
-    fn add(&mut self, pid: u32, from: Instant) -> Stuck {
+    fn add(&mut self, pid: u32, apart: bool, from: Instant) -> Stuck {
         self.next += 1;
         self.entries.push(Entry {
             number: self.next,
             pid,
+            apart,
             from,
         });
         Stuck(self.next)
@@ -61,7 +64,7 @@ pub enum HeldUp {
     By(u32),
     /// So many do that there is no thread for another.
     #[error(
-        "too many processes, or too many of this cgroup, hold up whoever reads their memory; no more are tried"
+        "too many processes, or too many of this pod or user, hold up whoever reads their memory; no more are tried"
     )]
     ByMany,
     /// There is no thread to do it on.
@@ -79,7 +82,7 @@ pub struct Stuck(u64);
 impl Stuck {
     /// A thread is held up by this process.
     pub fn on(pid: u32) -> Self {
-        list().add(pid, Instant::now())
+        list().add(pid, false, Instant::now())
     }
 }
 
@@ -118,10 +121,10 @@ pub fn within<R: Send + 'static>(
         if list.has(pid) {
             return Err(HeldUp::By(pid));
         }
-        if list.entries.len() >= MOST {
+        if list.entries.iter().filter(|entry| entry.apart).count() >= MOST {
             return Err(HeldUp::ByMany);
         }
-        list.add(pid, Instant::now() + longest)
+        list.add(pid, true, Instant::now() + longest)
     };
     let (sender, receiver) = mpsc::sync_channel(1);
     let work = move || {

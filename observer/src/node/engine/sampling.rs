@@ -20,11 +20,8 @@ use crate::{
         watch::{Looked, Sampled},
     },
     probe::Probes,
-    runtime::{HeldUp, StateFigures, Stuck, cpus, is_stuck},
+    runtime::{HeldUp, StateFigures, cpus, is_stuck},
 };
-
-/// Most reads that processes of one cgroup may hold up.
-const MOST_OF_ONE: usize = 16;
 
 /// One sample of every process.
 #[derive(Default)]
@@ -105,20 +102,18 @@ impl Engine {
     /// Looks at what a process's memory holds, the engine laid down meanwhile.
     pub(super) fn look_into(mut self: Box<Self>, pid: u32) -> Option<(Box<Self>, Looked)> {
         let nothing = Looked::Sampled(Sampled::Nothing);
-        let full = self.is_full(pid);
-        let Some(tracked) = self.processes.get_mut(pid) else {
+        let Some(tracked) = self.processes.get(pid) else {
             return Some((self, nothing));
         };
         let binary = Arc::clone(&tracked.observation.binary);
         if !tracked.watch.is_due(&binary) {
             return Some((self, nothing));
         }
-        if full || is_stuck(pid) {
-            let why = if full {
-                HeldUp::ByMany
-            } else {
-                HeldUp::By(pid)
-            };
+        let refused = self.refused(pid);
+        let Some(tracked) = self.processes.get_mut(pid) else {
+            return Some((self, nothing));
+        };
+        if let Some(why) = refused {
             tracked.watch.leave_out(why);
             return Some((self, nothing));
         }
@@ -135,29 +130,28 @@ impl Engine {
         Some((this, looked))
     }
 
-    /// Whether no more reads may be held up, or none by processes of its cgroup, so
-    /// that one container does not blind the observer to all others.
-    fn is_full(&self, pid: u32) -> bool {
-        if self.relay.is_full() {
-            return true;
+    /// Why a process is not read now.
+    fn refused(&self, pid: u32) -> Option<HeldUp> {
+        if is_stuck(pid) {
+            return Some(HeldUp::By(pid));
         }
-        if self.stuck.len() < MOST_OF_ONE {
-            return false;
+        if self.blocked.refuses(pid, self.pod_uid(pid)) {
+            return Some(HeldUp::ByMany);
         }
-        let cgroup = self.cgroup(pid);
-        let of_it = self.stuck.values().filter(|(_, of)| *of == cgroup);
-        cgroup.is_some() && of_it.count() >= MOST_OF_ONE
+        // Whoever held up this read would hold up the engine.
+        (!self.relay.is_watched()).then_some(HeldUp::NoThread)
     }
 
-    fn cgroup(&self, pid: u32) -> Option<u64> {
-        self.processes.get(pid)?.observation.process.cgroup_id
+    fn pod_uid(&self, pid: u32) -> Option<&str> {
+        let process = &self.processes.get(pid)?.observation.process;
+        process.pod_uid.as_deref()
     }
 
     /// A process held up the thread that read its memory.
     pub(super) fn give_up(&mut self, reading: Reading) {
         let Reading { number, pid, .. } = reading;
-        let cgroup = self.cgroup(pid);
-        self.stuck.insert(number, (Stuck::on(pid), cgroup));
+        let pod_uid = self.pod_uid(pid).map(str::to_owned);
+        self.blocked.add(number, pid, pod_uid.as_deref());
         let Some(tracked) = self.processes.get_mut(pid) else {
             return;
         };
@@ -171,7 +165,7 @@ impl Engine {
     /// Some reads have come back that were given up.
     fn take_back(&mut self) {
         for reading in self.relay.returned() {
-            self.stuck.remove(&reading.number);
+            self.blocked.came_back(reading.number);
             if let Some(tracked) = self.processes.get_mut(reading.pid)
                 && tracked.watch.came_back(reading.number)
             {

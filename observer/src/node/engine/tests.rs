@@ -32,8 +32,8 @@ pub(super) fn engine() -> Engine {
     };
     let (sender, _) = watch::channel(None);
     let stop = Arc::new(Stop::new().expect("a descriptor"));
-    let pulse = Vitals::default().part("engine");
-    Engine::new(Duration::from_secs(1), limits, sender, stop, pulse).expect("a descriptor")
+    let vitals = Vitals::default();
+    Engine::new(Duration::from_secs(1), limits, sender, stop, &vitals).expect("a descriptor")
 }
 
 /// A file without probes, which is said to be this.
