@@ -25,7 +25,7 @@ use crate::gobinary::globals::Globals;
 /// Tries of one sample before it is dropped.
 const TRIES: usize = 4;
 /// Dropped samples in a row after which the last good one is no longer
-/// believed either.
+/// believed either, where they contradict it.
 const MOST_FAILURES: u32 = 10;
 
 /// Reads one process's runtime state.
@@ -150,9 +150,12 @@ impl Reader {
             Ok(_) => {}
             Err(gone) => return gone.into(),
         }
-        self.failures += 1;
-        if self.failures >= MOST_FAILURES {
-            // Rather the last good sample was wrong than all since.
+        self.failures = self.failures.saturating_add(1);
+        // Of others the last good sample is no cause, and its counters bound the next.
+        let contradicts_it = matches!(error, StateError::Backwards { .. });
+        if self.failures >= MOST_FAILURES && contradicts_it {
+            // Rather the last good sample was wrong than all since. What was published
+            // of it stays, in `not_below`.
             self.failures = 0;
             self.previous = None;
         }
