@@ -130,6 +130,8 @@ impl Probes {
             attached.refused.extend(refused);
         }
         if attached.sites() == 0 {
+            // Behind links that were handed over above: the lease goes last.
+            self.reaper.take(target_links.all());
             let first = attached.refused.first();
             return Err(ProbeError::Attach {
                 path: path.to_owned(),
