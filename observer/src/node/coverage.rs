@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use observer_ebpf::{Group, SiteKind};
+use observer_ebpf::{Group, ProcessKey, SiteKind};
 
 use super::{
     observation::{Coverage, Missing},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     gobinary::{Binary, Figure, Reason},
-    probe::Attached,
+    probe::{Attached, Probes},
 };
 
 /// How a target's probes stand.
@@ -31,6 +31,17 @@ pub(super) struct Standing {
     pub(super) registered: bool,
     /// Nothing came before its probes.
     pub(super) from_start: bool,
+}
+
+impl Standing {
+    /// Of a process with this place in the kernel's maps. Where there are no probes,
+    /// there are no maps that could have been full.
+    pub(super) fn new(key: Option<ProcessKey>, probes: Option<&Probes>, from_start: bool) -> Self {
+        Self {
+            registered: key.is_some() || probes.is_none(),
+            from_start,
+        }
+    }
 }
 
 pub(super) fn coverage(
@@ -194,6 +205,15 @@ mod tests {
         node::watch::Watch,
         probe::{Attached, Standing as Probes},
     };
+
+    #[test]
+    fn without_probes_no_map_is_full() {
+        let binary = binary("go1.26.8");
+        let standing = Standing::new(None, None, false);
+        let found = coverage(&binary, &Attachment::NoSites, standing, &Watch::new());
+        let missing = found.0.values().flatten();
+        assert!(missing.into_iter().all(|it| it.reason != Reason::MapFull));
+    }
 
     #[test]
     fn over_the_budget_only_goroutines_are_left_out() {

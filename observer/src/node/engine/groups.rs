@@ -190,10 +190,8 @@ impl Engine {
                 figures.differences.ids = None;
                 tracked.ids = Ids::default();
             }
-            let standing = Standing {
-                registered: tracked.key.is_some(),
-                from_start: figures.events.from_start,
-            };
+            let from_start = figures.events.from_start;
+            let standing = Standing::new(tracked.key, self.probes.as_ref(), from_start);
             observation.probes = groups;
             observation.coverage =
                 coverage(&entry.binary, &entry.attachment, standing, &tracked.watch);

@@ -62,10 +62,7 @@ impl Engine {
             return;
         };
         let seen = Seen::of(target, Some(exec));
-        let standing = Standing {
-            registered: tracked.key.is_some(),
-            from_start: seen.goroutines,
-        };
+        let standing = Standing::new(tracked.key, self.probes.as_ref(), seen.goroutines);
         let mut observation = Observation::clone(&tracked.observation);
         observation.figures.events.from_start = seen.goroutines;
         observation.figures.events.collections_from_start = seen.collections;
@@ -358,11 +355,7 @@ impl Engine {
             });
         }
         let seen = Seen::of(entry, exec);
-        let registered = key.is_some() || self.probes.is_none();
-        let standing = Standing {
-            registered,
-            from_start: seen.goroutines,
-        };
+        let standing = Standing::new(key, self.probes.as_ref(), seen.goroutines);
         let coverage = coverage(&entry.binary, &entry.attachment, standing, &Watch::new());
         let binary = Arc::clone(&entry.binary);
         self.processes

@@ -323,10 +323,7 @@ fn update(
     };
     let coverage = match targets.get(tracked.target) {
         Some(target) if covered => {
-            let standing = Standing {
-                registered: tracked.key.is_some() || probes.is_none(),
-                from_start: events.from_start,
-            };
+            let standing = Standing::new(tracked.key, probes, events.from_start);
             coverage(&target.binary, &target.attachment, standing, &tracked.watch)
         }
         _ => tracked.observation.coverage.clone(),
