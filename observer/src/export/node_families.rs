@@ -37,7 +37,7 @@ pub(super) const fn node(
 }
 
 /// The observer's own families.
-pub(super) static FAMILIES: [Family; 32] = [
+pub(super) static FAMILIES: [Family; 33] = [
     node(
         "observer_build_info",
         Kind::Gauge,
@@ -77,6 +77,21 @@ pub(super) static FAMILIES: [Family; 32] = [
                 "ended",
                 Value::Integer((node.snapshot.processes.len() - living) as u64),
             );
+        },
+    ),
+    node(
+        "observer_ended_processes_crowded_out",
+        Kind::Counter,
+        None,
+        "Ended processes that found no room in the sum of their program or container, by where they are counted instead: other, which is process (other); or none.",
+        "the node's loop",
+        |node, sink| {
+            let crowded = node.snapshot.health.crowded;
+            let cluster = node.snapshot.cluster.as_ref();
+            let of_containers = cluster.map_or(0, |cluster| cluster.crowded);
+            let none = crowded.left_out + of_containers;
+            sink.labelled("into", "other", Value::Integer(crowded.with_others));
+            sink.labelled("into", "none", Value::Integer(none));
         },
     ),
     node(

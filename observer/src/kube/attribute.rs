@@ -122,6 +122,7 @@ impl Attributor {
             unattributed: unattributed(snapshot, &places),
             places,
             past,
+            crowded: self.ledger.crowded(),
             host_processes: self.host_processes,
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct Ledger {
     shown: Vec<(String, Arc<Observation>)>,
     /// By container: one sum for each kind of program.
     past: HashMap<String, Vec<Arc<Observation>>>,
+    /// Those that found no room there.
+    crowded: u64,
 }
 
 impl Ledger {
@@ -34,10 +36,16 @@ impl Ledger {
         let counts = |id: &str| index.runs(id) || shown.contains(id);
         for (id, observation) in before {
             if counts(&id) && !now.contains(&Arc::as_ptr(&observation)) {
-                node::add_ended(self.past.entry(id).or_default(), &observation);
+                let kinds = self.past.entry(id).or_default();
+                self.crowded += u64::from(!node::add_ended(kinds, &observation));
             }
         }
         self.past.retain(|id, _| counts(id));
+    }
+
+    /// How many found no room in their containers' sums.
+    pub(super) fn crowded(&self) -> u64 {
+        self.crowded
     }
 
     /// The sums by container.

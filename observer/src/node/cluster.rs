@@ -18,6 +18,8 @@ pub struct Cluster {
     pub places: Vec<Place>,
     /// Totals of what ran and ended, long ago, in containers that run on.
     pub past: Vec<(Arc<PodContainer>, Arc<Observation>)>,
+    /// Ended processes that found no room in the sums of their containers.
+    pub crowded: u64,
     /// Containers with Go processes that belong to no pod known on this node.
     pub unattributed: u64,
     /// Whether processes outside pods are exported.

@@ -473,6 +473,7 @@ impl Engine {
             held: self.left_alone.by_reason(),
             price: self.price,
             interval: self.ceiling.interval(),
+            crowded: self.processes.crowded(),
         }
     }
 

@@ -40,4 +40,4 @@ pub use observation::{
     BRIEF, Coverage, Differences, EventFigures, Figures, Groups, Health, LastCycle, Missing,
     Observation, Snapshot, StateSample, Stops,
 };
-pub use past::add as add_ended;
+pub use past::{Crowded, add as add_ended};

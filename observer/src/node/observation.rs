@@ -10,7 +10,7 @@ use std::{
 use observer_ebpf::{GcCycleFigures, GcFigures, GoroutineFigures, STW_REASONS, StopFigures};
 use serde::Serialize;
 
-use super::{Cluster, creators::Walks};
+use super::{Cluster, Crowded, creators::Walks};
 use crate::{
     discover::Process,
     gobinary::{Binary, Figure, Reason},
@@ -199,4 +199,6 @@ pub struct Health {
     pub price: HitCost,
     /// How often figures are read now.
     pub interval: Duration,
+    /// Ended processes that found no room in the sum of their program.
+    pub crowded: Crowded,
 }

@@ -11,7 +11,7 @@ use observer_ebpf::{Group, ProcessKey};
 use super::{
     coverage::is_whole,
     observation::{BRIEF, Coverage, EventFigures, Figures, Groups, Observation, StateSample},
-    past::Programs,
+    past::{Crowded, Programs},
     planes::{self, Counted, Ids},
     targets::Target,
     watch::Watch,
@@ -225,6 +225,11 @@ impl Processes {
     /// Sums of those that are shown no more; to be asked for after [`Self::shown`].
     pub(super) fn past(&self) -> Vec<Arc<Observation>> {
         self.past.all()
+    }
+
+    /// Those that found no room in these sums.
+    pub(super) fn crowded(&self) -> Crowded {
+        self.past.crowded()
     }
 
     /// Everything to be shown, ordered by pid. However long it is until the next time,
