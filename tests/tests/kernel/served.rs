@@ -81,6 +81,57 @@ fn a_server_that_answers_no_more_holds_up_nobody() {
     assert!(status.success() && took < ATTACH, "{status} after {took:?}");
 }
 
+/// When the figures were taken that are shown now.
+fn taken(observer: &Observer) -> f64 {
+    let name = "observer_snapshot_timestamp_seconds";
+    let all = observer.metrics();
+    let found = all.iter().find(|sample| sample.name == name);
+    found.expect("its time").value
+}
+
+/// Before probes leave a file, the observer looks for debuggers on what runs it. No probe
+/// was ever hit in a program on FUSE, so each such look is at that program's file too.
+#[test]
+fn probes_come_and_go_elsewhere_while_a_server_is_silent() {
+    let observer = Observer::start();
+    let mut neighbour = Workload::start(&fixture("workload", GO, "default"));
+    observer.settled(neighbour.pid);
+    let served = Served::mount(idle());
+    let running = Running::of(&served);
+    let pid = running.0.id();
+    let why = || {
+        let seen = observer.process(pid)?.coverage;
+        seen.get("gc_cycles")?.reason.clone()
+    };
+    let why = wait::until("the program on FUSE", ATTACH, why);
+    assert_eq!(why, "unguarded", "{}", observer.log());
+    served.be(Manner::Silent);
+    // What the kernel remembers of the file is old by then: whoever asks for it as it is
+    // now waits for the server.
+    std::thread::sleep(Duration::from_millis(1500));
+
+    // Each begins with probes on every goroutine, which leave once it has been sampled.
+    for version in ["1.22.12", "1.27.4"] {
+        let other = Workload::start(&fixture("workload", version, "default"));
+        observer.attached(other.pid);
+        wait::until("probes on goroutines to leave", ATTACH, || {
+            let seen = observer.process(other.pid)?;
+            (!seen.probes.exact).then_some(())
+        });
+    }
+    neighbour.run("burst 100 0");
+    let said = neighbour.report();
+    wait::until("the neighbour's figures", ATTACH, || {
+        let ever = observer.process(neighbour.pid)?.figures.ever;
+        (ever == Some((said.created, said.exited))).then_some(())
+    });
+    let before = taken(&observer);
+    let goes_on = || taken(&observer) > before;
+    assert!(wait::comes_true(ATTACH, goes_on), "{}", observer.log());
+    let (status, took) = observer.stop();
+    assert!(status.success() && took < ATTACH, "{status} after {took:?}");
+}
+
 #[test]
 fn a_file_that_failed_once_is_looked_at_again() {
     let observer = Observer::start();
