@@ -6,24 +6,23 @@
 
 use std::{
     fs::File,
-    os::{fd::BorrowedFd, unix::fs::FileExt as _},
+    os::{
+        fd::{AsFd as _, BorrowedFd, RawFd},
+        unix::fs::FileExt as _,
+    },
     path::Path,
 };
 
-use aya::programs::{
-    ProgramError, UProbe,
-    uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
-};
-use observer_ebpf::{Cookie, Group, Target};
-use thiserror::Error;
+use observer_ebpf::{Cookie, Group, Target, names};
 
 use super::{
-    Attached, HitCost, ProbeError, Probes, Standing, clock,
-    error::{chain, errno},
+    Attached, ProbeError, Probes, Standing,
+    attempt::{Attempt, Means},
+    clock,
+    error::chain,
     fuse::Fuse,
     lease::Lease,
     link::Link,
-    perf::{PerfError, PerfProbes},
     reaper::Ticket,
 };
 use crate::gobinary::{Site, SitePlan};
@@ -104,7 +103,8 @@ impl Probes {
             }));
             let later = group == Group::Exact && self.cautious;
             let now: &[&Site] = if later { &[] } else { &sites };
-            let (links, refused) = match self.set(target, path, now) {
+            let lease = target_links.lease.fd();
+            let (links, refused) = match self.set(target, path, Some(lease), now) {
                 Ok(set) => set,
                 Err(error) => {
                     self.reaper.take(target_links.all());
@@ -200,11 +200,13 @@ impl Probes {
         self.lease_wanted.fd()
     }
 
-    /// Links for some sites of a file; those the kernel refused are named.
+    /// Links for some sites of a file, all closed before its lease even where the
+    /// observer is killed; those the kernel refused are named.
     pub(super) fn set(
         &mut self,
         target: u32,
         path: &Path,
+        lease: Option<RawFd>,
         sites: &[&Site],
     ) -> Result<Links, ProbeError> {
         if sites.is_empty() {
@@ -213,6 +215,7 @@ impl Probes {
         let mut attempt = Attempt {
             target,
             path,
+            lease,
             price: self.price,
             links: Vec::new(),
             refused: Vec::new(),
@@ -220,9 +223,14 @@ impl Probes {
         let result = if let Some(probes) = &self.perf {
             sites
                 .iter()
-                .try_for_each(|site| attempt.alone(&mut Means::Perf(probes), site))
+                .try_for_each(|site| attempt.alone(Means::Perf(probes), site))
         } else {
-            attempt.together(&mut Means::Multi(self.site_program()?), sites)
+            let program = self.site_program()?.fd();
+            let program = program.map_err(|error| ProbeError::Program {
+                program: names::SITE_MULTI,
+                reason: chain(&error),
+            })?;
+            attempt.together(Means::Multi(program.as_fd()), sites)
         };
         let Attempt { links, refused, .. } = attempt;
         match result {
@@ -254,6 +262,7 @@ impl Probes {
             return Err(unknown);
         };
         let path = target_links.lease.path();
+        let lease = target_links.lease.fd();
         let stands = target_links.of(group);
         if !on {
             if !stands.links.is_empty() {
@@ -273,7 +282,8 @@ impl Probes {
             if group == Group::Rare {
                 self.forget_unfinished(target);
             }
-            let (links, refused) = self.set(target, &path, &sites.iter().collect::<Vec<_>>())?;
+            let sites: Vec<&Site> = sites.iter().collect();
+            let (links, refused) = self.set(target, &path, Some(lease), &sites)?;
             // They were accepted once; half of them would count wrong.
             if let Some((site, reason)) = refused.first() {
                 let reason = format!("{}: {reason}", site.function);
@@ -348,96 +358,4 @@ impl TargetLinks {
         let links = groups.into_iter().flat_map(|group| group.links);
         links.chain([Link::Lease(lease)]).collect()
     }
-}
-
-/// The setting of one file's probes.
-struct Attempt<'a> {
-    target: u32,
-    path: &'a Path,
-    price: HitCost,
-    links: Vec<Link>,
-    refused: Vec<(Site, String)>,
-}
-
-impl Attempt<'_> {
-    /// One link for all. The kernel refuses the whole for one bad site, so
-    /// halves are tried until those are found.
-    fn together(&mut self, means: &mut Means<'_>, sites: &[&Site]) -> Result<(), LinkError> {
-        if let [site] = sites {
-            return self.alone(means, site);
-        }
-        match self.link(means, sites) {
-            Ok(()) => Ok(()),
-            Err(error) if is_about_site(&error) => {
-                let (first, second) = sites.split_at(sites.len() / 2);
-                self.together(means, first)?;
-                self.together(means, second)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// One link for one site.
-    fn alone(&mut self, means: &mut Means<'_>, site: &Site) -> Result<(), LinkError> {
-        match self.link(means, &[site]) {
-            Err(error) if is_about_site(&error) => {
-                self.refused.push((site.clone(), chain(&error)));
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    fn link(&mut self, means: &mut Means<'_>, sites: &[&Site]) -> Result<(), LinkError> {
-        let cookie = |site: &Site| {
-            let aux = match site.kind.group() {
-                Group::Rare => site.aux,
-                Group::Batch | Group::Exact => self.price.of(site) as i32,
-            };
-            Cookie::new(site.kind, self.target, aux).0
-        };
-        match means {
-            Means::Multi(program) => {
-                let points = sites.iter().map(|site| UProbeAttachPoint {
-                    location: UProbeAttachLocation::AbsoluteOffset(site.offset),
-                    cookie: Some(cookie(site)),
-                });
-                let link = program.attach(points, self.path, UProbeScope::AllProcesses)?;
-                self.links.push(Link::Multi(program.take_link(link)?));
-            }
-            Means::Perf(probes) => {
-                for site in sites {
-                    let link = probes.link(self.path, site.offset, cookie(site))?;
-                    self.links.push(Link::Perf(link));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What links are made with.
-enum Means<'a> {
-    Multi(&'a mut UProbe),
-    Perf(&'a PerfProbes),
-}
-
-/// Why a link could not be made.
-#[derive(Debug, Error)]
-enum LinkError {
-    #[error(transparent)]
-    Multi(#[from] ProgramError),
-    #[error(transparent)]
-    Perf(#[from] PerfError),
-}
-
-/// Whether a site is refused, and not the file or the observer: unprobeable
-/// instructions give ENOTSUPP (524, which user space has no name for), ones
-/// that cannot be decoded ENOEXEC, places outside the text EINVAL or EIO.
-fn is_about_site(error: &LinkError) -> bool {
-    const ENOTSUPP: i32 = 524;
-    matches!(
-        errno(error),
-        Some(ENOTSUPP | libc::EINVAL | libc::EIO | libc::EOPNOTSUPP | libc::ENOEXEC)
-    )
 }

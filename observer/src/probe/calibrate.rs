@@ -117,7 +117,8 @@ impl Probes {
         let mut child = Calls::start()?;
         let (bare_emulated, bare_stepped) = child.rounds()?;
         // The child runs the same file; its own link may be out of reach.
-        let (links, _) = self.set(TARGET, OWN_FILE.as_ref(), &sites.each_ref())?;
+        // Nobody writes to a program that runs, and this one does.
+        let (links, _) = self.set(TARGET, OWN_FILE.as_ref(), None, &sites.each_ref())?;
         let probed = child.rounds();
         self.reaper.take(links);
         let (emulated, stepped) = probed?;

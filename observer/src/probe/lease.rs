@@ -16,7 +16,7 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -48,7 +48,7 @@ impl Lease {
     /// Whether somebody waits for it.
     pub(super) fn is_wanted(&self) -> bool {
         // SAFETY: a descriptor of this process and a command without argument.
-        let kind = unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_GETLEASE) };
+        let kind = unsafe { libc::fcntl(self.fd(), libc::F_GETLEASE) };
         // While it is being broken the kernel tells what it is to become. An
         // error is none that a held lease can give; then nothing is certain.
         kind != libc::F_RDLCK
@@ -59,9 +59,14 @@ impl Lease {
         &self.0
     }
 
+    /// Its descriptor, below those of its file's links ([`order`](super::order)).
+    pub(super) fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
     /// What leads to the file, whatever has become of its path.
     pub(super) fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+        PathBuf::from(format!("/proc/self/fd/{}", self.fd()))
     }
 }
 

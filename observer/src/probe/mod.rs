@@ -5,6 +5,7 @@
 //! long as the kernel takes, except [`Probes::detach`].
 
 mod attach;
+mod attempt;
 mod calibrate;
 mod capabilities;
 mod clock;
@@ -20,6 +21,8 @@ mod lease;
 mod link;
 mod load;
 mod map_plan;
+mod multi;
+mod order;
 mod perf;
 mod read;
 mod reaper;
