@@ -159,7 +159,7 @@ impl Probes {
         if self.fuse.is_none() {
             self.fuse = Some(Fuse::light().map_err(unguarded)?);
         }
-        let lease = Lease::take(path).map_err(unguarded)?;
+        let mut lease = Lease::take(path).map_err(unguarded)?;
         for site in &plan.sites {
             let mut found = vec![0; site.text.bytes.len()];
             let read = lease.file().read_exact_at(&mut found, site.text.offset);
@@ -169,6 +169,10 @@ impl Probes {
                     function: site.function.clone(),
                 });
             }
+        }
+        if let Some(settling) = &self.settling {
+            let sites = plan.sites.iter().map(|site| site.offset).collect();
+            lease.keep_by(settling.clone(), sites);
         }
         Ok(lease)
     }

@@ -24,7 +24,8 @@ pub(super) fn close(links: Vec<Link>) {
     }
     close_together(multi, STACK);
     leave(perf);
-    // Only now may anybody write to the files.
+    // Only now may anybody write to the files; of perf-event links not before the
+    // kernel is through with them, for which these leases are kept.
     drop(leases);
 }
 

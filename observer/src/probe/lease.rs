@@ -9,6 +9,9 @@
 //! gone. A file that is only executed or read is never held up, nor is one that
 //! another is renamed over.
 //!
+//! With perf-event links the breakpoints outlast the links. There a lease that is
+//! dropped is kept until they are gone: [`Settling`].
+//!
 //! The kernel waits for the holder a limited time only (`fs.lease-break-time`, 45 s)
 //! and then lets the writer in. See [`Fuse`](super::fuse::Fuse) for an observer
 //! that cannot answer.
@@ -26,8 +29,14 @@ use rustix::{
     fs::{Mode, OFlags, open},
 };
 
+use super::settling::Settling;
+
 /// A read lease, until it is dropped.
-pub(super) struct Lease(File);
+pub(super) struct Lease {
+    file: Arc<File>,
+    /// Who keeps it from then on, and which offsets it is kept for.
+    after: Option<(Settling, Vec<u64>)>,
+}
 
 impl Lease {
     /// Takes one on the file that `path` leads to. The kernel refuses where
@@ -39,10 +48,19 @@ impl Lease {
         // SAFETY: a descriptor of this process and a command with a number.
         let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
         if result == 0 {
-            Ok(Self(file))
+            Ok(Self {
+                file: Arc::new(file),
+                after: None,
+            })
         } else {
             Err(io::Error::last_os_error())
         }
+    }
+
+    /// From now on it is given back only when no breakpoint stands at any of these
+    /// offsets, however long ago it was dropped.
+    pub(super) fn keep_by(&mut self, settling: Settling, sites: Vec<u64>) {
+        self.after = Some((settling, sites));
     }
 
     /// Whether somebody waits for it.
@@ -56,17 +74,25 @@ impl Lease {
 
     /// The file.
     pub(super) fn file(&self) -> &File {
-        &self.0
+        &self.file
     }
 
     /// Its descriptor, below those of its file's links ([`order`](super::order)).
     pub(super) fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.file.as_raw_fd()
     }
 
     /// What leads to the file, whatever has become of its path.
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.fd()))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some((settling, sites)) = self.after.take() {
+            settling.hold(Arc::clone(&self.file), sites);
+        }
     }
 }
 

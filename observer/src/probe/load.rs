@@ -20,6 +20,7 @@ use super::{
     map_plan,
     perf::PerfProbes,
     reaper::Reaper,
+    settling::Settling,
     stacks,
 };
 use crate::discover;
@@ -143,6 +144,7 @@ impl Probes {
         give_memory_back();
         Ok(Self {
             mode,
+            settling: perf.is_some().then(Settling::default),
             perf,
             links: HashMap::new(),
             reaper: Reaper::start(),

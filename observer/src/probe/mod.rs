@@ -6,6 +6,7 @@
 
 mod attach;
 mod attempt;
+mod breakpoints;
 mod calibrate;
 mod capabilities;
 mod clock;
@@ -26,6 +27,7 @@ mod order;
 mod perf;
 mod read;
 mod reaper;
+mod settling;
 mod stacks;
 mod sys;
 mod traced;
@@ -42,6 +44,7 @@ use crate::gobinary::Site;
 
 use self::{
     attach::TargetLinks, fuse::Fuse, lease::Wanted, link::Link, perf::PerfProbes, reaper::Reaper,
+    settling::Settling,
 };
 /// How much the programs say.
 pub use aya_log::Level as LogLevel;
@@ -145,8 +148,8 @@ impl Attached {
 /// The loaded programs, their maps and all probes.
 ///
 /// Dropping it takes every probe away, and waits while a debugger is on a program
-/// with probes. A thread of the kernel does so for perf-event links, also after the
-/// process has exited. Where the process is killed instead, the kernel takes all away.
+/// with probes. A thread of the kernel does so for perf-event links, and the drop
+/// waits for it. Where the process is killed instead, the kernel takes all away.
 pub struct Probes {
     ebpf: Ebpf,
     mode: LinkMode,
@@ -154,6 +157,8 @@ pub struct Probes {
     perf: Option<PerfProbes>,
     links: HashMap<u32, TargetLinks>,
     reaper: Reaper<Link>,
+    /// Keeps leases longer than links, in [`LinkMode::PerfEvent`].
+    settling: Option<Settling>,
     lease_wanted: Wanted,
     /// Burns from the first lease on.
     fuse: Option<Fuse>,
@@ -200,6 +205,7 @@ impl Drop for Probes {
         // The end may take a while, too.
         self.renew();
         end::close(self.reaper.end());
-        self.close_all();
+        let hurry = self.close_all();
+        self.settle(hurry);
     }
 }

@@ -51,8 +51,9 @@ impl Probes {
             })
     }
 
-    /// Takes every target's probes away once nobody traces its processes.
-    pub(super) fn close_all(&mut self) {
+    /// Takes every target's probes away once nobody traces its processes. Returns what
+    /// tells that the observer is asked to end once more, where it waited for that.
+    pub(super) fn close_all(&mut self) -> Option<Arc<AtomicBool>> {
         let began = Instant::now();
         let mut hurry: Option<Arc<AtomicBool>> = None;
         let mut said = None;
@@ -60,18 +61,25 @@ impl Probes {
             let is_traced = |(pid, _): &(u32, _)| discover::tracer(*pid).is_some();
             let any = self.registrations().iter().any(is_traced);
             let mut traced = None;
-            let mut free = Vec::new();
-            for target in Vec::from_iter(self.links.keys().copied()) {
-                match any.then(|| self.traced(target)).flatten() {
-                    Some(found) => traced = Some(found),
-                    None => free.extend(self.links.remove(&target)),
+            // First the files that somebody waits for: perf-event links leave one after
+            // another, and not before the end of a pod's grace period where they are many.
+            let wanted = self.wanted();
+            let others = self.links.keys().copied();
+            let others = others.filter(|target| !wanted.contains(target)).collect();
+            for targets in [wanted, others] {
+                let mut free = Vec::new();
+                for target in targets {
+                    match any.then(|| self.traced(target)).flatten() {
+                        Some(found) => traced = Some(found),
+                        None => free.extend(self.links.remove(&target)),
+                    }
                 }
+                end::close(free.into_iter().flat_map(TargetLinks::all).collect());
             }
-            end::close(free.into_iter().flat_map(TargetLinks::all).collect());
-            let Some(traced) = traced else { return };
-            let hurry = hurry.get_or_insert_with(signals);
+            let Some(traced) = traced else { return hurry };
+            let asked = hurry.get_or_insert_with(signals);
             let Traced { pid, tracer } = traced;
-            if hurry.load(Ordering::Relaxed) || began.elapsed() >= LONGEST {
+            if asked.load(Ordering::Relaxed) || began.elapsed() >= LONGEST {
                 tracing::error!(
                     pid,
                     tracer,
@@ -79,7 +87,8 @@ impl Probes {
                      set on a probe's instruction will kill the program"
                 );
                 let rest = self.links.drain().flat_map(|(_, links)| links.all());
-                return end::close(rest.collect());
+                end::close(rest.collect());
+                return hurry;
             }
             if said.replace(traced) != Some(traced) {
                 tracing::warn!(
@@ -102,7 +111,7 @@ fn identity(file: FileId) -> (u64, u64, i128) {
 }
 
 /// Becomes true when the observer is asked to end once more.
-fn signals() -> Arc<AtomicBool> {
+pub(super) fn signals() -> Arc<AtomicBool> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let asked = Arc::clone(&asked);
