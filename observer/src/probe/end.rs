@@ -11,7 +11,8 @@ const STACK: usize = 64 << 10;
 
 /// Closes all links. None may be left to the exit of the process: the last
 /// thread closes them then, and where it had begun to end by itself it cannot.
-pub(super) fn close(links: Vec<Link>) {
+/// `alive` is called often, lest the observer's own timer kill it meanwhile.
+pub(super) fn close(links: Vec<Link>, alive: impl FnMut()) {
     let mut multi = Vec::new();
     let mut perf = Vec::new();
     let mut leases = Vec::new();
@@ -23,7 +24,7 @@ pub(super) fn close(links: Vec<Link>) {
         }
     }
     close_together(multi, STACK);
-    leave(perf);
+    leave(perf, alive);
     // Only now may anybody write to the files; of perf-event links not before the
     // kernel is through with them, for which these leases are kept.
     drop(leases);
@@ -47,7 +48,7 @@ fn close_together<L: Send>(mut links: Vec<L>, stack: usize) {
 
 /// Perf-event links are closed one after another, whoever does it: the kernel
 /// waits at each and holds a lock meanwhile. So the kernel is to do it.
-fn leave<L: AsFd>(links: Vec<L>) {
+fn leave<L: AsFd>(links: Vec<L>, mut alive: impl FnMut()) {
     if links.is_empty() {
         return;
     }
@@ -63,7 +64,10 @@ fn leave<L: AsFd>(links: Vec<L>) {
         );
     }
     // Before the hand-over, so that the kernel is left with the last hold.
-    drop(links);
+    for link in links {
+        drop(link);
+        alive();
+    }
     let took = began.elapsed();
     if handover.is_ok() {
         tracing::info!(
@@ -154,7 +158,7 @@ mod tests {
     fn what_is_left_to_the_kernel_gets_closed() {
         let (mut reader, writer) = std::io::pipe().expect("a pipe");
         let copy = writer.try_clone().expect("a descriptor");
-        leave(vec![Pipe(writer.into()), Pipe(copy.into())]);
+        leave(vec![Pipe(writer.into()), Pipe(copy.into())], || {});
         // The end of the stream comes only once no writer is left.
         let read = reader.read_to_end(&mut Vec::new()).expect("readable");
         assert_eq!(read, 0);

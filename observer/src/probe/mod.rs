@@ -204,7 +204,8 @@ impl Drop for Probes {
         }
         // The end may take a while, too.
         self.renew();
-        end::close(self.reaper.end());
+        let links = self.reaper.end();
+        end::close(links, || self.renew());
         let hurry = self.close_all();
         self.settle(hurry);
     }

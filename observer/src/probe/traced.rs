@@ -74,7 +74,8 @@ impl Probes {
                         None => free.extend(self.links.remove(&target)),
                     }
                 }
-                end::close(free.into_iter().flat_map(TargetLinks::all).collect());
+                let links = free.into_iter().flat_map(TargetLinks::all);
+                end::close(links.collect(), || self.renew());
             }
             let Some(traced) = traced else { return hurry };
             let asked = hurry.get_or_insert_with(signals);
@@ -87,7 +88,8 @@ impl Probes {
                      set on a probe's instruction will kill the program"
                 );
                 let rest = self.links.drain().flat_map(|(_, links)| links.all());
-                end::close(rest.collect());
+                let rest = rest.collect();
+                end::close(rest, || self.renew());
                 return hurry;
             }
             if said.replace(traced) != Some(traced) {
