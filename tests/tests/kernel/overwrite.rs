@@ -7,12 +7,17 @@ use std::{
     io::{self, ErrorKind, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use observer_tests::{Observer, observer::ATTACH, paths::fixture, wait};
+use observer_tests::{
+    Observer,
+    observer::ATTACH,
+    paths::{self, fixture},
+    text, wait,
+};
 use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
     process::{Pid, Signal, kill_process},
@@ -22,6 +27,14 @@ use rustix::{
 const BUILDS: [&str; 3] = ["1.17.13", "1.22.12", "1.26.8"];
 /// How often in all, on three file systems.
 const OVERWRITES: usize = 1_000;
+/// The same with perf-event links, of which the kernel takes a tenth of a second each.
+const OVERWRITES_BY_PERF_LINKS: usize = 30;
+/// How often the observer is killed while somebody waits to write.
+const KILLS: usize = 20;
+/// How often it is left to its timer, 6 s each.
+const STOPS: usize = 5;
+/// Until the kernel has taken the perf events of a killed observer away.
+const CLEAN: Duration = Duration::from_secs(30);
 /// The kernel's own setting of how long a writer waits for a lease.
 const BREAK_TIME: &str = "/proc/sys/fs/lease-break-time";
 
@@ -129,9 +142,71 @@ fn place(directory: &Path) -> PathBuf {
     file
 }
 
-#[test]
-fn a_program_written_over_another_runs_as_ever() {
-    let observer = Observer::start();
+/// A program that stays. Killed when dropped.
+struct Standing(Child);
+
+impl Standing {
+    /// Starts it, and waits for its probes.
+    fn probed(observer: &Observer, file: &Path) -> Self {
+        let mut command = Command::new(file);
+        command.args(["5", "1h"]).stdout(Stdio::null());
+        let this = Self(once_not_busy(|| command.spawn()));
+        observer.attached(this.pid());
+        this
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The kernel's setting, until it is dropped.
+struct BreakTime(String);
+
+impl BreakTime {
+    fn set(seconds: &str) -> Self {
+        let usual = fs::read_to_string(BREAK_TIME).expect("a setting of the kernel");
+        fs::write(BREAK_TIME, seconds).expect("a setting of the kernel");
+        Self(usual)
+    }
+}
+
+impl Drop for BreakTime {
+    fn drop(&mut self) {
+        fs::write(BREAK_TIME, &self.0).expect("a setting of the kernel");
+    }
+}
+
+/// One that sets probes by these links (`--link`).
+fn observer(link: &str) -> Observer {
+    let mut command = Command::new(paths::observer());
+    command.env("OBSERVER_LINK", link);
+    Observer::start_as(command)
+}
+
+fn stop(observer: &Observer) {
+    let pid = Pid::from_raw(observer.pid().cast_signed()).expect("a pid");
+    kill_process(pid, Signal::STOP).expect("a signal");
+}
+
+/// Waits until somebody waits for a lease.
+fn somebody_waits() {
+    let waits = || {
+        let locks = fs::read_to_string("/proc/locks").expect("the kernel's locks");
+        locks.contains("BREAKING")
+    };
+    assert!(wait::comes_true(SETTLED, waits), "nobody waits to write");
+}
+
+fn written_over(link: &str, overwrites: usize) {
+    let observer = observer(link);
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
     let tmpfs = Mounted::tmpfs(&at("tmpfs"));
@@ -144,7 +219,7 @@ fn a_program_written_over_another_runs_as_ever() {
             scope.spawn(move || {
                 let file = place(place_of);
                 let mut delays = Delays(0x9e37_79b9_7f4a_7c15 + number as u64);
-                for turn in 0..OVERWRITES.div_ceil(3) {
+                for turn in 0..overwrites.div_ceil(3) {
                     let how = format!("{}, turn {turn}", file.display());
                     ran_well(&run(&file), &how);
                     thread::sleep(delays.next());
@@ -158,37 +233,125 @@ fn a_program_written_over_another_runs_as_ever() {
     // more of them come before probes stand.
     let log = observer.log();
     let gave_way = log.matches("its probes leave first").count();
-    assert!(gave_way > OVERWRITES / 25, "{gave_way} times\n{log}");
+    assert!(gave_way > overwrites / 25, "{gave_way} times\n{log}");
     assert!(!log.contains("panicked"), "{log}");
 }
 
 #[test]
-fn also_where_the_observer_is_stopped() {
-    let usual = fs::read_to_string(BREAK_TIME).expect("a setting of the kernel");
-    // The observer takes its patience from it, and the test need not take as long.
-    fs::write(BREAK_TIME, "15").expect("a setting of the kernel");
-    let observer = Observer::start();
+fn a_program_written_over_another_runs_as_ever() {
+    written_over("auto", OVERWRITES);
+}
+
+#[test]
+fn also_with_perf_links() {
+    written_over("perf", OVERWRITES_BY_PERF_LINKS);
+}
+
+/// Somebody writes while the observer ends, sooner or later.
+fn written_over_at_its_end(link: &str, turns: usize) {
     let directory = tempfile::tempdir().expect("a directory");
     let file = place(directory.path());
-    let mut program = Command::new(&file)
-        .args(["5", "3s"])
-        .spawn()
-        .expect("the program starts");
-    observer.attached(program.id());
-    let pid = Pid::from_raw(observer.pid().cast_signed()).expect("a pid");
-    kill_process(pid, Signal::STOP).expect("a signal");
-    program.wait().expect("its end");
-    let began = Instant::now();
-    overwrite(&file, &programs()[2]);
-    let waited = began.elapsed();
-    ran_well(&run(&file), "after the observer was stopped");
-    fs::write(BREAK_TIME, usual).expect("a setting of the kernel");
-    // It was not let in over the probes: the kernel had ended the observer.
-    assert!(waited < Duration::from_secs(15), "{waited:?}");
-    wait::until("the observer's end", ATTACH, || {
-        fs::read_to_string(format!("/proc/{}/stat", observer.pid()))
-            .map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
-    });
+    let programs = programs();
+    let mut delays = Delays(0x9e37_79b9_7f4a_7c15);
+    for turn in 0..turns {
+        let observer = observer(link);
+        drop(Standing::probed(&observer, &file));
+        let delay = delays.next();
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                thread::sleep(delay);
+                overwrite(&file, &programs[(turn + 1) % programs.len()]);
+                run(&file)
+            });
+            let (status, took) = observer.stop();
+            assert!(status.success(), "turn {turn}: {status}");
+            let output = writer.join().expect("no panic");
+            let how = format!("turn {turn}, {delay:?} after SIGTERM, whose end took {took:?}");
+            ran_well(&output, &how);
+        });
+    }
+}
+
+#[test]
+fn also_while_the_observer_ends() {
+    written_over_at_its_end("auto", 12);
+}
+
+#[test]
+fn also_while_the_observer_ends_with_perf_links() {
+    written_over_at_its_end("perf", 6);
+}
+
+#[test]
+fn also_where_the_observer_is_stopped() {
+    // The observer takes its patience from it, and the test need not take as long.
+    let _break_time = BreakTime::set("15");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = place(directory.path());
+    let programs = programs();
+    for turn in 0..STOPS {
+        let observer = Observer::start();
+        drop(Standing::probed(&observer, &file));
+        stop(&observer);
+        let began = Instant::now();
+        overwrite(&file, &programs[(turn + 1) % programs.len()]);
+        let waited = began.elapsed();
+        let how = format!("turn {turn}, after the observer was stopped");
+        ran_well(&run(&file), &how);
+        // It was not let in over the probes: the kernel had ended the observer.
+        assert!(waited < Duration::from_secs(15), "{how}: {waited:?}");
+        wait::until("the observer's end", ATTACH, || {
+            fs::read_to_string(format!("/proc/{}/stat", observer.pid()))
+                .map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
+        });
+    }
+}
+
+/// Nobody gives the lease back but the kernel, which closes the links before it.
+#[test]
+fn also_where_the_observer_is_killed_while_somebody_waits() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = place(directory.path());
+    let programs = programs();
+    for turn in 0..KILLS {
+        let observer = Observer::start();
+        drop(Standing::probed(&observer, &file));
+        // So that it does not give way itself.
+        stop(&observer);
+        let output = thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                overwrite(&file, &programs[(turn + 1) % programs.len()]);
+                run(&file)
+            });
+            somebody_waits();
+            observer.kill();
+            writer.join().expect("no panic")
+        });
+        ran_well(&output, &format!("turn {turn}, after SIGKILL"));
+    }
+}
+
+/// The kernel closes the perf events of a killed observer after its leases, and
+/// whoever writes at once meets breakpoints (docs/limits.md). Not for long.
+#[test]
+fn perf_links_of_a_killed_observer_are_gone_soon() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = place(directory.path());
+    let programs = programs();
+    for turn in 0..3 {
+        let observer = observer("perf");
+        let program = Standing::probed(&observer, &file);
+        let pid = program.pid();
+        assert_ne!(text::changed(pid), Some(0), "turn {turn}: no probes");
+        observer.kill();
+        let began = Instant::now();
+        let gone = wait::comes_true(CLEAN, || text::changed(pid) == Some(0));
+        assert!(gone, "turn {turn}: probes stay");
+        println!("turn {turn}: gone after {:?}", began.elapsed());
+        drop(program);
+        overwrite(&file, &programs[(turn + 1) % programs.len()]);
+        ran_well(&run(&file), &format!("turn {turn}, after SIGKILL"));
+    }
 }
 
 #[test]

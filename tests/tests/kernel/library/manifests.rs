@@ -279,7 +279,9 @@ fn each_overlay_changes_what_it_says() {
         .chain(&["SYS_ADMIN"])
         .map(|name| (*name).to_owned())
         .collect();
-    assert_eq!(capabilities(container(pod(&of("older-kernel")))), more);
+    let slow = of("older-kernel");
+    assert_eq!(capabilities(container(pod(&slow))), more);
+    assert_eq!(pod(&slow).termination_grace_period_seconds, Some(60));
     let older = of("older-containerd");
     let context = pod(&older).security_context.clone().unwrap();
     assert_eq!(context.seccomp_profile.unwrap().type_, "Unconfined");
