@@ -59,7 +59,8 @@ pub(crate) fn many(arguments: &[String]) {
 }
 
 /// `files N SECONDS`: the end with so many files takes so long at most, as a
-/// pod's grace period is over some time.
+/// pod's grace period is over some time. With perf-event links it takes as long as
+/// the kernel does for them, minutes.
 pub(crate) fn many_files(arguments: &[String]) {
     let number = argument(arguments, 0, 200);
     let most = Duration::from_secs(argument(arguments, 1, 8));

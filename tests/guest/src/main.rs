@@ -11,6 +11,7 @@ mod ends;
 mod kernel_log;
 mod load;
 mod matrix;
+mod overwrite;
 mod pod;
 mod state;
 mod storm;
@@ -34,6 +35,7 @@ const SCENARIOS: &[Scenario] = &[
     ("files", ends::many_files),
     ("leftover", ends::many),
     ("matrix", matrix::run),
+    ("overwrite", overwrite::run),
     ("state", state::run),
     ("storm", storm::run),
     ("strict", strict::run),

@@ -99,8 +99,13 @@ const OLDER: &[&str] = &["matrix", "state", "storm 20", "end 2", "cgroups pod"];
 /// do not offer are said, not run.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = vec![
-        Row::new(Line::of(6, 1), 300, OLDER),
-        Row::new(Line::of(6, 12), 300, OLDER).and(&["cgroups host", "cgroups unmounted"]),
+        // The oldest that is always to be had: with perf-event links, as up to 6.5.
+        Row::new(Line::of(6, 1), 330, OLDER).and(&["overwrite 2"]),
+        Row::new(Line::of(6, 12), 330, OLDER).and(&[
+            "cgroups host",
+            "cgroups unmounted",
+            "overwrite 2",
+        ]),
         Row::new(Line::below_7(), 300, ALL),
         Row::new(Line::Newest, 300, ALL),
         Row::new(Line::Newest, 300, &["matrix", "storm 60"]).told("preempt=full", "preempt=full"),
