@@ -177,6 +177,11 @@ fn why_none(entry: &Entry, pid: u32) -> Result<Entry, DiscoverError> {
     }
 }
 
+/// Which file a task runs, and nothing of its path. NOENT where it runs none.
+pub(super) fn id(entry: &Entry) -> Result<FileId, Errno> {
+    statx(entry, "exe", AtFlags::empty()).map(|file| FileId::of_statx(&file))
+}
+
 /// The program of one task. NOENT where it has none.
 pub(super) fn of_entry(entry: &Entry) -> Result<Executable, Errno> {
     let link = match rustix::fs::readlinkat(entry, "exe", Vec::with_capacity(256)) {

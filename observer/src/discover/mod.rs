@@ -24,6 +24,9 @@ mod process;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod traced;
+#[cfg(test)]
+pub(crate) mod tracee;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +45,7 @@ pub use self::{
         Membership, alive, cgroup_key, exists, has_only_forked, membership, process, tracer, user,
     },
     scan::pids,
+    traced::{Traced, traced},
     witness::{Witness, witness, witnesses},
 };
 

@@ -15,7 +15,7 @@ use observer_ebpf::{Cookie, Group, ProcessKey};
 
 use super::{coverage::Attachment, inspector::Opened, need::Need, observation::Groups};
 use crate::{
-    discover::{Executable, FileId},
+    discover::{self, DiscoverError, Executable, FileId, Traced},
     gobinary::{Binary, Reason, Site},
     probe::{ProbeError, Probes},
     runtime,
@@ -95,6 +95,16 @@ impl Target {
             Attachment::Live(attached) => attached.of(group).sites > 0,
             _ => false,
         }
+    }
+
+    /// A process that runs the file, with its probes, and is traced: then they must
+    /// not leave.
+    pub(super) fn traced(&self) -> Result<Option<Traced>, DiscoverError> {
+        if !matches!(self.attachment, Attachment::Live(_)) {
+            return Ok(None);
+        }
+        let traced = discover::traced(|file| self.file.may_share_text(&file))?;
+        Ok(traced.first().map(|(_, traced)| *traced))
     }
 
     /// Whether it is this file, by whatever device.
@@ -346,6 +356,13 @@ impl Targets {
         freed
     }
 
+    /// As if nothing had run the file for so long.
+    #[cfg(test)]
+    pub(super) fn idle_for(&mut self, number: u32, time: Duration) {
+        let target = self.targets.get_mut(&number).expect("a target");
+        target.idle_since = Instant::now().checked_sub(time);
+    }
+
     /// Takes the probes off files that nothing has run for a while.
     pub(super) fn retire(&mut self, mut probes: Option<&mut Probes>) {
         let is_idle = |since: Instant| since.elapsed() > IDLE;
@@ -355,8 +372,10 @@ impl Targets {
             .filter(|(_, target)| target.idle_since.is_some_and(is_idle));
         let idle: Vec<u32> = idle.map(|(number, _)| *number).collect();
         for number in idle {
-            let traced = |probes: &&mut Probes| probes.traced(number).is_some();
-            if !probes.as_ref().is_some_and(traced) {
+            let target = self.targets.get(&number);
+            // Not known is not safe.
+            let may_leave = target.is_none_or(|it| matches!(it.traced(), Ok(None)));
+            if may_leave {
                 self.forget(number, probes.as_deref_mut());
             }
         }

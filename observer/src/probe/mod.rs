@@ -58,7 +58,6 @@ pub use self::{
     kernel::{Features, Kernel},
     load::{AtOnce, LoadOptions, ProgramBytes},
     stacks::StackError,
-    traced::Traced,
 };
 
 /// The kernel mechanism that probes are set by.

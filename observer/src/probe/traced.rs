@@ -1,11 +1,8 @@
-//! Programs with probes that a debugger is on.
-//!
-//! A debugger that sets a breakpoint keeps what it found there and writes that back
-//! when it takes the breakpoint away. Where it found a probe's, and the probe has left
-//! since, what it writes back is a trap with nobody behind it: the program dies of
-//! SIGTRAP. So no probe leaves a program while it is traced.
+//! The end of the observer while debuggers are on programs with probes: it waits for
+//! them. `discover::traced` says why.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,40 +12,34 @@ use std::{
 };
 
 use super::{Probes, attach::TargetLinks, end};
-use crate::discover::{self, FileId};
+use crate::discover::{self, FileId, Traced};
 
 /// How long the end of the observer waits for tracers at most.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// How often it looks for them.
 const PACE: Duration = Duration::from_millis(100);
 
-/// A process that is traced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traced {
-    /// The process.
-    pub pid: u32,
-    /// Who traces it.
-    pub tracer: u32,
-}
-
 impl Probes {
-    /// A process with a target's probes that is traced. Then they must not leave.
-    pub fn traced(&self, target: u32) -> Option<Traced> {
-        let file = FileId::of_file(self.links.get(&target)?.file()).ok();
-        let runs = |pid: u32, owner: u32| match owner {
-            // No probe was hit yet.
-            0 => file
-                .zip(discover::executable_id(pid))
-                .is_some_and(|(file, found)| identity(file) == identity(found)),
-            owner => owner == target,
+    /// Targets whose file a traced process runs. Their probes must not leave.
+    fn traced(&self) -> HashMap<u32, Traced> {
+        let targets = self.links.iter().filter_map(|(target, links)| {
+            // Of an open file, and from the kernel's memory: it does not fail.
+            let file = FileId::of_file(links.file()).ok()?;
+            Some((*target, file))
+        });
+        let targets = Vec::from_iter(targets);
+        // One walk over all processes for all files.
+        let wanted = |file: FileId| targets.iter().any(|(_, its)| its.may_share_text(&file));
+        let traced = discover::traced(wanted).unwrap_or_else(|error| {
+            // Nobody could say how long to wait.
+            tracing::error!(%error, "ending without a look for debuggers");
+            Vec::new()
+        });
+        let of_target = |(target, its): &(u32, FileId)| {
+            let (_, traced) = traced.iter().find(|(file, _)| its.may_share_text(file))?;
+            Some((*target, *traced))
         };
-        let processes = self.registrations().into_iter();
-        processes
-            .filter(|(pid, registration)| runs(*pid, registration.target))
-            .find_map(|(pid, _)| {
-                let tracer = discover::tracer(pid)?;
-                Some(Traced { pid, tracer })
-            })
+        targets.iter().filter_map(of_target).collect()
     }
 
     /// Takes every target's probes away once nobody traces its processes. Returns what
@@ -58,9 +49,7 @@ impl Probes {
         let mut hurry: Option<Arc<AtomicBool>> = None;
         let mut said = None;
         loop {
-            let is_traced = |(pid, _): &(u32, _)| discover::tracer(*pid).is_some();
-            let any = self.registrations().iter().any(is_traced);
-            let mut traced = None;
+            let traced = self.traced();
             // First the files that somebody waits for: perf-event links leave one after
             // another, and not before the end of a pod's grace period where they are many.
             let wanted = self.wanted();
@@ -69,15 +58,17 @@ impl Probes {
             for targets in [wanted, others] {
                 let mut free = Vec::new();
                 for target in targets {
-                    match any.then(|| self.traced(target)).flatten() {
-                        Some(found) => traced = Some(found),
-                        None => free.extend(self.links.remove(&target)),
+                    if !traced.contains_key(&target) {
+                        free.extend(self.links.remove(&target));
                     }
                 }
                 let links = free.into_iter().flat_map(TargetLinks::all);
                 end::close(links.collect(), || self.renew());
             }
-            let Some(traced) = traced else { return hurry };
+            // The same one each time, so that it is named once.
+            let Some(traced) = traced.into_values().min_by_key(|it| it.pid) else {
+                return hurry;
+            };
             let asked = hurry.get_or_insert_with(signals);
             let Traced { pid, tracer } = traced;
             if asked.load(Ordering::Relaxed) || began.elapsed() >= LONGEST {
@@ -105,11 +96,6 @@ impl Probes {
             self.renew();
         }
     }
-}
-
-/// Which file it is, also where overlayfs shows it under another device.
-fn identity(file: FileId) -> (u64, u64, i128) {
-    (file.inode, file.size, file.modified_ns)
 }
 
 /// Becomes true when the observer is asked to end once more.

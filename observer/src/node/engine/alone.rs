@@ -87,10 +87,12 @@ impl Engine {
                 .verdict_there(&process.executable, &place(process));
             // What is not known any more, was known.
             if matches!(verdict, Verdict::Excluded(_)) {
-                no_more.push(process.pid);
+                no_more.push((process.pid, process.executable.id));
             }
         }
-        for pid in no_more {
+        for (pid, file) in no_more {
+            // First, as long as all is known of it.
+            self.strip(file);
             self.drop_figures(pid);
             self.look(pid, None);
         }
@@ -182,3 +184,6 @@ impl Engine {
         self.targets.release(tracked.target);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::{
 use observer_ebpf::Group;
 
 use super::{Engine, GoroutineProbes};
+use crate::discover::Traced;
 use crate::node::{
     budget::Level,
     coverage::{Standing, coverage},
@@ -15,7 +16,6 @@ use crate::node::{
     planes::Ids,
     processes::Tracked,
 };
-use crate::probe::Traced;
 
 /// A program that begins takes some milliseconds until it can be sampled.
 const SOON: Duration = Duration::from_millis(8);
@@ -137,22 +137,34 @@ impl Engine {
     /// Whether a debugger is on one of a target's processes, so that no probe may
     /// leave them. What is to leave does so some time after.
     pub(super) fn is_traced(&mut self, target: u32) -> bool {
-        let traced = self.probes.as_ref().and_then(|it| it.traced(target));
-        match traced {
-            Some(Traced { pid, tracer }) if self.held.insert(target) => {
-                tracing::info!(
-                    target,
-                    pid,
-                    tracer,
-                    "probes stay as long as a debugger is on this process"
-                );
+        let Some(entry) = self.targets.get(target) else {
+            self.held.remove(&target);
+            return false;
+        };
+        match entry.traced() {
+            Ok(Some(Traced { pid, tracer })) => {
+                if self.held.insert(target) {
+                    tracing::info!(
+                        target,
+                        pid,
+                        tracer,
+                        "probes stay as long as a debugger is on this process"
+                    );
+                }
+                true
             }
-            Some(_) => {}
-            None => {
+            Ok(None) => {
                 self.held.remove(&target);
+                false
+            }
+            // Not known is not safe.
+            Err(error) => {
+                if self.held.insert(target) {
+                    tracing::warn!(target, %error, "probes stay until debuggers can be looked for");
+                }
+                true
             }
         }
-        traced.is_some()
     }
 
     /// Does what had to wait for a debugger.

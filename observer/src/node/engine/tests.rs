@@ -45,10 +45,20 @@ pub(super) fn target(engine: &mut Engine, binary: &Arc<Binary>) -> (u32, Executa
         deleted: false,
         memfd: false,
     };
-    let (binary, need) = (Arc::clone(binary), Need::new());
-    let opened = Opened::Here(file);
-    let target = (engine.targets).attach(None, &executable, &opened, binary, need);
+    let target = target_of(engine, binary, &executable, &file);
     (target, executable)
+}
+
+/// The same, of a certain file.
+pub(super) fn target_of(
+    engine: &mut Engine,
+    binary: &Arc<Binary>,
+    executable: &Executable,
+    file: &File,
+) -> u32 {
+    let (binary, need) = (Arc::clone(binary), Need::new());
+    let opened = Opened::Here(file.try_clone().expect("another descriptor"));
+    (engine.targets).attach(None, executable, &opened, binary, need)
 }
 
 fn end_of(key: ProcessKey, target: u32) -> Event {
