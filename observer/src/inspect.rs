@@ -37,7 +37,7 @@ pub fn run(settings: &InspectSettings) -> Result<()> {
         Inspected::Go(binary) => binary,
         Inspected::NotGo(reason) => match gobinary::foreign(&file) {
             Some(foreign) => bail!("{name} is {foreign}"),
-            None => match process.as_ref().and_then(|process| library(process.pid)) {
+            None => match process.as_ref().map(library).transpose()?.flatten() {
                 Some(library) => bail!(
                     "{name} is not a Go executable, and has loaded the Go library {}, of which \
                      nothing is observed there; `observer inspect` tells more of that file",
@@ -49,10 +49,13 @@ pub fn run(settings: &InspectSettings) -> Result<()> {
     };
     let goroutines = match (&process, settings.goroutines) {
         (_, false) => None,
-        (Some(process), true) => Some(
-            runtime::walk(process.pid, &file, &binary, WalkLimits::default())
-                .with_context(|| format!("cannot walk over the goroutines of {}", process.pid))?,
-        ),
+        (Some(process), true) => {
+            let walked = runtime::walk(process.pid, &file, &binary, WalkLimits::default());
+            // Its memory was read by its id. Also why it failed is another's then.
+            discover::runs(process.pid, process.executable.id)?;
+            let failed = || format!("cannot walk over the goroutines of {}", process.pid);
+            Some(walked.with_context(failed)?)
+        }
         (None, true) => bail!("--goroutines needs the id of a running process, not {name}"),
     };
     let report = Report {
@@ -79,7 +82,7 @@ pub fn run(settings: &InspectSettings) -> Result<()> {
 fn open(what: &Path) -> Result<(File, String, Option<discover::Process>)> {
     if let Some(pid) = what.to_str().and_then(|what| what.parse::<u32>().ok()) {
         let process = discover::process(pid)?;
-        let (file, _) = discover::open_executable(pid)?;
+        let file = discover::open_known(pid, process.executable.id)?;
         let name = process.executable.path.display().to_string();
         return Ok((file, name, Some(process)));
     }
@@ -97,9 +100,9 @@ fn open(what: &Path) -> Result<(File, String, Option<discover::Process>)> {
 }
 
 /// The first Go library that a process has loaded.
-fn library(pid: u32) -> Option<PathBuf> {
+fn library(process: &discover::Process) -> Result<Option<PathBuf>> {
     let mut found = None;
-    let visited = discover::mapped_files(pid, &mut |file| {
+    let visited = discover::mapped_files(process.pid, &mut |file| {
         // NONBLOCK: a lease on the file must not keep this waiting.
         let opened = File::options()
             .read(true)
@@ -113,7 +116,8 @@ fn library(pid: u32) -> Option<PathBuf> {
             _ => ControlFlow::Continue(()),
         }
     });
-    visited.ok().and(found)
+    discover::runs(process.pid, process.executable.id)?;
+    Ok(visited.ok().and(found))
 }
 
 /// Names come from a file of a stranger; a terminal obeys control characters.

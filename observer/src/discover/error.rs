@@ -25,6 +25,9 @@ pub enum DiscoverError {
         /// The process it belongs to.
         leader: u32,
     },
+    /// It was to be looked at further, and is not what it was.
+    #[error("process {0} started another program meanwhile")]
+    Replaced(u32),
     /// The kernel forbids it.
     #[error(
         "cannot read {}: {source}; the observer needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, \
@@ -70,6 +73,7 @@ impl DiscoverError {
             Self::Gone(_) | Self::Zombie(_) => "ended",
             Self::NotAProgram(_) => "kernel_thread",
             Self::Thread { .. } => "thread",
+            Self::Replaced(_) => "replaced",
             Self::Denied { .. } => "permission_denied",
             Self::Read { .. } => "read_failed",
             Self::Malformed { .. } => "malformed",

@@ -47,6 +47,17 @@ impl FileId {
         Ok(Self::of_statx(&statx))
     }
 
+    /// Whether a process that runs this now is one that was found to run `known`. The
+    /// change time is left out: who renames or deletes the file changes it, and the
+    /// program stays. Its content cannot change while it runs.
+    fn is_still(&self, known: &Self) -> bool {
+        let changed_ns = known.changed_ns;
+        Self {
+            changed_ns,
+            ..*self
+        } == *known
+    }
+
     pub(super) fn of_statx(statx: &Statx) -> Self {
         Self {
             device: makedev(statx.stx_dev_major, statx.stx_dev_minor),
@@ -131,6 +142,38 @@ pub fn open_executable(pid: u32) -> Result<(File, PathBuf), DiscoverError> {
     Ok((File::from(file), path))
 }
 
+/// Opens the file that process `pid` was found to run. Two looks by a process's id may
+/// be at two programs: what is opened is compared, and nothing that is looked up again.
+pub fn open_known(pid: u32, known: FileId) -> Result<File, DiscoverError> {
+    let (file, path) = open_executable(pid)?;
+    match FileId::of_file(&file) {
+        Ok(now) if now.is_still(&known) => Ok(file),
+        Ok(_) => Err(DiscoverError::Replaced(pid)),
+        Err(source) => Err(DiscoverError::Read { path, source }),
+    }
+}
+
+/// Fails where process `pid` does not run the file any more that it was found to run:
+/// what was read by its id since may be another program's.
+pub fn runs(pid: u32, known: FileId) -> Result<(), DiscoverError> {
+    match file(pid) {
+        Some(now) if now.is_still(&known) => Ok(()),
+        Some(_) => Err(DiscoverError::Replaced(pid)),
+        None => Err(DiscoverError::Gone(pid)),
+    }
+}
+
+/// Which file a process runs, asked such that no file system can hold it up. `None`
+/// for what runs no file, and for what may not be looked at.
+pub(super) fn file(pid: u32) -> Option<FileId> {
+    let entry = Entry::open(pid).ok()?;
+    match id(&entry) {
+        // Its first thread may have ended before the others.
+        Err(Errno::NOENT) => id(&entry.living_thread().ok()??).ok(),
+        found => found.ok(),
+    }
+}
+
 /// Holds the file that process `pid` runs without opening it, so that its file system
 /// is not asked and cannot hold anybody up. `/proc/self/fd/N` leads to it.
 pub fn pin_executable(pid: u32) -> Result<OwnedFd, DiscoverError> {
@@ -178,7 +221,7 @@ fn why_none(entry: &Entry, pid: u32) -> Result<Entry, DiscoverError> {
 }
 
 /// Which file a task runs, and nothing of its path. NOENT where it runs none.
-pub(super) fn id(entry: &Entry) -> Result<FileId, Errno> {
+fn id(entry: &Entry) -> Result<FileId, Errno> {
     statx(entry, "exe", AtFlags::empty()).map(|file| FileId::of_statx(&file))
 }
 

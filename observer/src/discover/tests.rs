@@ -221,6 +221,31 @@ fn a_pid_namespace() {
 }
 
 #[test]
+fn what_is_opened_is_what_was_found_or_nothing() {
+    let child = Running::start(sleep_program());
+    let pid = child.pid();
+    let known = process(pid).unwrap().executable.id;
+    let file = open_known(pid, known).unwrap();
+    assert_eq!(FileId::of_file(&file).unwrap(), known);
+    // As it was before somebody renamed it.
+    let renamed = FileId {
+        changed_ns: known.changed_ns - 1,
+        ..known
+    };
+    assert!(open_known(pid, renamed).is_ok());
+    assert!(runs(pid, renamed).is_ok());
+    let other = FileId {
+        size: known.size + 1,
+        ..known
+    };
+    for found in [open_known(pid, other).map(drop), runs(pid, other)] {
+        let error = found.unwrap_err().to_string();
+        let expected = format!("process {pid} started another program meanwhile");
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
 fn a_zombie_and_what_is_gone() {
     let mut child = Running::spawn(Command::new(sleep_program()).arg("0.2"));
     let pid = child.pid();

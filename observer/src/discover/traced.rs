@@ -9,9 +9,7 @@
 //! the file, and what the observer keeps of processes lacks some: those that are not to
 //! be observed, those for which its maps had no room.
 
-use rustix::io::Errno;
-
-use super::{DiscoverError, FileId, entry::Entry, executable, pids, tracer};
+use super::{DiscoverError, FileId, executable::file, pids, tracer};
 
 /// A process that is traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +37,8 @@ impl FileId {
 /// A process counts by the file that it was started from. A child that was forked and
 /// has run nothing of its own has its parent's. A program that another loads into
 /// itself (`ld.so PROGRAM`) counts for the other: to find those, the maps of all
-/// processes would have to be read, and each process can hold up who reads them.
+/// processes would have to be read, and each process can hold up who reads them. Nor
+/// does one count that may not be looked at: probes are set by the same right.
 pub fn traced(wanted: impl Fn(FileId) -> bool) -> Result<Vec<(FileId, Traced)>, DiscoverError> {
     // The file first: two system calls for a process, where to ask for its tracer
     // takes some for each of its threads.
@@ -49,18 +48,6 @@ pub fn traced(wanted: impl Fn(FileId) -> bool) -> Result<Vec<(FileId, Traced)>, 
         Some((file, Traced { pid, tracer }))
     };
     Ok(pids()?.into_iter().filter_map(of_process).collect())
-}
-
-/// The file that a process runs, asked such that no file system can hold it up. `None`
-/// for what runs no file, and for what may not be looked at: the observer sets probes
-/// by the same right.
-fn file(pid: u32) -> Option<FileId> {
-    let entry = Entry::open(pid).ok()?;
-    match executable::id(&entry) {
-        // Its first thread may have ended before the others.
-        Err(Errno::NOENT) => executable::id(&entry.living_thread().ok()??).ok(),
-        found => found.ok(),
-    }
 }
 
 #[cfg(test)]

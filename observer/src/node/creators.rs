@@ -193,17 +193,15 @@ fn next(known: &Known, alive: &[&Arc<Observation>]) -> Option<Arc<Observation>> 
 
 /// `None` where the time did not suffice.
 fn walk(process: &Observation, most: usize) -> Result<Option<Walked>, ()> {
-    let pid = process.process.pid;
-    let (file, _) = discover::open_executable(pid).map_err(drop)?;
-    let now = discover::executable(pid).map_err(drop)?;
-    if now.id != process.process.executable.id {
-        return Err(());
-    }
+    let (pid, known) = (process.process.pid, process.process.executable.id);
+    let file = discover::open_known(pid, known).map_err(drop)?;
     let limits = WalkLimits {
         time: LONGEST,
         creators: most,
     };
     let report = runtime::walk(pid, &file, &process.binary, limits).map_err(drop)?;
+    // Its memory was read by its id.
+    discover::runs(pid, known).map_err(drop)?;
     if !report.complete {
         return Ok(None);
     }

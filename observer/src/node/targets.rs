@@ -220,9 +220,7 @@ impl Targets {
         let site = target.binary.plan.sites.iter().find(carries_probe)?;
         // What the process maps may be such that nobody can read it.
         let offset = site.offset;
-        let stands = runtime::within(BREAKPOINT, pid, move || {
-            has_breakpoint(pid, id.inode, offset)
-        });
+        let stands = runtime::within(BREAKPOINT, pid, move || has_breakpoint(pid, id, offset));
         stands.unwrap_or(false).then_some(*number)
     }
 
@@ -485,21 +483,27 @@ fn attach(probes: Option<&mut Probes>, number: u32, file: &File, binary: &Binary
     }
 }
 
-/// Whether an int3 stands at a file offset in the memory of `pid`.
-fn has_breakpoint(pid: u32, inode: u64, offset: u64) -> bool {
+/// Whether an int3 stands at an offset of file `id` in the memory of `pid`, which was
+/// found to run it.
+fn has_breakpoint(pid: u32, id: FileId, offset: u64) -> bool {
     const INT3: u8 = 0xcc;
+    // Before the maps: once another program has begun, this memory gives nothing, so
+    // that no place is looked up in one program and read in another.
+    let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else {
+        return false;
+    };
     let Ok(maps) = procfs::process::Process::new(pid as i32).and_then(|process| process.maps())
     else {
         return false;
     };
     let Some(map) = maps.iter().find(|map| {
         let length = map.address.1 - map.address.0;
-        map.inode == inode && (map.offset..map.offset.saturating_add(length)).contains(&offset)
+        map.inode == id.inode && (map.offset..map.offset.saturating_add(length)).contains(&offset)
     }) else {
         return false;
     };
     let mut byte = [0];
-    File::open(format!("/proc/{pid}/mem"))
-        .and_then(|memory| memory.read_exact_at(&mut byte, map.address.0 + (offset - map.offset)))
-        .is_ok_and(|()| byte[0] == INT3)
+    let read = memory.read_exact_at(&mut byte, map.address.0 + (offset - map.offset));
+    // It may have been another program's memory from the first.
+    read.is_ok() && byte[0] == INT3 && discover::runs(pid, id).is_ok()
 }

@@ -6,10 +6,7 @@
 
 use std::{
     fs::File,
-    os::{
-        fd::{AsFd as _, BorrowedFd, RawFd},
-        unix::fs::FileExt as _,
-    },
+    os::fd::{AsFd as _, BorrowedFd, RawFd},
     path::Path,
 };
 
@@ -23,6 +20,7 @@ use super::{
     fuse::Fuse,
     lease::Lease,
     link::Link,
+    planned,
     reaper::Ticket,
 };
 use crate::gobinary::{Site, SitePlan};
@@ -160,16 +158,7 @@ impl Probes {
             self.fuse = Some(Fuse::light().map_err(unguarded)?);
         }
         let mut lease = Lease::take(path).map_err(unguarded)?;
-        for site in &plan.sites {
-            let mut found = vec![0; site.text.bytes.len()];
-            let read = lease.file().read_exact_at(&mut found, site.text.offset);
-            if read.is_err() || found != site.text.bytes {
-                return Err(ProbeError::Changed {
-                    path: path.to_owned(),
-                    function: site.function.clone(),
-                });
-            }
-        }
+        planned::check(lease.file(), path, plan)?;
         if let Some(settling) = &self.settling {
             let sites = plan.sites.iter().map(|site| site.offset).collect();
             lease.keep_by(settling.clone(), sites);

@@ -25,6 +25,7 @@ mod map_plan;
 mod multi;
 mod order;
 mod perf;
+mod planned;
 mod read;
 mod reaper;
 mod settling;

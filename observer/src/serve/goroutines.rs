@@ -14,7 +14,7 @@ use axum::{
 
 use super::{Node, plain};
 use crate::{
-    discover,
+    discover::{self, DiscoverError},
     gobinary::Figure,
     node::Observation,
     runtime::{self, HeldUp, MemoryError, StateError, WalkError, WalkLimits},
@@ -104,14 +104,16 @@ fn refuse(refused: &Refused) -> Response {
 }
 
 fn walk(observation: &Observation) -> Result<Vec<u8>, Refused> {
-    let pid = observation.process.pid;
-    let (file, _) = discover::open_executable(pid).map_err(|_| Refused::Unknown(pid))?;
-    let now = discover::executable(pid).map_err(|_| Refused::Unknown(pid))?;
-    if now.id != observation.process.executable.id {
-        return Err(Refused::Replaced(pid));
-    }
-    let report = runtime::walk(pid, &file, &observation.binary, WalkLimits::default())?;
-    Ok(serde_json::to_vec(&report)?)
+    let (pid, known) = (observation.process.pid, observation.process.executable.id);
+    let refused = |error| match error {
+        DiscoverError::Replaced(pid) => Refused::Replaced(pid),
+        _ => Refused::Unknown(pid),
+    };
+    let file = discover::open_known(pid, known).map_err(refused)?;
+    let walked = runtime::walk(pid, &file, &observation.binary, WalkLimits::default());
+    // Its memory was read by its id. Also why it failed is another's then.
+    discover::runs(pid, known).map_err(refused)?;
+    Ok(serde_json::to_vec(&walked?)?)
 }
 
 /// The one walk under way.

@@ -8,11 +8,16 @@ use std::{
 /// How many bytes of what a process executes from its own file are others than
 /// the file's: each breakpoint is one. `None` once it is gone.
 pub fn changed(pid: u32) -> Option<usize> {
+    changes(pid).map(|changes| changes.len())
+}
+
+/// Where in its file those bytes are.
+pub fn changes(pid: u32) -> Option<Vec<u64>> {
     let inode = fs::metadata(format!("/proc/{pid}/exe")).ok()?.ino();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
     let file = File::open(format!("/proc/{pid}/exe")).ok()?;
-    let mut differences = 0;
+    let mut differences = Vec::new();
     let mut compared = 0;
     for line in maps.lines() {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
@@ -28,10 +33,12 @@ pub fn changed(pid: u32) -> Option<usize> {
         let mut there = vec![0; (end - start) as usize];
         memory.read_exact_at(&mut there, start).ok()?;
         let mut here = vec![0; there.len()];
-        let read = read_at(&file, &mut here, number(offset));
+        let offset = number(offset);
+        let read = read_at(&file, &mut here, offset);
         compared += read;
-        let pairs = there[..read].iter().zip(&here);
-        differences += pairs.filter(|(there, here)| there != here).count();
+        let pairs = (offset..).zip(there[..read].iter().zip(&here));
+        let differ = pairs.filter(|(_, (there, here))| there != here);
+        differences.extend(differ.map(|(at, _)| at));
     }
     assert!(compared > 0, "process {pid} executes nothing of its file");
     Some(differences)

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
@@ -210,6 +210,12 @@ impl Workload {
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.talk.runs()
+    }
+
+    /// Has it end, and says how it did.
+    pub fn exit(mut self) -> ExitStatus {
+        self.talk.say("exit");
+        self.talk.child.wait().expect("the program's status")
     }
 
     /// Process id of what was started: the program, or the command that ended up in it.

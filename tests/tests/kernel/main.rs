@@ -16,6 +16,7 @@ mod disagreement;
 mod discovery;
 mod elf;
 mod exclusion;
+mod execs;
 mod faults;
 mod features;
 mod forge;

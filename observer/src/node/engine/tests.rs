@@ -13,8 +13,11 @@ use super::{Engine, GoroutineProbes, Limits, Stop};
 use crate::{
     discover::{Executable, FileId},
     export::fixtures::binary,
-    gobinary::Binary,
-    node::{inspector::Opened, need::Need},
+    gobinary::{Binary, Inspected},
+    node::{
+        inspector::{Done, Opened},
+        need::Need,
+    },
     probe::HitCost,
     vitals::Vitals,
 };
@@ -95,5 +98,32 @@ fn who_ends_while_its_file_gives_way_is_counted() {
         assert_eq!(process.process.pid, PID);
         assert_eq!(process.process.executable.id, executable.id);
         assert!(process.ended.is_some());
+    }
+}
+
+/// What was inspected may be the file of another program than the process ran when it
+/// was looked at, or have been written to.
+#[test]
+fn what_was_found_holds_for_the_file_that_was_looked_at_only() {
+    let program = || File::open("/proc/self/exe").expect("this program");
+    let id = FileId::of_file(program()).expect("its identity");
+    let other = File::open("/dev/null").expect("another file");
+    for (file, targets) in [(other, 0), (program(), 1)] {
+        let mut engine = engine();
+        let executable = Executable {
+            id,
+            path: "/srv/app".into(),
+            deleted: false,
+            memfd: false,
+        };
+        let waiting = vec![(executable, PID, None)];
+        engine.waiting.insert(id, waiting);
+        engine.inspected(Done {
+            id,
+            opened: Some(Opened::Here(file)),
+            result: Ok(Inspected::Go(Box::new(binary("go1.26.8")))),
+        });
+        assert_eq!(engine.targets.len(), targets);
+        assert!(engine.waiting.is_empty());
     }
 }
