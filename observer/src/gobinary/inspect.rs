@@ -59,13 +59,7 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     let header = found.as_ref().map(|(header, _)| header);
     let usable = usable(&image, &info.version, release, build_mode, header);
     let (plan, state) = match usable {
-        Ok((release, header)) if Layout::is_newer(release) => {
-            newer(&image, &info.version, release, header)?
-        }
-        Ok((release, header)) => match doubt(&info) {
-            None => plans(&image, release, header)?,
-            Some(doubt) => doubtful(&image, release, header, &doubt)?,
-        },
+        Ok((release, header)) => plans(&image, &info, release, header)?,
         Err((reason, detail)) => nothing(&image, reason, &detail),
     };
     Ok(Inspected::Go(Box::new(Binary {
@@ -156,7 +150,7 @@ fn doubt(info: &buildinfo::BuildInfo) -> Option<Doubt> {
 fn doubtful(
     image: &Image<'_>,
     release: GoVersion,
-    header: &Header,
+    functions: Vec<Function>,
     doubt: &Doubt,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
     let described = dwarf::describe(image, &Described::wanted())?;
@@ -168,7 +162,6 @@ fn doubtful(
     if described.is_none() && matches!(doubt, Doubt::Version(_)) {
         return Ok((none, no_state));
     }
-    let functions = functions_of(image, release, header)?;
     let state = match described {
         Some((described, layout)) => state_by(image, release, &functions, described, &layout)?,
         None => no_state,
@@ -182,7 +175,7 @@ fn newer(
     image: &Image<'_>,
     version: &str,
     release: GoVersion,
-    header: &Header,
+    functions: &[Function],
 ) -> Result<(SitePlan, StatePlan), InspectError> {
     let (plan, none) = nothing(image, Reason::UnsupportedVersion, &unsupported(version));
     let unknown = |error: LayoutError| StatePlan {
@@ -198,9 +191,7 @@ fn newer(
         Ok(layout) => layout,
         Err(error) => return Ok((plan, unknown(error))),
     };
-    let wanted = |name: &str| globals::wanted(release, name);
-    let functions = functions::collect(image, header, &wanted)?;
-    let state = state_by(image, release, &functions, described, &layout)?;
+    let state = state_by(image, release, functions, described, &layout)?;
     Ok((plan, state))
 }
 
@@ -222,10 +213,12 @@ fn state_by(
     })
 }
 
-/// Where probes may stand and where the state lies: both by the instructions
-/// of a few functions.
+/// Where probes may stand and where the state lies: both by the instructions of a few
+/// functions. Whatever the version looks like, and whatever the file describes of
+/// itself, each plan is for a release, and only where the runtime is of that release.
 fn plans(
     image: &Image<'_>,
+    info: &buildinfo::BuildInfo,
     release: GoVersion,
     header: &Header,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
@@ -234,6 +227,12 @@ fn plans(
     if let Some(why) = milestones::contradiction(release, is_there) {
         let detail = format!("its runtime is not that of {release}: {why}");
         return Ok(nothing(image, Reason::UnverifiedBuild, &detail));
+    }
+    if Layout::is_newer(release) {
+        return newer(image, &info.version, release, &functions);
+    }
+    if let Some(doubt) = doubt(info) {
+        return doubtful(image, release, functions, &doubt);
     }
     let state = state(image, release, &functions)?;
     Ok((site_plan(image, release, functions), state))

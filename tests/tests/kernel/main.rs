@@ -17,6 +17,7 @@ mod discovery;
 mod elf;
 mod exclusion;
 mod execs;
+mod experiment;
 mod faults;
 mod features;
 mod forge;

@@ -11,6 +11,11 @@ use observer_tests::{agreement::look, paths::go, state::Program};
 
 /// Builds the fixture by a release, with flags of `go build` and GOEXPERIMENT.
 pub(crate) fn state(version: &str, built: &Path, flags: &[&str], experiments: &str) {
+    fixture("state", version, built, flags, experiments);
+}
+
+/// The same, of any fixture.
+pub(crate) fn fixture(name: &str, version: &str, built: &Path, flags: &[&str], experiments: &str) {
     let root = go(version);
     let mut command = Command::new(root.join("bin/go"));
     command
@@ -19,7 +24,11 @@ pub(crate) fn state(version: &str, built: &Path, flags: &[&str], experiments: &s
         .arg("-o")
         .arg(built)
         .arg(".")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state"))
+        .current_dir(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("fixtures")
+                .join(name),
+        )
         .env("GOROOT", &root)
         .env("GOCACHE", root.join("../../gocache"))
         .env("GOEXPERIMENT", experiments)

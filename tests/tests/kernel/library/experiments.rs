@@ -82,23 +82,72 @@ fn what_only_calls_itself_like_a_release_is_none() {
     }
 }
 
+/// Nothing is read or counted of it, and that is told of each figure.
+fn is_left_out_whole(path: &Path, name: &str) {
+    let binary = binary(path);
+    assert!(binary.plan.sites.is_empty(), "{name}");
+    assert!(binary.layout().is_none(), "{name}");
+    for figure in Figure::all() {
+        assert!(is_left_out(&binary, figure), "{name}: {figure:?}");
+    }
+}
+
+/// Releases whose names are as long as this one's.
+fn others(version: &str) -> impl Iterator<Item = &'static str> {
+    let others = VERSIONS.into_iter();
+    others.filter(move |other| *other != version && other.len() == version.len())
+}
+
 /// A vendor's build may go by the name of a release that it is not.
 #[test]
 fn what_goes_by_another_release_is_left_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("renamed");
     for version in VERSIONS {
-        let others = VERSIONS.into_iter().filter(|other| *other != version);
-        for other in others.filter(|other| other.len() == version.len()) {
+        for other in others(version) {
             for variant in ["default", "stripped"] {
                 release::renamed(&fixture("state", version, variant), &path, version, other);
-                let binary = binary(&path);
-                assert!(binary.plan.sites.is_empty() && binary.layout().is_none());
-                for figure in Figure::all() {
-                    let name = format!("{version} {variant} as {other}: {figure:?}");
-                    assert!(is_left_out(&binary, figure), "{name}");
-                }
+                is_left_out_whole(&path, &format!("{version} {variant} as {other}"));
             }
+        }
+    }
+}
+
+/// Also where the version tells of experiments, and the file tells how it lies: that a
+/// build is doubtful makes it no build of the release.
+#[test]
+fn an_experiment_that_goes_by_another_release_is_left_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("renamed");
+    for (version, experiments) in EXPERIMENTS {
+        for flags in [&[][..], &["-ldflags=-s -w"][..]] {
+            let built = built(directory.path(), version, experiments, flags);
+            for other in others(version) {
+                release::renamed(&built, &path, version, other);
+                let name = format!("{version} as {other} X:{experiments}, {flags:?}");
+                assert!(binary(&path).version.contains("X:"), "{name}");
+                is_left_out_whole(&path, &name);
+            }
+        }
+    }
+}
+
+/// Candidates and vendors' versions of a release that the runtime is not of, and of one
+/// that is not there yet.
+#[test]
+fn a_version_of_its_own_of_another_release_is_left_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("renamed");
+    for (version, other) in [
+        ("1.27.4", "1.26b4"),
+        ("1.27.4", "1.26-4"),
+        ("1.26.8", "1.27b4"),
+        ("1.26.8", "1.28.0"),
+        ("1.26.8", "1.28-4"),
+    ] {
+        for variant in ["default", "stripped"] {
+            release::renamed(&fixture("state", version, variant), &path, version, other);
+            is_left_out_whole(&path, &format!("{version} {variant} as {other}"));
         }
     }
 }
