@@ -20,6 +20,14 @@ pub enum Lack {
     /// All its pods are where no observer can be.
     #[error("its pods run on nodes that can have no observer: {0}")]
     Beyond(String),
+    /// Of the pods that an observer can tell of something lacks, and others it can not.
+    #[error("{lack}; besides, pods on nodes that can have no observer are left out: {beyond}")]
+    Besides {
+        /// What lacks.
+        lack: Box<Lack>,
+        /// The nodes.
+        beyond: String,
+    },
     /// Less than all would be too little.
     #[error("the observer of node {0} gives no figures, or none that are young enough")]
     Silent(String),
@@ -59,17 +67,34 @@ pub enum Lack {
 impl Lack {
     /// Of nodes, each with why.
     pub fn beyond(nodes: &[(&str, &str)]) -> Self {
-        let named = nodes.iter().take(NAMED);
-        let mut text = named
-            .map(|(node, why)| format!("{node} ({why})"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        if nodes.len() > NAMED {
-            // Writing to a String does not fail.
-            let _ = write!(text, " and {} more", nodes.len() - NAMED);
-        }
-        Self::Beyond(text)
+        Self::Beyond(named(nodes))
     }
+
+    /// The same, and nodes that have no part in it.
+    #[must_use]
+    pub fn besides(self, nodes: &[(&str, &str)]) -> Self {
+        if nodes.is_empty() {
+            return self;
+        }
+        Self::Besides {
+            lack: Box::new(self),
+            beyond: named(nodes),
+        }
+    }
+}
+
+/// Some of them, each with why.
+fn named(nodes: &[(&str, &str)]) -> String {
+    let named = nodes.iter().take(NAMED);
+    let mut text = named
+        .map(|(node, why)| format!("{node} ({why})"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if nodes.len() > NAMED {
+        // Writing to a String does not fail.
+        let _ = write!(text, " and {} more", nodes.len() - NAMED);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -82,5 +107,9 @@ mod tests {
         let many = Lack::beyond(&[("b", "x"), ("c", "x"), ("d", "x"), ("e", "x"), ("f", "x")]);
         assert!(one.to_string().ends_with(": b (linux/arm64)"), "{one}");
         assert!(many.to_string().ends_with("d (x) and 2 more"), "{many}");
+        let both = Lack::Process.besides(&[("b", "linux/arm64")]).to_string();
+        assert!(both.starts_with("no Go process is known"), "{both}");
+        assert!(both.ends_with("left out: b (linux/arm64)"), "{both}");
+        assert_eq!(Lack::Process.besides(&[]), Lack::Process);
     }
 }

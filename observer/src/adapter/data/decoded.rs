@@ -1,6 +1,8 @@
-//! What is decoded of the cluster's objects: of all kinds together some twenty
+//! What is decoded of the cluster's objects: of all kinds together some two dozen
 //! fields. Decoding whole objects of six kinds would take a fifth of the
 //! program's size, and memory for each of them.
+
+use std::collections::BTreeMap;
 
 use kube::core::Object;
 use serde::Deserialize;
@@ -8,12 +10,26 @@ use serde::Deserialize;
 /// A pod, a node or a workload, as the API server gives it.
 pub(in crate::adapter) type Decoded = Object<Spec, Status>;
 
-/// What is wanted, of a pod.
+/// What is wanted, of a pod or a workload.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(in crate::adapter) struct Spec {
     pub(super) node_name: Option<String>,
     affinity: Option<Affinity>,
+    /// Of a workload.
+    template: Option<Template>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Template {
+    spec: PodSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodSpec {
+    node_selector: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,6 +72,11 @@ impl Spec {
         let fields = &terms.first()?.match_fields;
         let name = fields.iter().find(|field| field.key == "metadata.name")?;
         name.values.first().map(String::as_str)
+    }
+
+    /// The labels that a workload's pods ask of a node.
+    pub(super) fn node_selector(self) -> BTreeMap<String, String> {
+        self.template.unwrap_or_default().spec.node_selector
     }
 }
 

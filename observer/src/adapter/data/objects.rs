@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::Arc,
+    time::SystemTime,
 };
 
 use super::{observers::Observers, owners::Owners, table::Table};
@@ -90,6 +91,17 @@ pub struct Workload {
     /// Of a DaemonSet, on how many nodes it wants a pod; `None` while its
     /// controller has not looked at what it is now.
     pub pods_wanted: Option<u64>,
+    /// Of a DaemonSet, the labels that it asks of a node.
+    pub node_selector: Labels,
+}
+
+/// What is kept of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its labels.
+    pub labels: Labels,
+    /// Since when the cluster has it.
+    pub created: Option<SystemTime>,
 }
 
 /// All that is known of the cluster.
@@ -97,8 +109,8 @@ pub struct Workload {
 pub struct Objects {
     /// Pods of all namespaces.
     pub pods: Table<Pod>,
-    /// Labels of nodes.
-    pub nodes: Table<Labels>,
+    /// Nodes.
+    pub nodes: Table<Node>,
     /// Workloads by kind.
     pub workloads: HashMap<WorkloadKind, Table<Workload>>,
 }
@@ -232,7 +244,7 @@ impl Objects {
     fn find_nodes(&self, target: &Target, selector: &Selector) -> Vec<Found> {
         let mut found: BTreeMap<&str, Vec<Arc<Pod>>> =
             chosen(&self.nodes, "", target.name.as_deref())
-                .filter(|(_, labels)| target.name.is_some() || selector.matches(labels))
+                .filter(|(_, node)| target.name.is_some() || selector.matches(&node.labels))
                 .map(|(name, _)| (name.as_str(), Vec::new()))
                 .collect();
         if found.is_empty() {

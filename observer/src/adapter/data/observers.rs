@@ -1,13 +1,21 @@
 //! Which nodes have an observer, which will, and which can have none: by the
-//! DaemonSets' own word, so that neither a clock nor a memory is needed.
+//! DaemonSets' own word. That does not count a node that has just come to the cluster,
+//! so that such a node is waited for, unless it lacks a label that they ask for.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, SystemTime},
+};
 
 use super::{
     objects::{Objects, Place, Workload},
     watches::APP,
 };
-use crate::adapter::api::path::WorkloadKind;
+use crate::adapter::api::{path::WorkloadKind, selector::Labels};
+
+/// How long a DaemonSet's controller may take until it counts a new node. It takes a
+/// second or so, and its status some more to come here. Clocks may be that much apart.
+const COUNTED: Duration = Duration::from_secs(60);
 
 /// What can be learnt of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +57,11 @@ impl Seat {
 pub struct Observers<'a> {
     objects: &'a Objects,
     seats: HashMap<&'a str, Seat>,
-    /// Whether each node that is to have one has.
+    /// Whether each node that is to have one has, of those that are counted.
     complete: bool,
+    /// What their DaemonSets ask of a node.
+    asked: Vec<&'a Labels>,
+    now: SystemTime,
 }
 
 impl<'a> Observers<'a> {
@@ -83,11 +94,8 @@ impl<'a> Observers<'a> {
             let named = set.labels.get(APP.0).is_some_and(|app| app == APP.1);
             named || owners.contains(set.uid.as_str())
         };
-        let wanted: Option<Vec<u64>> = all
-            .map(|(_, set)| set.as_ref())
-            .filter(ours)
-            .map(|set| set.pods_wanted)
-            .collect();
+        let sets: Vec<&Workload> = all.map(|(_, set)| set.as_ref()).filter(ours).collect();
+        let wanted: Option<Vec<u64>> = sets.iter().map(|set| set.pods_wanted).collect();
         let seated = seats
             .keys()
             .filter(|node| objects.nodes.entry("", node).is_some())
@@ -101,6 +109,8 @@ impl<'a> Observers<'a> {
             objects,
             seats,
             complete,
+            asked: sets.iter().map(|set| &set.node_selector).collect(),
+            now: SystemTime::now(),
         }
     }
 
@@ -110,9 +120,28 @@ impl<'a> Observers<'a> {
             Some(Seat::At { place, .. }) => Reach::At(*place),
             Some(Seat::Silent) => Reach::Silent,
             Some(Seat::Refused) => Reach::Beyond("no room for its pod".to_owned()),
-            None if self.complete => Reach::Beyond(self.kind(node)),
+            None if self.complete && !self.may_be_uncounted(node) => Reach::Beyond(self.kind(node)),
             None => Reach::Awaited,
         }
+    }
+
+    /// Whether a node may get an observer, and is so young that no DaemonSet may have
+    /// counted it.
+    fn may_be_uncounted(&self, node: &str) -> bool {
+        // A node that is gone gets none any more, though its pods may stay a while.
+        let Some((_, node)) = self.objects.nodes.entry("", node) else {
+            return false;
+        };
+        let is_young = node.created.is_some_and(|created| {
+            // It may be of a moment that has not come here yet.
+            let apart = self.now.duration_since(created);
+            apart.unwrap_or_else(|ahead| ahead.duration()) < COUNTED
+        });
+        let has = |asked: &Labels| {
+            let mut asked = asked.iter();
+            asked.all(|(label, value)| node.labels.get(label) == Some(value))
+        };
+        is_young && self.asked.iter().any(|asked| has(asked))
     }
 
     /// Nodes that can have no observer.
@@ -126,7 +155,7 @@ impl<'a> Observers<'a> {
     /// What kind of machine a node is, as far as it says.
     fn kind(&self, node: &str) -> String {
         let labels = self.objects.nodes.entry("", node);
-        let label = |name: &str| Some(labels?.1.get(name)?.as_str());
+        let label = |name: &str| Some(labels?.1.labels.get(name)?.as_str());
         let [os, arch] =
             ["kubernetes.io/os", "kubernetes.io/arch"].map(|name| label(name).unwrap_or("unknown"));
         format!("{os}/{arch}, left out by their DaemonSet")

@@ -270,17 +270,22 @@ impl Known {
         let mut oldest: Option<&NodeFigures> = None;
         let mut beyond: BTreeMap<&str, &str> = BTreeMap::new();
         let mut left_out = 0;
+        let mut untold = None;
         for pod in pods {
             let Some(node) = self.figures.get(&pod.node) else {
                 match self.reach.get(&pod.node) {
                     Some(Reach::Beyond(why)) => {
                         beyond.insert(&pod.node, why);
                         left_out += 1;
-                        continue;
                     }
-                    Some(Reach::Awaited) => return Err(Lack::Awaited(pod.node.clone())),
-                    _ => return Err(Lack::Silent(pod.node.clone())),
+                    Some(Reach::Awaited) => {
+                        untold.get_or_insert_with(|| Lack::Awaited(pod.node.clone()));
+                    }
+                    _ => {
+                        untold.get_or_insert_with(|| Lack::Silent(pod.node.clone()));
+                    }
                 }
+                continue;
             };
             let of_pod = node.containers(&pod.namespace, &pod.name, &pod.uid);
             let before = all.len();
@@ -290,6 +295,10 @@ impl Known {
                 oldest = Some(node);
             }
         }
+        let beyond: Vec<_> = beyond.into_iter().collect();
+        if let Some(untold) = untold {
+            return Err(untold.besides(&beyond));
+        }
         let aggregate = metric.over(all.iter().map(|(_, container)| *container));
         match (aggregate, oldest) {
             (Some(aggregate), Some(oldest)) => Ok(Whole {
@@ -298,11 +307,9 @@ impl Known {
                 left_out,
             }),
             _ if pods.is_empty() => Err(Lack::Pods),
-            _ if left_out == pods.len() => {
-                Err(Lack::beyond(&beyond.into_iter().collect::<Vec<_>>()))
-            }
-            _ if all.is_empty() => Err(Lack::Process),
-            _ => Err(lacking(metric, &all)),
+            _ if left_out == pods.len() => Err(Lack::beyond(&beyond)),
+            _ if all.is_empty() => Err(Lack::Process.besides(&beyond)),
+            _ => Err(lacking(metric, &all).besides(&beyond)),
         }
     }
 }

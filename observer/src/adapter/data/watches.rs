@@ -4,13 +4,14 @@ use std::{
     collections::BTreeMap,
     pin::pin,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
-        core::v1::{Node, Pod as ApiPod},
+        core::v1::{Node as ApiNode, Pod as ApiPod},
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
@@ -23,7 +24,7 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     decoded::{Decoded, Status},
-    objects::{Objects, Observer, Place, Pod, Workload},
+    objects::{Node, Objects, Observer, Place, Pod, Workload},
     table::Placed,
 };
 use crate::{
@@ -75,7 +76,7 @@ pub fn watch(connection: &Connection, observers: &str) -> (Shared, JoinSet<()>) 
     });
     follow(Kind::Pod, ApiResource::erase::<ApiPod>(&()), pods);
     let nodes: Take = Box::new(|objects, event| objects.nodes.take(event, keep_node));
-    follow(Kind::Node, ApiResource::erase::<Node>(&()), nodes);
+    follow(Kind::Node, ApiResource::erase::<ApiNode>(&()), nodes);
     for kind in WorkloadKind::ALL {
         let resource = match kind {
             WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
@@ -146,10 +147,18 @@ fn controller(owners: Vec<OwnerReference>) -> Option<String> {
     controller.map(|owner| owner.uid)
 }
 
-fn keep_node(node: Decoded) -> Placed<BTreeMap<String, String>> {
+pub(super) fn keep_node(node: Decoded) -> Placed<Node> {
     let mut metadata = node.metadata;
     let (namespace, name) = place(&mut metadata);
-    (namespace, name, metadata.labels.unwrap_or_default())
+    let created = metadata.creation_timestamp.and_then(|created| {
+        let seconds = u64::try_from(created.0.as_second()).ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    });
+    let kept = Node {
+        labels: metadata.labels.unwrap_or_default(),
+        created,
+    };
+    (namespace, name, kept)
 }
 
 pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
@@ -158,6 +167,13 @@ pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
     let status = workload.status.unwrap_or_default();
     let looked_at = status.observed_generation == metadata.generation;
     let deleting = metadata.deletion_timestamp.is_some();
+    // Kept of the few that are asked for it.
+    let is_daemon_set = status.desired_number_scheduled.is_some();
+    let node_selector = if is_daemon_set {
+        workload.spec.node_selector()
+    } else {
+        BTreeMap::new()
+    };
     let kept = Workload {
         uid: metadata.uid.unwrap_or_default(),
         owner: metadata.owner_references.and_then(controller),
@@ -166,6 +182,7 @@ pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
         pods_wanted: status
             .desired_number_scheduled
             .filter(|_| looked_at && !deleting),
+        node_selector,
     };
     (namespace, name, kept)
 }

@@ -1,6 +1,9 @@
 //! Whose pods count, and what is said of an object without a value.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, from_value, json};
 
@@ -12,7 +15,7 @@ use crate::{
             decoded::Decoded,
             objects::{Observer, Place, Workload},
             observers::Reach,
-            watches::{keep_pod, keep_workload},
+            watches::{keep_node, keep_pod, keep_workload},
         },
         fixtures::{Caller, Front, NAMESPACE, Node, World, limits, shop},
         telemetry::Nodes,
@@ -161,6 +164,27 @@ fn what_is_kept_of_an_object_is_what_decides() {
     assert_eq!(set(2, Some(1), None), None);
     assert_eq!(set(1, None, None), None);
     assert_eq!(set(2, Some(2), Some("2026-01-01T00:00:00Z")), None);
+
+    let asked = json!({"kubernetes.io/arch": "amd64"});
+    let set = json!({
+        "metadata": {"name": "o", "namespace": NAMESPACE},
+        "spec": {"template": {"spec": {"nodeSelector": asked.clone()}}},
+        "status": {"desiredNumberScheduled": 3},
+    });
+    let kept = keep_workload(decoded(set)).2;
+    assert_eq!(json!(kept.node_selector), asked);
+    let node = json!({
+        "metadata": {
+            "name": "n",
+            "labels": asked.clone(),
+            "creationTimestamp": "1970-01-02T00:00:00Z",
+        },
+        "spec": {},
+    });
+    let kept = keep_node(decoded(node)).2;
+    let day = Duration::from_hours(24);
+    assert_eq!(kept.created, Some(SystemTime::UNIX_EPOCH + day));
+    assert_eq!(json!(kept.labels), asked);
 }
 
 #[tokio::test]
@@ -271,6 +295,50 @@ async fn a_node_that_may_get_an_observer_is_not_left_out() {
     assert_eq!(jane.values(WEB).await.unwrap()[0].1, "10");
     let said = why(&jane, "/nodes/b/go_goroutines").await;
     assert!(said.contains("b (no room for its pod)"), "{said}");
+}
+
+/// A cluster that scales up has more pods before its DaemonSets count more nodes.
+#[test]
+fn a_node_that_no_daemon_set_can_have_counted_yet_is_awaited() {
+    let world = World::new(limits()).listed(&["a"]);
+    let amd64 = [("kubernetes.io/arch", "amd64")];
+    let arm64 = [("kubernetes.io/arch", "arm64")];
+    world.daemon_set_for(&amd64, Some(1));
+    let now = SystemTime::now();
+    let reach = |labels: &[(&str, &str)], created: SystemTime| {
+        world.node_since("b", labels, created);
+        let objects = world.objects.read();
+        objects.observers(NAMESPACE).reach("b")
+    };
+    let minutes = |minutes| Duration::from_mins(minutes);
+    assert_eq!(reach(&amd64, now), Reach::Awaited);
+    // By a clock that is some seconds ahead.
+    let ahead = now + Duration::from_secs(20);
+    assert_eq!(reach(&amd64, ahead), Reach::Awaited);
+    // For long enough, by any clock; and what none of them would ever count.
+    for (labels, created) in [
+        (&amd64, now - minutes(2)),
+        (&amd64, now + minutes(60)),
+        (&arm64, now),
+    ] {
+        let reach = reach(labels, created);
+        assert!(matches!(reach, Reach::Beyond(_)), "{labels:?}: {reach:?}");
+    }
+    // It has been counted.
+    world.daemon_set_for(&amd64, Some(2));
+    assert_eq!(reach(&amd64, now - minutes(2)), Reach::Awaited);
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_said_beside_what_else_lacks() {
+    let (world, _node, jane) = two_nodes().await;
+    world.daemon_set(Some(1));
+    // Of the pod that an observer could tell of, nothing is known.
+    world.gone("web-0");
+    world.shop("web-2", "a", "web");
+    let said = why(&jane, WEB).await;
+    assert!(said.contains("no Go process is known"), "{said}");
+    assert!(said.contains("left out: b (linux/arm64"), "{said}");
 }
 
 #[test]
