@@ -411,6 +411,17 @@ impl Targets {
         targets.map(|(number, _)| *number).collect()
     }
 
+    /// Files that are to carry no probes, and have some still.
+    pub(super) fn excluded_with_probes(&self) -> Vec<FileId> {
+        let live = |target: &&Target| matches!(target.attachment, Attachment::Live(_));
+        let ids = self.excluded.values().map(|(id, _)| *id);
+        let carries = |id: &FileId| {
+            let mut live = self.targets.values().filter(live);
+            live.any(|target| target.is_build(*id))
+        };
+        ids.filter(carries).collect()
+    }
+
     /// Takes the probes off a file for an excluded process's sake. Returns
     /// processes that the target no longer owns in the kernel.
     pub(super) fn strip(&mut self, number: u32, probes: Option<&mut Probes>) -> Vec<ProcessKey> {

@@ -105,7 +105,7 @@ fn refuse(refused: &Refused) -> Response {
 
 fn walk(observation: &Observation) -> Result<Vec<u8>, Refused> {
     let (pid, known) = (observation.process.pid, observation.process.executable.id);
-    let refused = |error| match error {
+    let refused = |error: DiscoverError| match error {
         DiscoverError::Replaced(pid) => Refused::Replaced(pid),
         _ => Refused::Unknown(pid),
     };

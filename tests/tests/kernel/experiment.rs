@@ -56,10 +56,11 @@ fn what_probes_count_of_an_experiment_is_exact_or_left_out() {
             let built = directory.path().join(name.replace(' ', "-"));
             builds::fixture("workload", version, &built, flags, experiments);
             let mut w = Workload::start(&built);
-            // It is inspected by then, and probes stand where they may.
-            let process = wait::until(&format!("{name} listed"), ATTACH, || {
-                observer.process(w.pid)
+            wait::until(&format!("{name} listed"), ATTACH, || {
+                observer.process(w.pid).map(drop)
             });
+            // Probes stand by then where they may, and it has been sampled.
+            let process = observer.settled(w.pid);
             // Twice, so that no reason for a stop is new the second time.
             exercise(&mut w);
             let before = said(&w.report(), w.minor());

@@ -132,7 +132,9 @@ impl Engine {
         }
         let excluded = self.left_alone.iter().filter(|alone| alone.is_excluded());
         let files = excluded.map(|alone| alone.observation.process.executable.id);
-        for id in HashSet::<FileId>::from_iter(files) {
+        // The debugger that held probes back may outlive the process they were to leave.
+        let held_back = self.targets.excluded_with_probes();
+        for id in HashSet::<FileId>::from_iter(files.chain(held_back)) {
             self.strip(id);
         }
         for id in self.targets.excluded_no_more() {
