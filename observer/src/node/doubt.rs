@@ -3,8 +3,9 @@
 //!
 //! The two planes are never read at one instant, so a busy process may show a small
 //! difference in any sample. It is evidence where it is larger than what can be
-//! under way, and stays while the process goes on, or is still there once nothing
-//! runs. What no machine can do is evidence at once.
+//! under way, and stays while the process goes on. Once nothing runs, nothing is under
+//! way: what is still apart then is evidence, however small. What no machine can do is
+//! evidence at once. Each figure is doubted by itself.
 
 use std::time::Duration;
 
@@ -16,17 +17,13 @@ use crate::{
 
 /// So many samples in a row, between which the process did something.
 const IN_A_ROW: u32 = 5;
+/// So many looks in a row at a process in which nothing runs.
+const AT_REST: u32 = 2;
 /// After so many that agree it is believed again.
 const UNTIL_BELIEVED: u32 = 10;
 
-/// What may be under way between the two planes, and of what is known a part: probes
-/// may miss a hit in a million, and that is no wrong layout.
-const GOROUTINES: u64 = 1024;
-/// A P takes 16 ids at once.
-const IDS: u64 = 16 * GOROUTINES;
-const CYCLES: u64 = 2;
-const PAUSES_NS: u64 = 100_000_000;
-const PART: u64 = 100;
+/// Goroutine ids that a P takes at once.
+const BATCH: u64 = 16;
 
 /// Goroutines that a CPU creates in a second at most: a fifth of what Go takes for one.
 const CREATED_A_SECOND: u64 = 50_000_000;
@@ -35,15 +32,80 @@ const CYCLES_A_SECOND: u64 = 100_000;
 /// A process may be older than its start tells: one that was checkpointed.
 const OLDER: Duration = Duration::from_mins(1);
 
+/// How far the planes may be apart in a figure: by this, and by what is known to both
+/// divided by so much.
+#[derive(Clone, Copy)]
+struct Slack {
+    apart: u64,
+    part: Option<u64>,
+}
+
+impl Slack {
+    const NONE: Self = Self {
+        apart: 0,
+        part: None,
+    };
+
+    /// What may be under way in a process that goes on.
+    const BUSY: [Self; FIGURES] = [
+        Self::busy(1024),
+        Self::busy(BATCH * 1024),
+        Self::busy(2),
+        Self::busy(100_000_000),
+    ];
+
+    const fn busy(apart: u64) -> Self {
+        Self {
+            apart,
+            part: Some(100),
+        }
+    }
+
+    /// Where nothing runs nothing is under way. Probes may miss a hit in a million, and
+    /// that is no wrong layout: it shows in goroutines, of which there are so many.
+    /// Where `whole` is false, probes could not measure every pause.
+    fn at_rest(cpus: u64, whole: bool) -> [Self; FIGURES] {
+        let goroutines = |apart| Self {
+            apart,
+            part: Some(100_000),
+        };
+        let pauses = if whole {
+            Self::NONE
+        } else {
+            Self::BUSY[PAUSES]
+        };
+        [
+            goroutines(cpus),
+            goroutines(BATCH * cpus),
+            Self::NONE,
+            pauses,
+        ]
+    }
+
+    fn of(self, value: u64) -> u64 {
+        self.apart + self.part.map_or(0, |part| value / part)
+    }
+}
+
+/// What is doubted by itself: goroutines created, their ids, collections, and
+/// nanoseconds of pauses.
+const FIGURES: usize = 4;
+const CREATED: usize = 0;
+const IDS: usize = 1;
+const CYCLES: usize = 2;
+const PAUSES: usize = 3;
+
 /// What contradicts what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contradiction {
+enum Contradiction {
     /// Goroutines created, or their ids, as memory has them less as probes counted them.
     Goroutines(i64),
     /// Collections, likewise.
     Cycles(i64),
     /// Nanoseconds of pauses, likewise.
     Pauses(i64),
+    /// More goroutines alive than were ever created.
+    MoreLive { live: u64, created: u64 },
     /// More goroutines created than the machine can.
     TooFast(u64),
     /// More collections.
@@ -53,54 +115,6 @@ pub(super) enum Contradiction {
 }
 
 impl Contradiction {
-    /// Found in a sample of a process of that age, on a machine of so many CPUs.
-    pub(super) fn find(
-        differences: &Differences,
-        state: &StateFigures,
-        age: Duration,
-        cpus: u64,
-    ) -> Option<Self> {
-        let seconds = (age + OLDER).as_secs();
-        let gc = &state.collections;
-        let created = state.goroutines.created.unwrap_or(0);
-        if created > seconds.saturating_mul(cpus * CREATED_A_SECOND) {
-            return Some(Self::TooFast(created));
-        }
-        if gc.cycles > seconds.saturating_mul(CYCLES_A_SECOND) {
-            return Some(Self::TooOften(gc.cycles));
-        }
-        if u128::from(gc.pause_total_ns) > (age + OLDER).as_nanos() {
-            return Some(Self::TooLong(gc.pause_total_ns));
-        }
-        let ids = state.goroutines.ids.unwrap_or(0);
-        let compared = [
-            (
-                differences.created,
-                created,
-                GOROUTINES,
-                Self::Goroutines as fn(i64) -> Self,
-            ),
-            (differences.ids, ids, IDS, Self::Goroutines),
-            (differences.cycles, gc.cycles, CYCLES, Self::Cycles),
-            (
-                differences.pause_total_ns,
-                gc.pause_total_ns,
-                PAUSES_NS,
-                Self::Pauses,
-            ),
-        ];
-        compared
-            .into_iter()
-            .find_map(|(difference, value, under_way, of)| {
-                let difference = difference?;
-                let (apart, counted) = (
-                    difference.unsigned_abs(),
-                    value.saturating_add_signed(difference.saturating_neg()),
-                );
-                (apart > under_way + value.min(counted) / PART).then(|| of(difference))
-            })
-    }
-
     fn is_impossible(self) -> bool {
         matches!(
             self,
@@ -108,10 +122,18 @@ impl Contradiction {
         )
     }
 
+    /// Whether only probes can tell that it is no more.
+    fn is_with_probes(self) -> bool {
+        matches!(
+            self,
+            Self::Goroutines(_) | Self::Cycles(_) | Self::Pauses(_)
+        )
+    }
+
     /// Whether a figure that probes count is in question too.
     fn concerns(self, figure: Figure) -> bool {
         match self {
-            Self::Goroutines(_) | Self::TooFast(_) => matches!(
+            Self::Goroutines(_) | Self::MoreLive { .. } | Self::TooFast(_) => matches!(
                 figure,
                 Figure::Goroutines | Figure::GoroutinesCreated | Figure::GoroutinesExited
             ),
@@ -132,6 +154,9 @@ impl Contradiction {
             Self::Pauses(apart) => format!(
                 "the process's memory has {apart} ns of pauses more than its probes counted"
             ),
+            Self::MoreLive { live, created } => format!(
+                "the process's memory has {live} live goroutines, more than the {created} ever created"
+            ),
             Self::TooFast(created) => format!(
                 "the process's memory has {created} goroutines created, more than this machine can since it began"
             ),
@@ -149,178 +174,208 @@ impl Contradiction {
     }
 }
 
-/// What one process's samples say against its figures.
+/// What a sample says of one figure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Verdict {
+    /// There is nothing to hold it against.
+    #[default]
+    Unknown,
+    /// It is as probes counted it.
+    Agrees,
+    /// It is apart by no more than what may be under way.
+    UnderWay,
+    Contradicts(Contradiction),
+}
+
+/// What a sample says of each figure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdicts([Verdict; FIGURES]);
+
+impl Verdicts {
+    /// Of a process that goes on, of that age, on a machine of so many CPUs.
+    pub(super) fn busy(
+        differences: &Differences,
+        state: &StateFigures,
+        age: Duration,
+        cpus: u64,
+    ) -> Self {
+        let mut found = Self::compared(differences, state, Slack::BUSY);
+        if more_live(state).is_some() && !matches!(found.0[CREATED], Verdict::Contradicts(_)) {
+            // One is there before it is counted.
+            found.0[CREATED] = Verdict::UnderWay;
+        }
+        let seconds = (age + OLDER).as_secs();
+        let gc = &state.collections;
+        let created = state.goroutines.created.unwrap_or(0);
+        if created > seconds.saturating_mul(cpus * CREATED_A_SECOND) {
+            found.0[CREATED] = Verdict::Contradicts(Contradiction::TooFast(created));
+        }
+        if gc.cycles > seconds.saturating_mul(CYCLES_A_SECOND) {
+            found.0[CYCLES] = Verdict::Contradicts(Contradiction::TooOften(gc.cycles));
+        }
+        if u128::from(gc.pause_total_ns) > (age + OLDER).as_nanos() {
+            found.0[PAUSES] = Verdict::Contradicts(Contradiction::TooLong(gc.pause_total_ns));
+        }
+        found
+    }
+
+    /// Of one in which nothing runs, nor has since both planes were read. `whole`:
+    /// probes have measured every pause.
+    pub(super) fn at_rest(
+        differences: &Differences,
+        state: &StateFigures,
+        whole: bool,
+        cpus: u64,
+    ) -> Self {
+        let mut found = Self::compared(differences, state, Slack::at_rest(cpus, whole));
+        if let Some(more) = more_live(state) {
+            found.0[CREATED] = Verdict::Contradicts(more);
+        }
+        found
+    }
+
+    fn compared(differences: &Differences, state: &StateFigures, slack: [Slack; FIGURES]) -> Self {
+        let goroutines = &state.goroutines;
+        let gc = &state.collections;
+        let mut found = Self::default();
+        for (figure, difference, value, of) in [
+            (
+                CREATED,
+                differences.created,
+                goroutines.created.unwrap_or(0),
+                Contradiction::Goroutines as fn(i64) -> Contradiction,
+            ),
+            (
+                IDS,
+                differences.ids,
+                goroutines.ids.unwrap_or(0),
+                Contradiction::Goroutines,
+            ),
+            (CYCLES, differences.cycles, gc.cycles, Contradiction::Cycles),
+            (
+                PAUSES,
+                differences.pause_total_ns,
+                gc.pause_total_ns,
+                Contradiction::Pauses,
+            ),
+        ] {
+            let Some(difference) = difference else {
+                continue;
+            };
+            let (apart, counted) = (
+                difference.unsigned_abs(),
+                value.saturating_add_signed(difference.saturating_neg()),
+            );
+            found.0[figure] = if apart == 0 {
+                Verdict::Agrees
+            } else if apart <= slack[figure].of(value.min(counted)) {
+                Verdict::UnderWay
+            } else {
+                Verdict::Contradicts(of(difference))
+            };
+        }
+        found
+    }
+}
+
+/// Whether more goroutines are alive than were ever created; those of C's threads are
+/// alive without having been created, and are as many as there are such threads.
+fn more_live(state: &StateFigures) -> Option<Contradiction> {
+    let (goroutines, scheduler) = (&state.goroutines, &state.scheduler);
+    let of_c = scheduler.threads.saturating_sub(scheduler.go_threads?);
+    let (live, created) = (goroutines.live, goroutines.created?);
+    // Whoever asks is running, so that one is told of at least.
+    (live > created.saturating_add(of_c).max(1))
+        .then_some(Contradiction::MoreLive { live, created })
+}
+
+/// What one process's samples say against one of its figures.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Doubt {
-    /// Of the samples since the last that agreed.
-    last: Option<Contradiction>,
+struct OfOne {
     against: u32,
     agreeing: u32,
+    resting: u32,
     found: Option<Contradiction>,
 }
 
-impl Doubt {
-    /// A sample, of a process that did something since the one before. Whether its
-    /// figures are withheld from here on, or no longer.
-    pub(super) fn sampled(&mut self, contradiction: Option<Contradiction>) -> bool {
-        self.last = contradiction;
-        if let Some(contradiction) = contradiction {
+impl OfOne {
+    fn sampled(&mut self, verdict: Verdict) -> bool {
+        self.resting = 0;
+        if let Verdict::Contradicts(contradiction) = verdict {
             self.agreeing = 0;
-            self.against += 1;
+            self.against = self.against.saturating_add(1);
             return (self.against >= IN_A_ROW || contradiction.is_impossible())
                 && self.settle(contradiction);
         }
         self.against = 0;
-        self.agreeing += 1;
+        // What is off by a little is so in every sample of a busy process, so a little
+        // is no agreement; nor is that there is nothing to compare any more.
+        let agrees = match verdict {
+            Verdict::Agrees => true,
+            Verdict::Unknown => !self.found.is_some_and(Contradiction::is_with_probes),
+            Verdict::UnderWay | Verdict::Contradicts(_) => false,
+        };
+        self.agreeing = self.agreeing.saturating_add(u32::from(agrees));
         self.agreeing >= UNTIL_BELIEVED && self.found.take().is_some()
     }
 
-    /// Nothing ran since the last sample, and nothing is under way.
-    pub(super) fn stood_still(&mut self) -> bool {
-        self.last.is_some_and(|last| self.settle(last))
+    fn rests(&mut self, verdict: Verdict) -> bool {
+        let Verdict::Contradicts(contradiction) = verdict else {
+            self.resting = 0;
+            return false;
+        };
+        self.resting = self.resting.saturating_add(1);
+        self.resting >= AT_REST && self.settle(contradiction)
     }
 
     fn settle(&mut self, contradiction: Contradiction) -> bool {
-        let news = self.found.is_none();
-        self.found.get_or_insert(contradiction);
+        self.agreeing = 0;
+        self.found.replace(contradiction).is_none()
+    }
+}
+
+/// What one process's samples say against its figures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Doubt([OfOne; FIGURES]);
+
+impl Doubt {
+    /// A sample, of a process that did something since the one before. Whether some
+    /// figure is withheld from here on, or no longer.
+    pub(super) fn sampled(&mut self, verdicts: Verdicts) -> bool {
+        self.each(verdicts, OfOne::sampled)
+    }
+
+    /// Nothing ran since the last sample, and nothing is under way. The same.
+    pub(super) fn stood_still(&mut self, verdicts: Verdicts) -> bool {
+        self.each(verdicts, OfOne::rests)
+    }
+
+    fn each(&mut self, verdicts: Verdicts, tell: fn(&mut OfOne, Verdict) -> bool) -> bool {
+        let mut news = false;
+        for (of_one, verdict) in self.0.iter_mut().zip(verdicts.0) {
+            news |= tell(of_one, verdict);
+        }
         news
+    }
+
+    fn found(&self) -> impl Iterator<Item = Contradiction> {
+        self.0.iter().filter_map(|of_one| of_one.found)
     }
 
     /// Whether what memory says is not believed.
     pub(super) fn is_settled(&self) -> bool {
-        self.found.is_some()
+        self.found().next().is_some()
     }
 
     /// Why a figure is withheld: all that memory says, and what probes count of the same.
     pub(super) fn missing(&self, figure: Figure) -> Option<Missing> {
-        let found = self.found?;
-        (!Figure::EVENTS.contains(&figure) || found.concerns(figure)).then(|| found.missing())
+        let by_events = Figure::EVENTS.contains(&figure);
+        let found = self
+            .found()
+            .find(|found| !by_events || found.concerns(figure));
+        found.map(Contradiction::missing)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Contradiction, Doubt, IN_A_ROW, UNTIL_BELIEVED};
-    use crate::{
-        gobinary::{Figure, Reason},
-        node::Differences,
-        runtime::StateFigures,
-    };
-
-    const DAY: Duration = Duration::from_hours(24);
-
-    fn state(created: u64, cycles: u64, pauses: u64) -> StateFigures {
-        let mut state = StateFigures::default();
-        state.goroutines.created = Some(created);
-        state.collections.cycles = cycles;
-        state.collections.pause_total_ns = pauses;
-        state
-    }
-
-    fn created(apart: i64) -> Differences {
-        Differences {
-            created: Some(apart),
-            ..Differences::default()
-        }
-    }
-
-    #[test]
-    fn what_is_under_way_is_no_contradiction() {
-        let find = |differences: &Differences, created| {
-            Contradiction::find(differences, &state(created, 0, 0), DAY, 2)
-        };
-        for (apart, of, is_one) in [
-            (3, 100, false),
-            (-1024, 2000, false),
-            (1500, 2000, true),
-            (-1500, 2000, true),
-            // A hundredth of what both know.
-            (9_000, 1_009_000, false),
-            (20_000, 1_020_000, true),
-            // What the state alone has is no measure.
-            (1_000_000_000, 1_000_000_100, true),
-            (i64::MIN, 5, true),
-        ] {
-            assert_eq!(
-                find(&created(apart), of).is_some(),
-                is_one,
-                "{apart} of {of}"
-            );
-        }
-        assert_eq!(find(&Differences::default(), 5), None);
-        let cycles = |apart| Differences {
-            cycles: Some(apart),
-            ..Differences::default()
-        };
-        assert_eq!(find(&cycles(1), 5), None);
-        assert_eq!(find(&cycles(-3), 5), Some(Contradiction::Cycles(-3)));
-    }
-
-    #[test]
-    fn what_no_machine_can_do_is_no_figure() {
-        let find = |state: &StateFigures, age| {
-            Contradiction::find(&Differences::default(), state, Duration::from_secs(age), 2)
-        };
-        // As fast as Go can on two CPUs, for a minute.
-        assert_eq!(
-            find(&state(2 * 60 * 6_000_000, 500_000, 9_000_000_000), 60),
-            None
-        );
-        let read_elsewhere = state(36_000_000_000_000, 3, 1000);
-        assert!(find(&read_elsewhere, 10).is_some());
-        assert!(find(&state(10, 50_000_000, 1000), 10).is_some());
-        assert!(find(&state(10, 3, 90_000_000_000), 10).is_some());
-        assert_eq!(find(&state(10, 3, 50_000_000_000), 10), None);
-    }
-
-    #[test]
-    fn one_sample_is_no_proof_and_five_are() {
-        let mut doubt = Doubt::default();
-        let apart = Some(Contradiction::Goroutines(5000));
-        for _ in 0..3 {
-            for _ in 1..IN_A_ROW {
-                assert!(!doubt.sampled(apart));
-            }
-            assert!(!doubt.sampled(None), "it was under way");
-        }
-        for n in 1..=IN_A_ROW {
-            assert_eq!(doubt.sampled(apart), n == IN_A_ROW, "{n}");
-        }
-        assert!(!doubt.sampled(apart), "no news");
-        let reason = |figure| doubt.missing(figure).map(|missing| missing.reason);
-        for (figure, withheld) in [
-            (Figure::State, true),
-            (Figure::StateAllocation, true),
-            (Figure::GoroutinesCreated, true),
-            (Figure::GcCycles, false),
-            (Figure::OtherStops, false),
-        ] {
-            assert_eq!(reason(figure), withheld.then_some(Reason::PlanesDisagree));
-        }
-        for n in 1..=UNTIL_BELIEVED {
-            assert_eq!(doubt.sampled(None), n == UNTIL_BELIEVED, "{n}");
-        }
-        assert!(!doubt.is_settled());
-    }
-
-    #[test]
-    fn what_is_still_apart_when_nothing_runs_is_proof() {
-        let mut doubt = Doubt::default();
-        assert!(!doubt.stood_still());
-        assert!(!doubt.sampled(Some(Contradiction::Cycles(7))));
-        assert!(doubt.stood_still());
-        assert!(!doubt.stood_still(), "no news");
-        let mut doubt = Doubt::default();
-        assert!(!doubt.sampled(Some(Contradiction::Cycles(7))));
-        assert!(!doubt.sampled(None));
-        assert!(!doubt.stood_still());
-    }
-
-    #[test]
-    fn the_impossible_needs_no_second_sample() {
-        let mut doubt = Doubt::default();
-        assert!(doubt.sampled(Some(Contradiction::TooFast(1 << 50))));
-    }
-}
+mod tests;

@@ -102,6 +102,12 @@ pub(super) fn compare(
     }
 }
 
+/// Whether probes have measured the pauses of every collection that they counted.
+pub(super) fn measured_all(counted: &Counted) -> bool {
+    let gc = counted.1.as_deref();
+    gc.is_none_or(|gc| gc.whole_cycles == gc.completed.iter().sum::<u64>())
+}
+
 fn distance(before: i64, state: i64, after: i64) -> i64 {
     if state < before {
         state - before

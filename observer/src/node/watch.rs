@@ -8,7 +8,7 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
-    doubt::{Contradiction, Doubt},
+    doubt::{Doubt, Verdicts},
     observation::Missing,
 };
 use crate::{
@@ -111,13 +111,14 @@ impl Watch {
 
     /// A sample was held against what probes counted; the process did something
     /// since the one before.
-    pub(super) fn compared(&mut self, contradiction: Option<Contradiction>) {
-        self.changed |= self.doubt.sampled(contradiction);
+    pub(super) fn compared(&mut self, verdicts: Verdicts) {
+        self.changed |= self.doubt.sampled(verdicts);
     }
 
-    /// Nothing ran since the last sample; whether that settles a doubt.
-    pub(super) fn stood_still(&mut self) -> bool {
-        let settled = self.doubt.stood_still();
+    /// Nothing ran since the last sample, which was held against what probes have
+    /// counted by now; whether that settles a doubt.
+    pub(super) fn stood_still(&mut self, verdicts: Verdicts) -> bool {
+        let settled = self.doubt.stood_still(verdicts);
         self.changed |= settled;
         settled
     }

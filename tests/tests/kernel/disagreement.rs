@@ -1,9 +1,10 @@
 //! A figure that contradicts another, or what is possible, is withheld.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use observer_tests::{
     Observer, Process, Workload, metrics,
+    observer::INTERVAL,
     paths::{GO, fixture},
     wait,
 };
@@ -107,6 +108,96 @@ fn what_contradicts_the_probes_is_withheld() {
     }
     let seen = until("the neighbour", &observer, &mut neighbour, |_| true);
     assert!(all_covered(&seen), "{:?}", seen.coverage);
+}
+
+/// Less than what may be under way in a busy process.
+#[test]
+fn what_is_off_by_a_little_is_withheld_once_nothing_runs() {
+    let path = fixture("workload", GO, "default");
+    let variables = Variables::of(&path);
+    let observer = Observer::start();
+    // The next is seen from its first instruction on.
+    let mut neighbour = Workload::start(&path);
+    observer.attached(neighbour.pid);
+    let mut w = Workload::start(&path);
+    let pid = w.pid;
+    for (address, size, by, figure, other) in [
+        (variables.cycles(), 4, 2, "gc_cycles", "goroutines_created"),
+        (
+            variables.created(),
+            8,
+            500,
+            "goroutines_created",
+            "gc_cycles",
+        ),
+    ] {
+        until("all of it covered", &observer, &mut w, all_covered);
+        forge::add(pid, address, size, by);
+        // What is read at rest is what was read last.
+        w.run("burst 20 0");
+        let seen = wait::until("it withheld at rest", SOON, || {
+            let seen = observer.process(pid)?;
+            disagrees(&seen, figure).then_some(seen)
+        });
+        assert!(disagrees(&seen, "state"), "{:?}", seen.coverage);
+        assert!(!disagrees(&seen, other), "{:?}", seen.coverage);
+        // It goes on, and is as far off as before.
+        for _ in 0..20 {
+            w.run("burst 20 0");
+            w.run("gc 1");
+            thread::sleep(INTERVAL);
+        }
+        let seen = observer.process(pid).expect("it is listed");
+        assert!(disagrees(&seen, figure), "{:?}", seen.coverage);
+        forge::add(pid, address, size, -by);
+    }
+    until("all of it covered again", &observer, &mut w, all_covered);
+    // One that is withheld hides no other.
+    forge::add(pid, variables.created(), 8, 1_000_000);
+    until("goroutines withheld", &observer, &mut w, |it| {
+        disagrees(it, "goroutines_created")
+    });
+    forge::add(pid, variables.cycles(), 4, 1_000);
+    until("collections withheld, too", &observer, &mut w, |it| {
+        disagrees(it, "goroutines_created") && disagrees(it, "gc_cycles")
+    });
+    neighbour.run("gc 1");
+    let seen = observer.settled(neighbour.pid);
+    assert!(all_covered(&seen), "{:?}", seen.coverage);
+}
+
+/// What is at rest again and again is where a difference of nothing must be told.
+#[test]
+fn what_comes_to_rest_contradicts_nothing() {
+    let observer = Observer::start();
+    let first = Workload::start(&fixture("workload", GO, "default"));
+    observer.attached(first.pid);
+    let versions = ["1.17.13", "1.22.12", "1.25.5", GO, "1.27.4"];
+    let variants = ["default", "cgo"];
+    let mut all: Vec<_> = versions
+        .into_iter()
+        .flat_map(|version| variants.map(|variant| fixture("workload", version, variant)))
+        .map(|path| Workload::start(&path))
+        .collect();
+    for w in &all {
+        observer.attached(w.pid);
+    }
+    for _ in 0..4 {
+        for w in &mut all {
+            w.run("burst 500 0");
+            w.run("gc 2");
+        }
+        // Some looks at each at rest.
+        thread::sleep(8 * INTERVAL);
+        for seen in observer.processes() {
+            let wrong: Vec<_> = seen
+                .coverage
+                .iter()
+                .filter(|(figure, _)| disagrees(&seen, figure))
+                .collect();
+            assert!(wrong.is_empty(), "{}: {wrong:?}", seen.process);
+        }
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::{
     node::{
         coverage::{Standing, coverage},
         creators::Creators,
-        doubt::Contradiction,
-        observation::{EventFigures, Figures, Observation, Snapshot, StateSample},
+        doubt::Verdicts,
+        observation::{Differences, EventFigures, Figures, Observation, Snapshot, StateSample},
         planes::{self, Counted},
         processes::Tracked,
         relay::Reading,
@@ -82,7 +82,8 @@ impl Engine {
                 tracked.sampled = Some(Instant::now());
                 tracked.created_per_second = Some(0.0);
                 tracked.counted = tracked.observation.probes.exact;
-                if !tracked.watch.stood_still() {
+                let verdicts = at_rest(tracked, before.as_ref());
+                if !tracked.watch.stood_still(verdicts) {
                     return Some(self);
                 }
                 Sampled::Nothing
@@ -243,6 +244,33 @@ impl Engine {
     }
 }
 
+/// What the last sample says of a process in which nothing has run since, held against
+/// what probes have counted by now. That is read where the two were apart at the sample;
+/// where they were not, no probe has been hit since.
+fn at_rest(tracked: &Tracked, counted: Option<&Counted>) -> Verdicts {
+    let figures = &tracked.observation.figures;
+    let Some(sample) = &figures.state else {
+        return Verdicts::default();
+    };
+    let (mut differences, mut whole) = (Differences::default(), true);
+    if let (Some(counted), true) = (counted, tracked.apart) {
+        differences = planes::compare(&figures.events, counted, &sample.figures, counted);
+        differences.ids = ids_apart(tracked, &sample.figures, counted);
+        whole = planes::measured_all(counted);
+    }
+    Verdicts::at_rest(&differences, &sample.figures, whole, cpus())
+}
+
+/// How far goroutine ids are from what probes have counted, where that is known.
+fn ids_apart(tracked: &Tracked, state: &StateFigures, counted: &Counted) -> Option<i64> {
+    if !tracked.observation.probes.batch || !tracked.ids.known() {
+        return None;
+    }
+    // Nothing is learned from it.
+    let mut ids = tracked.ids;
+    ids.compare(&counted.0, state, &counted.0)
+}
+
 /// Puts what was read into the process's observation.
 fn update(
     tracked: &mut Tracked,
@@ -299,11 +327,12 @@ fn update(
         // What the last sample saw will do for the lower bound.
         let before = before.map_or(&figures.events.goroutines, |before| &before.0);
         differences.ids = tracked.ids.compare(before, state, &after.0);
+        tracked.apart |= ids_apart(tracked, state, after).is_some_and(|apart| apart != 0);
     }
     if let (Some(state), true) = (&state, counted || moved) {
         let age = discover::age(tracked.observation.process.start_ticks);
-        let found = Contradiction::find(&differences, state, age, cpus());
-        tracked.watch.compared(found);
+        let verdicts = Verdicts::busy(&differences, state, age, cpus());
+        tracked.watch.compared(verdicts);
     }
     let covered = covered || tracked.watch.has_changed();
     let events = match after {
