@@ -1,4 +1,5 @@
-//! The spin fixture: it creates goroutines as fast as one P can, or at a rate.
+//! The spin fixture: it creates goroutines as fast as one P can, or at a rate; and it
+//! does other things that are probed as fast as it can.
 
 use std::{path::Path, process::Command};
 
@@ -50,26 +51,13 @@ impl Spin {
 
     /// Starts one of its builds.
     pub fn of(path: &Path) -> Self {
-        let mut talk = Conversation::start(Command::new(path));
+        Self::by(Command::new(path))
+    }
+
+    fn by(command: Command) -> Self {
+        let mut talk = Conversation::start(command);
         talk.hear();
         Self { talk }
-    }
-
-    /// Runs one of its builds that makes goroutines as fast as it can from its first
-    /// instruction on, for some milliseconds; how many it had made at each 10
-    /// milliseconds.
-    pub fn storm(path: &Path, milliseconds: u32) -> Vec<f64> {
-        let output = Command::new(path)
-            .arg(milliseconds.to_string())
-            .output()
-            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        assert!(output.status.success(), "{}: {output:?}", path.display());
-        numbers(&String::from_utf8_lossy(&output.stdout))
-    }
-
-    /// The same, of this one, which may have done something else before.
-    pub fn storm_now(&mut self, milliseconds: u32) -> Vec<f64> {
-        numbers(&self.talk.ask(&format!("storm {milliseconds}")))
     }
 
     /// Has it make goroutines for some milliseconds, as fast as it can.
@@ -84,6 +72,48 @@ impl Spin {
         (0..rounds)
             .map(|_| self.round(200, 0).cpu())
             .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Something that is done as fast as possible.
+#[derive(Clone, Copy, Debug)]
+pub struct Storm {
+    /// Of what: `goroutines`, `stops` of the world, or `collections`.
+    pub of: &'static str,
+    /// GOMAXPROCS: it is on each of them.
+    pub processors: u32,
+    /// How long it lasts.
+    pub milliseconds: u32,
+}
+
+impl Storm {
+    fn command(&self, path: &Path) -> Command {
+        let mut command = Command::new(path);
+        command.env("GOMAXPROCS", self.processors.to_string());
+        command
+    }
+
+    /// Runs one of spin's builds that storms from its first instruction on; how many it
+    /// had made at each 10 milliseconds.
+    pub fn run(&self, path: &Path) -> Vec<f64> {
+        let output = self
+            .command(path)
+            .args([&self.milliseconds.to_string(), self.of])
+            .output()
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert!(output.status.success(), "{}: {output:?}", path.display());
+        numbers(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// Starts one that waits for its storm.
+    pub fn wait(&self, path: &Path) -> Spin {
+        Spin::by(self.command(path))
+    }
+
+    /// Has one that waited storm, as [`Self::run`].
+    pub fn begin(&self, spin: &mut Spin) -> Vec<f64> {
+        let line = format!("storm {} {}", self.milliseconds, self.of);
+        numbers(&spin.talk.ask(&line))
     }
 }
 

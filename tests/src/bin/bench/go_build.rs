@@ -2,7 +2,6 @@
 //! build from an empty cache runs hundreds, each for a moment.
 
 use std::{
-    fmt::Write as _,
     fs,
     path::Path,
     process::Command,
@@ -14,9 +13,17 @@ use observer_tests::{
     paths::{self, GO},
 };
 
-use crate::statistics::{median, sorted};
+use crate::{
+    bounds::{Bound, Report, noise},
+    statistics::{median, sorted},
+};
 
 const PAIRS: usize = 10;
+/// For the time that a build takes, as whoever waits for it sees it.
+const BOUND: Bound = Bound {
+    most: 1.01,
+    noisiest: 0.05,
+};
 const SERVER: &str = r#"package main
 
 import (
@@ -91,7 +98,7 @@ fn observed(module: &Path) -> Build {
 }
 
 /// The table.
-pub(crate) fn table() -> String {
+pub(crate) fn table() -> Report {
     let module = tempfile::tempdir().expect("a directory");
     fs::write(module.path().join("main.go"), SERVER).expect("a file");
     fs::write(module.path().join("go.mod"), "module server\n").expect("a file");
@@ -108,27 +115,41 @@ pub(crate) fn table() -> String {
             }
         })
         .collect();
-    let mut table = format!(
+    let mut report = Report::from(format!(
         "`go build` (Go {GO}) of a server of net/http from an empty cache, in {PAIRS} pairs: \
-         once with an observer as it is by default, once without, in turns.\n\n\
+         once with an observer as it is by default, once without, in turns. \"Itself\" is one \
+         build without to the next; the noise is how far the median of {PAIRS} may be off by \
+         that. The time may be {} times as long at most.\n\n\
          | seconds | unobserved, median | observed, median | observed / unobserved, median | \
-         lowest to highest |\n| --- | --- | --- | --- | --- |\n"
-    );
-    let rows: [(&str, Seconds); 2] = [
-        ("from its start to its end", |build| build.elapsed),
-        ("of CPU, of all that it runs", |build| build.cpu),
+         lowest to highest | unobserved / itself: highest | noise |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+        BOUND.most,
+    ));
+    let rows: [(&str, Seconds, Option<Bound>); 2] = [
+        (
+            "from its start to its end",
+            |build| build.elapsed,
+            Some(BOUND),
+        ),
+        ("of CPU, of all that it runs", |build| build.cpu, None),
     ];
-    for (name, of) in rows {
+    for (name, of, bound) in rows {
         let ratios = sorted(pairs.iter().map(|(bare, seen)| of(seen) / of(bare)));
-        let _ = writeln!(
-            table,
-            "| {name} | {:.2} | {:.2} | {:.3} | {:.3} to {:.3} |",
+        let next = pairs.windows(2).map(|two| of(&two[0].0) / of(&two[1].0));
+        let itself: Vec<_> = next.map(|ratio| ratio.max(1.0 / ratio)).collect();
+        let middle = median(ratios.iter().copied());
+        report.row(&format!(
+            "| {name} | {:.2} | {:.2} | {middle:.3} | {:.3} to {:.3} | {:.3} | {:.3} |",
             median(pairs.iter().map(|(bare, _)| of(bare))),
             median(pairs.iter().map(|(_, seen)| of(seen))),
-            median(ratios.iter().copied()),
             ratios[0],
             ratios[ratios.len() - 1],
-        );
+            itself.iter().copied().fold(1.0, f64::max),
+            noise(PAIRS, &itself),
+        ));
+        if let Some(bound) = bound {
+            report.judged(name, bound, middle, bound.judge(&ratios, &itself));
+        }
     }
-    table
+    report
 }

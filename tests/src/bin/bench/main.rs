@@ -1,9 +1,11 @@
 //! What observing costs, as tables in Markdown. All figures of a table come
 //! from one run, since machines differ more than programs do.
 //!
-//! `bench [--only NAME]...`, each NAME one of [`TABLES`].
+//! `bench [--only NAME]...`, each NAME one of [`TABLES`]. It fails where a bound is
+//! broken, once every table is printed.
 
 mod autoscaling;
+mod bounds;
 mod cluster;
 mod crowd;
 mod ebpf_log;
@@ -18,51 +20,50 @@ mod tracer;
 
 use std::process::ExitCode;
 
-type Table = (&'static str, fn() -> String);
+use bounds::Report;
+
+type Table = (&'static str, fn() -> Report);
 
 /// Where this is set, a cluster runs.
 const IN_CLUSTER: &str = "OBSERVER_XTASK";
 
 const TABLES: [Table; 11] = [
     ("goroutines", || {
-        format!("## A goroutine's price\n\n{}", goroutines::table())
+        Report::from(goroutines::table()).titled("A goroutine's price")
     }),
     ("probes", || {
-        format!("## Each goroutine counted\n\n{}", probes::table())
+        Report::from(probes::table()).titled("Each goroutine counted")
     }),
-    ("storm", || {
-        format!("## The worst half second\n\n{}", storm::table())
-    }),
+    ("storm", || storm::table().titled("The worst half second")),
     ("go_build", || {
-        format!("## A build from nothing\n\n{}", go_build::table())
+        go_build::table().titled("A build from nothing")
     }),
     ("ebpf_log", || {
-        format!("## What the eBPF programs say\n\n{}", ebpf_log::table())
+        Report::from(ebpf_log::table()).titled("What the eBPF programs say")
     }),
     ("sample", || {
-        format!("## One sample of a process's state\n\n{}", sample::table())
+        Report::from(sample::table()).titled("One sample of a process's state")
     }),
     ("idle", || crowd(&crowd::IDLE)),
     ("busy", || crowd(&crowd::BUSY)),
     ("fan_out", || {
-        format!("## The adapter's requests to nodes\n\n{}", fan_out::table())
+        Report::from(fan_out::table()).titled("The adapter's requests to nodes")
     }),
     ("cluster", || {
-        format!("## In a cluster\n\n{}", cluster::table())
+        Report::from(cluster::table()).titled("In a cluster")
     }),
     ("autoscaling", || {
-        format!("## The autoscaler\n\n{}", autoscaling::table())
+        Report::from(autoscaling::table()).titled("The autoscaler")
     }),
 ];
 
-fn crowd(kind: &crowd::Kind) -> String {
-    format!(
-        "## {} {} processes of {} binaries\n\n{}",
+fn crowd(kind: &crowd::Kind) -> Report {
+    Report::from(crowd::table(kind)).titled(&format!(
+        "{} {} processes of {} binaries",
         crowd::PROCESSES,
         kind.name,
         crowd::BINARIES,
-        crowd::table(kind)
-    )
+    ))
 }
 
 fn main() -> ExitCode {
@@ -82,12 +83,19 @@ fn main() -> ExitCode {
             }
         }
     }
+    let mut broken = Vec::new();
     for (name, table) in TABLES {
         let wants_cluster = matches!(name, "cluster" | "autoscaling");
         let possible = !wants_cluster || std::env::var_os(IN_CLUSTER).is_some();
         if (only.is_empty() && possible) || only.iter().any(|wanted| *wanted == name) {
-            println!("{}", table());
+            let report = table();
+            println!("{}", report.text());
+            broken.extend(report.broken().iter().map(|line| format!("{name}: {line}")));
         }
     }
-    ExitCode::SUCCESS
+    if broken.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("bounds that were not held:\n{}", broken.join("\n"));
+    ExitCode::FAILURE
 }
