@@ -15,6 +15,8 @@ mod error;
 mod events;
 mod fuse;
 mod handover;
+#[cfg(test)]
+mod harmless;
 mod keeper;
 mod kernel;
 mod kernel_types;

@@ -264,7 +264,9 @@ fn executables_that_are_replaced_while_they_are_looked_at() {
         fs::rename(&next, &path).expect("the replacement");
         let mut child = Command::new(&path).spawn().expect("it runs");
         thread::sleep(Duration::from_millis(20));
-        child.kill().and_then(|()| child.wait()).expect("its end");
+        let end = child.kill().and_then(|()| child.wait()).expect("its end");
+        // A probe at a place of the other file would have ended it before.
+        assert_eq!(end.signal(), Some(libc::SIGKILL), "{end}");
     }
     still_works(&observer);
     let ended = wait::comes_true(ATTACH, || {

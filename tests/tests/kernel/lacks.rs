@@ -53,7 +53,7 @@ fn warnings(log: &str) -> Vec<&str> {
 }
 
 /// Whatever lacks: no panic, no backtrace, no dump, a good end.
-fn assert_calm(observer: Observer) {
+pub(crate) fn assert_calm(observer: Observer) {
     let log = observer.log();
     for sign in ["panicked", "internal error", "backtrace", "RUST_BACKTRACE"] {
         assert!(!log.contains(sign), "{sign:?} in the log:\n{log}");
@@ -65,7 +65,7 @@ fn assert_calm(observer: Observer) {
 }
 
 /// What a program says of itself is what the observer reads from its memory.
-fn assert_state(observer: &Observer, workload: &mut Workload) {
+pub(crate) fn assert_state(observer: &Observer, workload: &mut Workload) {
     workload.run("hold 30");
     workload.run("burst 200 0");
     workload.run("gc 2");
@@ -106,7 +106,7 @@ fn assert_state_only(observer: Observer, name: &str, missing: &[&str]) {
 }
 
 /// Nothing lacks: probes stand, and nothing is said.
-fn assert_whole(observer: Observer, name: &str) {
+pub(crate) fn assert_whole(observer: Observer, name: &str) {
     let mut workload = Workload::start(&fixture("workload", GO, "default"));
     observer.attached(workload.pid);
     assert_state(&observer, &mut workload);

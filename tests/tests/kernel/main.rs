@@ -34,6 +34,7 @@ mod newer;
 mod overwrite;
 mod planes;
 mod probes;
+mod read_only;
 mod served;
 mod serving;
 mod shared_libraries;

@@ -21,6 +21,15 @@ use crate::{image::Arch, workspace::Workspace};
 
 pub(crate) use self::test::{step, test};
 
+/// The scenarios that some kernel is to stand, without their arguments.
+#[cfg(test)]
+pub(crate) fn scenarios() -> std::collections::BTreeSet<&'static str> {
+    let rows = table::rows().into_iter();
+    let all = rows.flat_map(|row| row.scenarios);
+    all.filter_map(|scenario| scenario.split(' ').next())
+        .collect()
+}
+
 /// Arguments of `cargo xtask vm`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
