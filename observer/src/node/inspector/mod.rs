@@ -12,6 +12,7 @@ mod library;
 
 use std::{
     collections::{HashMap, VecDeque},
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, mpsc},
     thread,
@@ -52,6 +53,9 @@ const WAITING_OF_ONE: usize = 512;
 const WAITING: usize = 8192;
 /// After a thread could not be started.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// All that a thread does.
+type Work = Box<dyn FnOnce() + Send>;
 
 /// What a thread is to do.
 enum Task {
@@ -114,6 +118,8 @@ pub(super) struct Inspector {
     allowance: Allowance,
     /// Whether all that waits may be inspected at once.
     hurries: bool,
+    /// How a thread is started.
+    spawn: fn(Work) -> io::Result<()>,
     /// No thread could be started a moment ago.
     no_thread: Option<Instant>,
     cpu: Duration,
@@ -137,6 +143,7 @@ impl Inspector {
             judged: Arc::new(Judged::new()),
             allowance: Allowance::new(percent, Instant::now()),
             hurries: true,
+            spawn,
             no_thread: None,
             cpu: Duration::ZERO,
         })
@@ -318,7 +325,7 @@ impl Inspector {
             && !self.is_crowded(cgroup)
     }
 
-    fn start(&self, task: Task, number: u64) -> Result<(), (std::io::Error, Box<Task>)> {
+    fn start(&self, task: Task, number: u64) -> Result<(), (io::Error, Box<Task>)> {
         let sender = self.sender.clone();
         let wake = Arc::clone(&self.wake);
         let judged = Arc::clone(&self.judged);
@@ -349,8 +356,8 @@ impl Inspector {
                 let _ = rustix::io::write(&*wake, &1u64.to_ne_bytes());
             }
         };
-        match thread::Builder::new().name("inspect".into()).spawn(work) {
-            Ok(_) => Ok(()),
+        match (self.spawn)(Box::new(work)) {
+            Ok(()) => Ok(()),
             Err(error) => match take(&place) {
                 Some(task) => Err((error, Box::new(task))),
                 None => Ok(()),
@@ -361,6 +368,11 @@ impl Inspector {
     fn running_now(&self) -> usize {
         self.running.iter().filter(|it| !it.is_stuck()).count()
     }
+}
+
+fn spawn(work: Work) -> io::Result<()> {
+    let builder = thread::Builder::new().name("inspect".into());
+    builder.spawn(work).map(drop)
 }
 
 /// Takes the first that waits of a cgroup.

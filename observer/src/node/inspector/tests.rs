@@ -1,12 +1,23 @@
-//! How searches for Go libraries have their turn.
+//! How searches for Go libraries have their turn, and what becomes of whatever waits
+//! while no thread can be started.
 
 use std::{
-    process, thread,
+    fs::File,
+    io, process,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
-use super::{Inspector, Search, WAITING_OF_ONE};
-use crate::discover;
+use super::{AGAIN, Inspector, Job, Search, WAITING_OF_ONE, Work};
+use crate::{
+    discover::{self, FileId},
+    export::fixtures::binary,
+    gobinary::Inspected,
+};
 
 fn search_of(pid: u32, number: u64, cgroup: u64) -> Search {
     let own = discover::executable(process::id()).expect("this program");
@@ -50,4 +61,61 @@ fn one_search_runs_at_a_time_and_no_more_than_so_many_wait() {
     assert!(!inspector.search(search_of(1 << 23, 0, 7)));
     assert!(inspector.search(search_of(1 << 23, 0, 8)));
     assert_eq!(inspector.running.len(), 1);
+}
+
+/// How often a thread was asked for that could not be started.
+static REFUSED: AtomicU32 = AtomicU32::new(0);
+
+fn refuse(_: Work) -> io::Result<()> {
+    REFUSED.fetch_add(1, Ordering::Relaxed);
+    Err(io::Error::from_raw_os_error(libc::EAGAIN))
+}
+
+fn job(inode: u64) -> Job {
+    let own = discover::executable(process::id()).expect("this program");
+    let pinned = File::open("/proc/self/exe").expect("this program");
+    Job {
+        id: FileId { inode, ..own.id },
+        pinned: pinned.into(),
+        cgroup: 7,
+        // It is only opened.
+        known: Some(Arc::new(binary("go1.26.8"))),
+    }
+}
+
+#[test]
+fn what_no_thread_could_be_started_for_waits_and_is_inspected_later() {
+    let mut inspector = Inspector::new(100.0).expect("a descriptor");
+    let spawn = std::mem::replace(&mut inspector.spawn, refuse);
+    let begun = Instant::now();
+    inspector.submit(job(1));
+    assert_eq!(REFUSED.load(Ordering::Relaxed), 1);
+    // Those that come meanwhile do not try it again at once.
+    inspector.submit(job(2));
+    assert!(inspector.search(search_of(1 << 23, 3, 8)));
+    assert!(inspector.done().is_empty());
+    if begun.elapsed() < AGAIN {
+        assert_eq!(REFUSED.load(Ordering::Relaxed), 1);
+    }
+    assert!(inspector.running.is_empty() && !inspector.is_idle());
+    let waiting = inspector.waiting[&7].iter().map(|job| job.id.inode);
+    assert_eq!(waiting.collect::<Vec<_>>(), [1, 2], "in their order");
+    let due = inspector.due().expect("it is tried again");
+    assert!(due <= Instant::now() + AGAIN);
+
+    inspector.spawn = spawn;
+    let end = Instant::now() + Duration::from_secs(60);
+    let (mut done, mut found) = (Vec::new(), Vec::new());
+    while (done.len() < 2 || found.is_empty()) && Instant::now() < end {
+        done.extend(inspector.done());
+        found.extend(inspector.found());
+        thread::sleep(Duration::from_millis(10));
+    }
+    done.sort_by_key(|it| it.id.inode);
+    let inodes: Vec<_> = done.iter().map(|it| it.id.inode).collect();
+    assert_eq!((inodes, found.len()), (vec![1, 2], 1));
+    for it in &done {
+        assert!(matches!(it.result, Ok(Inspected::Go(_))));
+    }
+    assert!(inspector.is_idle());
 }
