@@ -1,7 +1,12 @@
 //! A machine that lacks something: the observer starts, reads state exactly,
 //! and says in one line what is missing and what that costs.
 
-use std::{collections::BTreeMap, process::Command, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use observer_tests::{
     Observer, Workload,
@@ -130,6 +135,28 @@ fn a_kernel_without_bpf_and_a_filter_that_refuses_it() {
     assert_state_only(refused, "EPERM", &["missing: bpf()", "seccomp"]);
     let absent = without_bpf(libc::ENOSYS);
     assert_state_only(absent, "ENOSYS", &["missing: bpf()", "CONFIG_BPF_SYSCALL"]);
+}
+
+/// Nobody tells of it, so that all of /proc is looked through each second.
+#[test]
+fn without_events_a_new_program_is_found_within_a_second_or_so() {
+    let observer = without_bpf(libc::EPERM);
+    let path = fixture("workload", GO, "default");
+    let mut took: Vec<_> = (0..5)
+        .map(|_| {
+            let workload = Workload::start(&path);
+            let began = Instant::now();
+            wait::until("a new program", Duration::from_secs(15), || {
+                observer.process(workload.pid)
+            });
+            began.elapsed()
+        })
+        .collect();
+    took.sort();
+    // And once more until it is published.
+    let most = wait::patient(Duration::from_millis(1500));
+    assert!(took[2] < most, "{took:?}\n{}", observer.log());
+    assert_calm(observer);
 }
 
 #[test]
