@@ -1,6 +1,9 @@
 //! Who gets an answer, and with which certificate.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Child, Command, ExitStatus},
+};
 
 use observer_tests::{
     cluster::{
@@ -9,7 +12,7 @@ use observer_tests::{
     wait,
 };
 use serde_json::json;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 const PROTECTED: [&str; 2] = ["/metrics", "/api/v1/processes"];
 const SECRET: &str = "go-observer-node-tls";
@@ -102,6 +105,78 @@ fn a_token_goes_when_its_account_does() {
     wait::until("the token to be refused", SOON, || {
         (status(&observer, "/metrics", Some(&token)) == 401).then_some(())
     });
+}
+
+/// Events that somebody follows. Ended when dropped.
+struct Stream {
+    curl: Child,
+    heard: NamedTempFile,
+}
+
+impl Stream {
+    fn open(observer: &Observer, token: &str) -> Self {
+        let heard = NamedTempFile::new().expect("a file");
+        let curl = Command::new("curl")
+            .args(["--silent", "--fail", "--insecure", "--no-buffer"])
+            .arg("--max-time")
+            .arg((3 * SOON).as_secs().to_string())
+            .arg("--header")
+            .arg(format!("Authorization: Bearer {token}"))
+            .arg(format!("https://{}/api/v1/events", observer.address))
+            .stdout(heard.reopen().expect("the file"))
+            .spawn()
+            .expect("curl; run cargo xtask setup");
+        Self { curl, heard }
+    }
+
+    fn heard(&self) -> String {
+        fs::read_to_string(self.heard.path()).expect("what was heard")
+    }
+
+    /// How it was ended, if it was.
+    fn end(&mut self) -> Option<ExitStatus> {
+        self.curl.try_wait().expect("its status")
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.curl.kill();
+        let _ = self.curl.wait();
+    }
+}
+
+#[test]
+fn events_end_with_the_right_to_them() {
+    let _turn = turn::beside();
+    let cluster = Cluster::get();
+    let namespace = Namespace::create(&cluster, "listeners");
+    let observer = Observer::on(&cluster, NODES[0]);
+    let [(mut leaves, binding), (mut stays, _binding)] = ["leaves", "stays"].map(|name| {
+        let token = account(&namespace, name);
+        let whom = format!("--serviceaccount={}:{name}", namespace.name);
+        let binding = Binding::create(&cluster, &format!("{}-{name}", namespace.name), &whom);
+        // The right is new, and an answer from before may hold.
+        wait::until("a right to read", SOON, || {
+            (status(&observer, "/metrics", Some(&token)) == 200).then_some(())
+        });
+        (Stream::open(&observer, &token), binding)
+    });
+    for stream in [&mut leaves, &mut stays] {
+        wait::until("the table of a stream", SOON, || {
+            let end = stream.end();
+            assert!(end.is_none(), "{end:?}: {}", stream.heard());
+            stream.heard().contains("event: table").then_some(())
+        });
+    }
+    drop(binding);
+    let end = wait::until("the end of what may not be heard", 2 * SOON, || {
+        leaves.end()
+    });
+    // 28 is curl's own end, after the time it was given.
+    assert_ne!(end.code(), Some(28), "{end}");
+    let end = stays.end();
+    assert!(end.is_none(), "who may hear goes on: {end:?}");
 }
 
 /// Certificates made by openssl, in files.
