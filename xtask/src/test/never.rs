@@ -72,7 +72,7 @@ fn of_test(file: &str, name: &str, read: &dyn Fn(&str) -> Option<String>) -> Opt
         let rest = line.strip_prefix(with);
         rest.is_some_and(|rest| rest.starts_with(['(', '<']))
     };
-    if file.ends_with(".py") {
+    if Path::new(file).extension().is_some_and(|it| it == "py") {
         let is_it = |line: &&str| begins(line, &format!("def {name}"));
         // pytest takes no other.
         let is_test = name.starts_with("test_") && lines.iter().any(is_it);

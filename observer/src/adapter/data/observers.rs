@@ -94,8 +94,8 @@ impl<'a> Observers<'a> {
             let named = set.labels.get(APP.0).is_some_and(|app| app == APP.1);
             named || owners.contains(set.uid.as_str())
         };
-        let sets: Vec<&Workload> = all.map(|(_, set)| set.as_ref()).filter(ours).collect();
-        let wanted: Option<Vec<u64>> = sets.iter().map(|set| set.pods_wanted).collect();
+        let daemons: Vec<&Workload> = all.map(|(_, set)| set.as_ref()).filter(ours).collect();
+        let wanted: Option<Vec<u64>> = daemons.iter().map(|set| set.pods_wanted).collect();
         let seated = seats
             .keys()
             .filter(|node| objects.nodes.entry("", node).is_some())
@@ -109,7 +109,7 @@ impl<'a> Observers<'a> {
             objects,
             seats,
             complete,
-            asked: sets.iter().map(|set| &set.node_selector).collect(),
+            asked: daemons.iter().map(|set| &set.node_selector).collect(),
             now: SystemTime::now(),
         }
     }

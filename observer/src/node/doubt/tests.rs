@@ -129,7 +129,7 @@ fn where_nothing_runs_nothing_is_under_way() {
 
 #[test]
 fn where_nothing_runs_no_more_live_than_were_created() {
-    let with = |live, of_c| {
+    let with = |live: u64, of_c: u64| {
         let mut state = state(20, 0, 0);
         state.goroutines.live = live;
         state.scheduler.threads = 6 + of_c;
@@ -140,7 +140,9 @@ fn where_nothing_runs_no_more_live_than_were_created() {
         let found = Verdicts::at_rest(&Differences::default(), state, true, CPUS);
         is_contradicted(found, CREATED)
     };
-    for (live, of_c, is_one) in [(20, 0, false), (21, 0, true), (23, 3, false), (24, 3, true)] {
+    let cases: [(u64, u64, bool); 4] =
+        [(20, 0, false), (21, 0, true), (23, 3, false), (24, 3, true)];
+    for (live, of_c, is_one) in cases {
         assert_eq!(at_rest(&with(live, of_c)), is_one, "{live} and {of_c}");
         // While it goes on, one may be there before it is counted.
         let going = with(live, of_c);

@@ -84,8 +84,8 @@ fn no_counter_falls_whatever_is_read_next() {
     let process = Arc::unwrap_or_clone(known.process);
     let (seen, coverage) = (Seen::default(), Coverage::default());
     (engine.processes).insert(process, binary, target, None, seen, coverage);
-    let sample = known.figures.state.expect("a sample");
-    let state = Arc::clone(&sample.figures);
+    let known = known.figures.state.expect("a sample");
+    let state = Arc::clone(&known.figures);
     let mut lower = StateFigures::clone(&state);
     lower.goroutines.live = 3;
     lower.goroutines.created = state.goroutines.created.map(|created| created - 1);
