@@ -108,15 +108,6 @@ pub fn executable(pid: u32) -> Result<Executable, DiscoverError> {
     }
 }
 
-/// Which file process `pid` runs, and no more. As of everything here but
-/// [`open_executable`], whoever serves the file is not asked, since the answer may
-/// never come.
-pub fn executable_id(pid: u32) -> Option<FileId> {
-    let entry = Entry::open(pid).ok()?;
-    let file = statx(&entry, "exe", AtFlags::empty()).ok()?;
-    Some(FileId::of_statx(&file))
-}
-
 /// Opens the file that process `pid` runs, whatever has become of its path:
 /// deleted, in memory, in another mount namespace. The path beside it,
 /// `/proc/PID/exe`, leads there as long as the process lives and runs the same

@@ -37,7 +37,7 @@ pub use self::{
     clock::{age, boot_time, started, started_monotonic_ns, tick},
     confinement::{Refusal, confined, refusal},
     error::DiscoverError,
-    executable::{executable, executable_id, open_executable, open_known, pin_executable, runs},
+    executable::{executable, open_executable, open_known, pin_executable, runs},
     kin::{Kin, Origin, RUNC, all_in, enters_container, is_from_outside, kin, share_pid_namespace},
     libraries::{MappedFile, base_name, mapped_files, mapped_pages},
     namespace::{NamespaceError, PidNamespace, pid_namespace},

@@ -161,7 +161,7 @@ fn a_name_that_ends_like_a_deleted_one() {
     let look = process(child.pid()).unwrap();
     assert!(!look.executable.deleted);
     assert_eq!(look.executable.path, path);
-    assert_eq!(executable_id(child.pid()), Some(look.executable.id));
+    assert_eq!(executable::file(child.pid()), Some(look.executable.id));
     fs::remove_file(&path).unwrap();
     let look = process(child.pid()).unwrap();
     assert!(look.executable.deleted);
