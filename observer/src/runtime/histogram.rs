@@ -118,20 +118,6 @@ impl TimeHistogram {
         Self::new(self.bounds, &sums)
     }
 
-    /// The greater of both counts for each place; they are of the same bounds.
-    #[must_use]
-    pub(super) fn not_below(&self, earlier: &Self) -> Self {
-        if self.follows(earlier) || self.bounds.len() != earlier.bounds.len() {
-            return self.clone();
-        }
-        let counts: Vec<u64> = self
-            .counts()
-            .zip(earlier.counts())
-            .map(|(now, then)| now.max(then))
-            .collect();
-        Self::new(self.bounds, &counts)
-    }
-
     /// Whether both are one sample's counts, which a later one found unchanged.
     pub fn is_shared(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.kept, &other.kept) && self.first == other.first

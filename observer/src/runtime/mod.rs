@@ -12,7 +12,6 @@ mod confirm;
 mod described;
 mod error;
 mod figures;
-mod floor;
 mod gaps;
 mod gate;
 mod goroutines;
@@ -37,7 +36,6 @@ pub use figures::{
     Allocation, Collections, CollectorCpu, Figure, GapReason, GoroutineStates, Goroutines, Heap,
     Pause, Scheduler, Settings, StateFigures, StateGap, Stops,
 };
-pub use floor::not_below;
 pub use gaps::expected as expected_gaps;
 pub use goroutines::{Creator, GoroutineReport, Symbol, Symbolize, WalkLimits};
 pub use histogram::TimeHistogram;

@@ -154,8 +154,8 @@ impl Reader {
         // Of others the last good sample is no cause, and its counters bound the next.
         let contradicts_it = matches!(error, StateError::Backwards { .. });
         if self.failures >= MOST_FAILURES && contradicts_it {
-            // Rather the last good sample was wrong than all since. What was published
-            // of it stays, in `not_below`.
+            // Rather the last good sample was wrong than all since: a counter falls to
+            // what is true.
             self.failures = 0;
             self.previous = None;
         }

@@ -20,7 +20,7 @@ use crate::{
         watch::{Looked, Sampled},
     },
     probe::Probes,
-    runtime::{HeldUp, StateFigures, cpus, is_stuck, not_below},
+    runtime::{HeldUp, StateFigures, cpus, is_stuck},
 };
 
 /// One sample of every process.
@@ -287,10 +287,6 @@ fn update(
     // Behind the state, so that what is counted from here on is not in it.
     let after = read(probes, tracked).or_else(|| before.cloned());
     let figures = &tracked.observation.figures;
-    let state = match (state, &figures.state) {
-        (Some(now), Some(before)) => Some(not_below(now, &before.figures)),
-        (state, _) => state,
-    };
     let counted = after.as_ref().is_some_and(|after| {
         let events = &figures.events;
         after.0 != events.goroutines

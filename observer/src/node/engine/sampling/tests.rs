@@ -73,32 +73,6 @@ fn what_was_read_long_ago_is_not_shown_as_of_now() {
     assert_eq!(counters(&published(&mut engine)), all);
 }
 
-/// A reader that begins anew, or has found its last sample wrong, knows nothing of what
-/// was published.
-#[test]
-fn no_counter_falls_whatever_is_read_next() {
-    let mut engine = engine();
-    let binary = Arc::new(binary("go1.26.8"));
-    let (target, _) = target(&mut engine, &binary);
-    let known = with_state(observation(PID, "/srv/app"));
-    let process = Arc::unwrap_or_clone(known.process);
-    let (seen, coverage) = (Seen::default(), Coverage::default());
-    (engine.processes).insert(process, binary, target, None, seen, coverage);
-    let known = known.figures.state.expect("a sample");
-    let state = Arc::clone(&known.figures);
-    let mut lower = StateFigures::clone(&state);
-    lower.goroutines.live = 3;
-    lower.goroutines.created = state.goroutines.created.map(|created| created - 1);
-    lower.collections.cycles -= 1;
-
-    for (figures, live) in [(state, 7), (Arc::new(lower), 3)] {
-        sample(&mut engine, &figures);
-        let shown = published(&mut engine);
-        let counters = (shown.live(), shown.created(), shown.cycles());
-        assert_eq!(counters, (Some(live), Some(2000), Some(30)));
-    }
-}
-
 /// Its memory is gone before the event of its end has come, and its counters are not.
 #[test]
 fn what_was_counted_after_the_last_sample_is_kept_at_the_end() {
