@@ -5,6 +5,7 @@
 //! that took; the difference that a probe makes is the cost of a hit.
 
 use std::{
+    fs::File,
     io::{self, BufRead, BufReader, Read, Write},
     os::fd::AsFd,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -161,7 +162,8 @@ impl Calls {
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            // Opened to be read: the observer opens no file to write to it.
+            .stderr(File::open("/dev/null")?)
             .spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or_else(|| io::Error::other("it has no pipes"))?;

@@ -18,14 +18,14 @@ use observer_tests::{
 };
 
 /// An observer that decides itself which probes it needs.
-fn auto() -> Observer {
+pub(crate) fn auto() -> Observer {
     let mut command = Command::new(paths::observer());
     command.env("OBSERVER_GOROUTINE_PROBES", "auto");
     Observer::start_as(command)
 }
 
 /// They stay for a minute where a program begins just when they have left.
-const LEAVE: Duration = Duration::from_secs(90);
+pub(crate) const LEAVE: Duration = Duration::from_secs(90);
 
 /// The process once nothing but batches is counted.
 fn without_exact(observer: &Observer, pid: u32) -> Process {

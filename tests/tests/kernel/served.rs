@@ -19,7 +19,10 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
-use crate::cgroups::{Hierarchy, within};
+use crate::{
+    cgroups::{Hierarchy, within},
+    planes::{LEAVE, auto},
+};
 
 /// A look at everything that runs comes every half minute, and later on a busy machine.
 const SOON: Duration = Duration::from_mins(2);
@@ -93,7 +96,7 @@ fn taken(observer: &Observer) -> f64 {
 /// was ever hit in a program on FUSE, so each such look is at that program's file too.
 #[test]
 fn probes_come_and_go_elsewhere_while_a_server_is_silent() {
-    let observer = Observer::start();
+    let observer = auto();
     let mut neighbour = Workload::start(&fixture("workload", GO, "default"));
     observer.settled(neighbour.pid);
     let served = Served::mount(idle());
@@ -114,7 +117,7 @@ fn probes_come_and_go_elsewhere_while_a_server_is_silent() {
     for version in ["1.22.12", "1.27.4"] {
         let other = Workload::start(&fixture("workload", version, "default"));
         observer.attached(other.pid);
-        wait::until("probes on goroutines to leave", ATTACH, || {
+        wait::until("probes on goroutines to leave", LEAVE, || {
             let seen = observer.process(other.pid)?;
             (!seen.probes.exact).then_some(())
         });
