@@ -113,9 +113,13 @@ pub(crate) fn run(arguments: &[String]) {
         }
     }
     signal(Signal::CONT);
-    let mut wrong = Vec::new();
+    // Of the best look: those that ended are shown for a while, and then no more.
+    let mut wrong = differing(&observer.processes(), &gone);
     wait::comes_true(SHOWN, || {
-        wrong = differing(&observer.processes(), &gone);
+        let found = differing(&observer.processes(), &gone);
+        if found.len() < wrong.len() {
+            wrong = found;
+        }
         wrong.is_empty()
     });
     let right = gone.len() - wrong.len();
