@@ -41,6 +41,8 @@ pub(crate) struct Settings<'a> {
 pub(crate) enum End {
     /// Its command did, with this code.
     Code(i32),
+    /// The machine did before its command began.
+    NotBegun,
     /// The machine did, and its command had not.
     Off,
     /// It was stopped.
@@ -154,12 +156,15 @@ fn command_line(machine: &Machine, more: &str) -> String {
 }
 
 fn follow(lines: &Receiver<Said>, deadline: Instant, heard: &mut impl FnMut(&str)) -> End {
+    let mut begun = false;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
+            Ok(Said::Begin) => begun = true,
             Ok(Said::Line(line)) => heard(&line),
             Ok(Said::End(code)) => return End::Code(code),
-            Err(RecvTimeoutError::Disconnected) => return End::Off,
+            Err(RecvTimeoutError::Disconnected) if begun => return End::Off,
+            Err(RecvTimeoutError::Disconnected) => return End::NotBegun,
             Err(RecvTimeoutError::Timeout) => return End::Late,
         }
     }
@@ -198,10 +203,14 @@ mod tests {
     #[test]
     fn a_guest_without_an_end_has_none() {
         assert_eq!(
-            end_of(&["a", "VM-END 3", "b"], true),
+            end_of(&["VM-BEGIN", "a", "VM-END 3", "b"], true),
             (End::Code(3), vec!["a".into()])
         );
-        assert_eq!(end_of(&["a"], false), (End::Off, vec!["a".into()]));
+        assert_eq!(
+            end_of(&["VM-BEGIN", "a"], false),
+            (End::Off, vec!["a".into()])
+        );
+        assert_eq!(end_of(&["a"], false), (End::NotBegun, vec!["a".into()]));
         assert_eq!(end_of(&["a"], true), (End::Late, vec!["a".into()]));
     }
 }

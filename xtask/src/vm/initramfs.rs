@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use cpio::newc::{self, ModeFileType};
 
-use super::{machine::Machine, results::END};
+use super::{
+    machine::Machine,
+    results::{BEGIN, END},
+};
 use crate::workspace::Workspace;
 
 const SHELL: &str = "/bin/busybox";
@@ -196,6 +199,7 @@ mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 cgroup /sys/fs/cgroup
 ifconfig lo 127.0.0.1 up
 stty raw -F /dev/{results}
+echo {BEGIN} >/dev/{results}
 sh /run.sh >/dev/{results} 2>&1 </dev/null
 printf '\\n{END}%d\\n' $? >/dev/{results}
 poweroff -f

@@ -137,7 +137,7 @@ pub(crate) fn run(workspace: &Workspace, settings: &Run) -> Result<()> {
             drop(place);
             std::process::exit(code);
         }
-        End::Off => bail!(
+        End::NotBegun | End::Off => bail!(
             "the machine went off before its command had ended; its console:\n{}",
             place.tail()
         ),

@@ -38,6 +38,9 @@ const BOUND: Duration = Duration::from_secs(25 * 60);
 /// Memory that this machine keeps beside its guests, in MiB.
 const RESERVE: u64 = 1024;
 
+/// How the error begins if a machine did not come up.
+const NOT_BEGUN: &str = "the machine went off before its command began";
+
 /// A row whose kernel is there.
 struct Guest {
     row: Row,
@@ -121,8 +124,9 @@ fn run_all(workspace: &Workspace, rows: Vec<Row>, again: &Again) -> Result<()> {
                 }
                 if let Err(error) = tried {
                     // The reason may be long; the verdict stands below it.
-                    step.line_out(&format!("✗ {name}: {error:#}"));
-                    lock(&failed).push(name);
+                    let error = format!("{error:#}");
+                    step.line_out(&format!("✗ {name}: {error}"));
+                    lock(&failed).push(format!("{name}: {}", in_short(&error)));
                 }
             }
         };
@@ -132,16 +136,37 @@ fn run_all(workspace: &Workspace, rows: Vec<Row>, again: &Again) -> Result<()> {
             }
         });
         let failed = lock(&failed);
-        ensure!(failed.is_empty(), "failed on: {}", failed.join(", "));
+        ensure!(failed.is_empty(), "failed on:\n{}", failed.join("\n"));
         Ok(())
     })
 }
 
-/// Whether the kernel itself complained: no second try makes that good.
+/// Whether the kernel itself complained: no second try makes that good. Before the
+/// command begins no observer runs, so what is said then is of the emulator.
 fn is_of_the_kernel(error: &str) -> bool {
-    ["BUG:", "WARNING:", "Oops", "Kernel panic"]
-        .iter()
-        .any(|complaint| error.contains(complaint))
+    !error.starts_with(NOT_BEGUN) && complaints(error).next().is_some()
+}
+
+/// The lines in which the kernel complains.
+fn complaints(error: &str) -> impl Iterator<Item = &str> {
+    const WORDS: [&str; 4] = ["BUG:", "WARNING:", "Oops", "Kernel panic"];
+    let complains = |line: &&str| WORDS.iter().any(|word| line.contains(word));
+    error.lines().filter(complains)
+}
+
+/// What a failure comes to, for those who see the end of a log alone: the kernel's
+/// complaints, otherwise how the guest ended and where its driver gave up.
+fn in_short(error: &str) -> String {
+    let complained: Vec<_> = complaints(error).map(str::trim).take(3).collect();
+    if !complained.is_empty() {
+        return complained.join("; ");
+    }
+    let first = error.lines().take(1);
+    let gave_up = error
+        .lines()
+        .skip_while(|line| !line.contains("panicked at"));
+    let lines: Vec<_> = first.chain(gave_up.take(3)).map(str::trim).collect();
+    lines.join("; ")
 }
 
 fn pop(queue: &Mutex<VecDeque<Guest>>) -> Option<Guest> {
@@ -235,6 +260,7 @@ fn one(
             "ended with {code}, {took}\n    {said}\nconsole:\n{}",
             place.tail()
         ),
+        End::NotBegun => bail!("{NOT_BEGUN}, {took}\nconsole:\n{}", place.tail()),
         End::Off => bail!(
             "the machine went off, {took}\n    {said}\nconsole:\n{}",
             place.tail()
@@ -257,7 +283,9 @@ fn script_of(environment: &str, scenarios: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{available_mib, is_of_the_kernel, is_wanted, name_of, script_of};
+    use super::{
+        NOT_BEGUN, available_mib, in_short, is_of_the_kernel, is_wanted, name_of, script_of,
+    };
     use crate::vm::table;
 
     #[test]
@@ -287,6 +315,24 @@ mod tests {
         assert!(!is_of_the_kernel(
             "ended with 1, 2 min 03 s\n    3980 of 4000"
         ));
+        let at_boot = format!("{NOT_BEGUN}, 9 s\nconsole:\nKernel panic - not syncing");
+        assert!(!is_of_the_kernel(&at_boot));
+    }
+
+    #[test]
+    fn a_failure_is_told_in_short() {
+        let of_the_kernel = "the machine went off, 9 s\nconsole:\n[ 1.0] usual\n\
+                             [ 9.1] Oops: int3: 0000\n[ 9.2] Kernel panic - not syncing";
+        assert_eq!(
+            in_short(of_the_kernel),
+            "[ 9.1] Oops: int3: 0000; [ 9.2] Kernel panic - not syncing"
+        );
+        let of_the_driver = "ended with 101, 9 s\n    10 builds exact\n    \
+                             thread 'main' panicked at src/ends.rs:9:1:\n    left: 1\n    x\n    y";
+        assert_eq!(
+            in_short(of_the_driver),
+            "ended with 101, 9 s; thread 'main' panicked at src/ends.rs:9:1:; left: 1; x"
+        );
     }
 
     #[test]
