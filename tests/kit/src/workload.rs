@@ -83,9 +83,10 @@ impl Conversation {
         }
     }
 
-    /// Sends a line.
+    /// Sends a line, with its end in the same write: a program that executes another
+    /// at what it has read so far would leave the end to that one.
     pub fn say(&mut self, line: &str) {
-        writeln!(self.input, "{line}").unwrap_or_else(|e| panic!("{line}: {e}"));
+        self.send(&format!("{line}\n"));
     }
 
     /// Sends exactly this.
