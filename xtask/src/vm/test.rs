@@ -149,7 +149,8 @@ fn is_of_the_kernel(error: &str) -> bool {
 
 /// The lines in which the kernel complains.
 fn complaints(error: &str) -> impl Iterator<Item = &str> {
-    const WORDS: [&str; 4] = ["BUG:", "WARNING:", "Oops", "Kernel panic"];
+    // The last of them names the kernel's function.
+    const WORDS: [&str; 5] = ["BUG:", "WARNING:", "Oops", "Kernel panic", "RIP: 0010:"];
     let complains = |line: &&str| WORDS.iter().any(|word| line.contains(word));
     error.lines().filter(complains)
 }
@@ -157,7 +158,7 @@ fn complaints(error: &str) -> impl Iterator<Item = &str> {
 /// What a failure comes to, for those who see the end of a log alone: the kernel's
 /// complaints, otherwise how the guest ended and where its driver gave up.
 fn in_short(error: &str) -> String {
-    let complained: Vec<_> = complaints(error).map(str::trim).take(3).collect();
+    let complained: Vec<_> = complaints(error).map(str::trim).take(6).collect();
     if !complained.is_empty() {
         return complained.join("; ");
     }
