@@ -16,6 +16,8 @@ use super::{
 /// ring being merged meanwhile looks like this.
 const MOST_GROWTH: u64 = 1 << 30;
 
+/// Objects of a span: more than the smallest ones have, of 8 bytes.
+const MOST_IN_SPAN: u64 = 1 << 16;
 /// Spans that room is kept for: those of more than 400 Ps.
 const MOST_KEPT: usize = 1 << 16;
 
@@ -151,7 +153,10 @@ impl Spans {
             let field = |f: Field| super::memory::number(bytes, f.offset - first, f.size) as i64;
             // Up to 1.18 a span counts as used up from when it is cached.
             let from = heap.span_used_before.unwrap_or(heap.span_slots);
-            let objects = field(heap.span_used) - field(from);
+            let objects = field(heap.span_used).wrapping_sub(field(from));
+            if objects.unsigned_abs() > MOST_IN_SPAN {
+                return Err(StateError::implausible("objects of a span", objects as u64));
+            }
             let size = layout.size_classes.get(span.index / 2);
             sum.objects += objects;
             sum.bytes += objects * size.copied().unwrap_or(0) as i64;

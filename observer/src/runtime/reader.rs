@@ -226,6 +226,8 @@ impl Reader {
         if first < 0 || in_processors < 0 || live > all || live < -64 {
             return Err(StateError::implausible("live goroutines", live as u64));
         }
+        // Of two moments it may seem less than none.
+        let not_dead = (all - first - in_processors).max(0) as u64;
         let queued = |bytes: &[u8]| {
             let len = p.queue_tail.of(bytes).wrapping_sub(p.queue_head.of(bytes)) & 0xffff_ffff;
             // The ring has 256 places; more means head and tail are of two moments.
@@ -234,16 +236,15 @@ impl Reader {
         let extra = threads.extra;
         let created = self.created(extra);
         // Those of C's threads are alive without having been created here.
-        let exited = created.zip(extra).map(|(created, extra)| {
-            (created + extra).saturating_sub((all - first - in_processors) as u64)
-        });
+        let exited = created
+            .zip(extra)
+            .map(|(created, extra)| created.saturating_add(extra).saturating_sub(not_dead));
         let global = s.run_queue.signed(sched).max(0) as u64;
         let runnable = global + self.snapshot.processors().map(queued).sum::<u64>();
-        let all = (all - first - in_processors) as u64;
         let states = threads.running.map(|on| GoroutineStates {
             running: on.running,
             not_in_go: on.in_syscall,
-            waiting: all.saturating_sub(runnable + on.running + on.in_syscall),
+            waiting: not_dead.saturating_sub(runnable + on.running + on.in_syscall),
         });
         Ok(Goroutines {
             // As gcount: whoever asks is running.
