@@ -292,10 +292,14 @@ fn measure(observer: &Observer, version: Version, case: Case, name: &str, report
         }
     }
     if case.is_too_much() {
-        // Otherwise none was a storm. Not in every turn: batches alone may take less than
-        // is too much at once, and then a storm may end before its second is over.
-        let told = wait::comes_true(Duration::from_secs(5), || gone(observer) > before);
-        assert!(told, "probes never left\n{}", observer.log());
+        // Otherwise it was no storm. After a calm batches alone may stand, which may take
+        // less than is too much at once: such a storm may end before its second is over.
+        let least = match case.when {
+            When::Calm => 1,
+            When::New | When::Probed => turns.len(),
+        };
+        let told = wait::comes_true(Duration::from_secs(5), || gone(observer) >= before + least);
+        assert!(told, "probes did not leave\n{}", observer.log());
     }
     let ratios = sorted(turns.iter().map(|(_, ratio)| *ratio));
     let middle = median(ratios.iter().copied());
