@@ -1,7 +1,7 @@
 //! go-observer: the Go runtime of every process on a node, seen from the kernel.
 //!
-//! Data goes one way, each room a step: [`discover`] → [`gobinary`] →
-//! [`probe`] and [`runtime`] → [`node`] → [`kube`] → [`export`] → [`serve`] / [`terminal`]; and from many
+//! Data goes one way, each room a step: [`discover`] → [`gobinary`], by what is
+//! known of each [`release`] → [`probe`] and [`runtime`] → [`node`] → [`kube`] → [`export`] → [`serve`] / [`terminal`]; and from many
 //! nodes over [`scaling`] to the [`adapter`].
 //!
 //! The fuzzer is given the rooms that read what strangers wrote, and no more to
@@ -34,6 +34,7 @@ pub mod node;
 pub mod preconditions;
 #[cfg(not(fuzzing))]
 pub mod probe;
+pub mod release;
 pub mod runtime;
 #[cfg(not(fuzzing))]
 pub mod scaling;

@@ -12,11 +12,12 @@ use std::{
 use object::{Object as _, ObjectSymbol as _};
 use observer::{
     gobinary::{
-        Arch, Functions, GoVersion, Inspected,
+        Functions, Inspected,
         globals::{self, Globals},
         inspect,
     },
-    runtime::{Image, Layout, Reader, StateError, StateFigures, Symbol},
+    release::{Arch, GoVersion, Layout},
+    runtime::{Image, Reader, StateError, StateFigures, Symbol},
 };
 pub use observer_testkit::program::{Metric, Program, Report};
 

@@ -11,11 +11,12 @@ use observer_ebpf::{
 
 use crate::{
     discover::{Container, Executable, FileId, Process, Runtime},
-    gobinary::{Arch, Binary, BuildMode, Figure, GoVersion, Module, Reason, SitePlan, StatePlan},
+    gobinary::{Binary, BuildMode, Figure, Module, Reason, SitePlan, StatePlan},
     node::{
         Cluster, Coverage, Differences, EventFigures, Figures, Groups, Health, Missing,
         Observation, Place, Pod, PodContainer, Snapshot, StateSample, Walked, Walks,
     },
+    release::{Arch, GoVersion},
     runtime,
 };
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::runtime::{self, GapReason, StateGap};
+use crate::release::{self, GapReason, StateGap};
 
 /// A figure that is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -210,14 +210,14 @@ impl From<StateGap> for Gap {
     fn from(gap: StateGap) -> Self {
         Self {
             figure: match gap.figure {
-                runtime::Figure::State => Figure::State,
-                runtime::Figure::GoroutinesCreated => Figure::StateGoroutinesCreated,
-                runtime::Figure::GoroutineStates => Figure::StateGoroutineStates,
-                runtime::Figure::MutexWait => Figure::StateMutexWait,
-                runtime::Figure::MemoryLimit => Figure::StateMemoryLimit,
-                runtime::Figure::Allocation => Figure::StateAllocation,
-                runtime::Figure::CollectorCpu => Figure::StateGcCpu,
-                runtime::Figure::Stops => Figure::StateStops,
+                release::Figure::State => Figure::State,
+                release::Figure::GoroutinesCreated => Figure::StateGoroutinesCreated,
+                release::Figure::GoroutineStates => Figure::StateGoroutineStates,
+                release::Figure::MutexWait => Figure::StateMutexWait,
+                release::Figure::MemoryLimit => Figure::StateMemoryLimit,
+                release::Figure::Allocation => Figure::StateAllocation,
+                release::Figure::CollectorCpu => Figure::StateGcCpu,
+                release::Figure::Stops => Figure::StateStops,
             },
             reason: match gap.reason {
                 GapReason::NotInRelease => Reason::NotInRelease,

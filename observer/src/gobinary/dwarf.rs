@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{error::InspectError, image::Image, sections::Sections};
-use crate::runtime::{Described, Field};
+use crate::release::{Described, Field};
 use gimli::{
     Abbreviations, AttributeValue, DebugAbbrev, DebugAbbrevOffset, DebugInfo, DebugInfoOffset,
     DebugLineStr, DebugStr, DwAt, DwTag, EndianSlice, LittleEndian, Reader as _, UnitHeader,

@@ -5,10 +5,10 @@ use std::fs::File;
 use serde::Serialize;
 
 use super::{
-    Arch, Binary, BuildMode, Figure, Function, Gap, GoVersion, Reason, SitePlan, StatePlan,
-    buildid, buildinfo, dwarf,
+    Binary, BuildMode, Figure, Function, Gap, Reason, SitePlan, StatePlan, buildid, buildinfo,
+    dwarf,
     error::{InspectError, NotGoReason},
-    functions,
+    expected, functions,
     globals::{self, Globals},
     image::Image,
     locate, milestones,
@@ -16,7 +16,7 @@ use super::{
     reader::Reader,
     sites, symbols,
 };
-use crate::runtime::{self, Described, Layout, LayoutError, expected_gaps};
+use crate::release::{self, Arch, Described, GoVersion, Layout, LayoutError};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug, Serialize)]
@@ -295,10 +295,10 @@ fn state(
 
 /// What can be read from where the globals are.
 fn planned(image: &Image<'_>, globals: Globals, layout: &Layout) -> StatePlan {
-    let expected = expected_gaps(&globals, layout);
+    let expected = expected::expected(&globals, layout);
     let lost = expected
         .iter()
-        .find(|gap| gap.figure == runtime::Figure::State);
+        .find(|gap| gap.figure == release::Figure::State);
     let (globals, gaps) = match lost {
         Some(gap) => (None, gaps(&Figure::STATE, Reason::NoGlobal, &gap.detail)),
         None => (Some(globals), expected.into_iter().map(Gap::from).collect()),

@@ -6,7 +6,7 @@
 //! one has, that every program needs, and that are too large to be inlined. Where the
 //! names and the version disagree, the layouts of neither release may be used.
 
-use super::version::GoVersion;
+use super::GoVersion;
 
 /// Functions of package `runtime` that came with a minor release and stayed.
 struct Milestone {
@@ -136,7 +136,7 @@ pub(super) fn contradiction(release: GoVersion, is_there: impl Fn(&str) -> bool)
 #[cfg(test)]
 mod tests {
     use super::{MILESTONES, contradiction, wanted};
-    use crate::gobinary::version::GoVersion;
+    use crate::release::GoVersion;
 
     fn release(minor: u16) -> GoVersion {
         GoVersion::parse(&format!("go1.{minor}.1")).expect("a version")

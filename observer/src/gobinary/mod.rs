@@ -9,6 +9,7 @@ mod buildinfo;
 mod coverage;
 mod dwarf;
 mod error;
+mod expected;
 mod foreign;
 mod functions;
 pub mod globals;
@@ -24,7 +25,6 @@ mod scan;
 mod sections;
 pub mod sites;
 mod symbols;
-mod version;
 
 pub use coverage::{Figure, Gap, Reason};
 pub use error::{InspectError, NotGoReason};
@@ -37,8 +37,7 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 
 use self::globals::Globals;
-use crate::runtime::{Described, Layout};
-pub use version::GoVersion;
+use crate::release::{Arch, Described, GoVersion, Layout};
 
 /// An executable that Go built.
 #[derive(Clone, Debug, Serialize)]
@@ -131,16 +130,6 @@ pub enum BuildMode {
     CShared,
     /// A Go plugin.
     Plugin,
-}
-
-/// Instruction set of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arch {
-    /// x86-64.
-    Amd64,
-    /// 64-bit ARM; recognised, its instructions are not decoded yet.
-    Arm64,
 }
 
 /// Where the function table (pclntab) is and how it was found.

@@ -7,10 +7,10 @@
 use super::{
     error::StateError,
     figures::Allocation,
-    layout::{Field, HeapStats, Layout},
     memory::{Batch, Memory, Slot, same, word, words},
     snapshot::Snapshot,
 };
+use crate::release::{Field, HeapStats, Layout, number};
 
 /// Growth between two reads a few microseconds apart that nobody reaches; the
 /// ring being merged meanwhile looks like this.
@@ -150,7 +150,7 @@ impl Spans {
                 continue;
             }
             let bytes = batch.bytes(span.slot);
-            let field = |f: Field| super::memory::number(bytes, f.offset - first, f.size) as i64;
+            let field = |f: Field| number(bytes, f.offset - first, f.size) as i64;
             // Up to 1.18 a span counts as used up from when it is cached.
             let from = heap.span_used_before.unwrap_or(heap.span_slots);
             let objects = field(heap.span_used).wrapping_sub(field(from));

@@ -4,10 +4,10 @@
 use super::{
     error::StateError,
     figures::{CollectorCpu, StateFigures},
-    layout::Layout,
     memory::word,
     snapshot::Snapshot,
 };
+use crate::release::Layout;
 
 /// `defaultHeapMinimum`: the least heap goal at GOGC=100.
 const HEAP_MINIMUM: u64 = 4 << 20;

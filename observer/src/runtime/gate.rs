@@ -11,10 +11,10 @@
 //! rest.
 
 use super::{
-    layout::Layout,
     memory::{Batch, Memory},
     snapshot::Snapshot,
 };
+use crate::release::Layout;
 
 /// Times in a row that a process must have moved before it is not asked.
 const BUSY: u32 = 2;

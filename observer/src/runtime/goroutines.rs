@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::{
     error::StateError,
-    layout::Layout,
     memory::{Batch, Slot, words},
     reader::Reader,
 };
+use crate::release::{Field, Layout, number};
 
 /// Most places told apart that create goroutines, and most functions that
 /// goroutines begin with: no program has as many `go` statements.
@@ -238,9 +238,7 @@ impl GoroutineReport {
 impl G {
     fn read(layout: &Layout, bytes: &[u8]) -> Self {
         let first = first(layout);
-        let of = |field: super::layout::Field| {
-            super::memory::number(bytes, field.offset - first, field.size)
-        };
+        let of = |field: Field| number(bytes, field.offset - first, field.size);
         let g = &layout.g;
         Self {
             status: of(g.status),

@@ -4,10 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{
-    layout::Histogram,
-    memory::{number, words},
-};
+use super::memory::words;
+use crate::release::{Histogram, number};
 
 /// A histogram of durations as `runtime/metrics` shows it: the count of place
 /// `i` counts what lay in `bounds[i]..bounds[i + 1]`, in seconds.
@@ -218,7 +216,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{TimeHistogram, narrow, wide};
-    use crate::runtime::layout::{Field, Histogram};
+    use crate::release::{Field, Histogram};
 
     const LAYOUT: Histogram = Histogram {
         counts: Field {

@@ -4,6 +4,7 @@ use std::{fs, io};
 
 use super::batch::Piece;
 pub(super) use super::batch::{Batch, Slot};
+use crate::release::number;
 
 /// Most places one `process_vm_readv` takes (`IOV_MAX`).
 const MAX_PARTS: usize = 1024;
@@ -201,16 +202,6 @@ fn file_error(pid: u32, source: io::Error) -> MemoryError {
         Some(libc::EACCES | libc::EPERM) => MemoryError::Permission { pid },
         _ => MemoryError::Other { pid, source },
     }
-}
-
-/// A little-endian number of `size` bytes; 0 beyond the end.
-pub(super) fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
-    let mut word = [0; 8];
-    let size = size.min(8);
-    if let Some(part) = bytes.get(offset..offset + size) {
-        word[..size].copy_from_slice(part);
-    }
-    u64::from_le_bytes(word)
 }
 
 /// Eight bytes each, little-endian.

@@ -4,10 +4,11 @@
 use super::{
     confirm,
     error::StateError,
-    figures::{CollectorCpu, Figure, GapReason, StateGap},
+    figures::CollectorCpu,
     reader::Reader,
     threads::{MOST_THREADS, OnThreads, Version},
 };
+use crate::release::{Figure, GapReason, StateGap};
 
 /// Reads after which a global that never looked right is given up.
 const MOST_DOUBTS: u32 = 8;

@@ -1,7 +1,6 @@
 //! The heap size at which the next collection is due.
 
-use super::layout::Controller;
-use crate::gobinary::GoVersion;
+use crate::release::{Controller, GoVersion};
 
 /// Least distance between the heap that triggered a cycle and its goal.
 const RUNWAY: u64 = 64 << 10;

@@ -8,19 +8,20 @@ use super::{
     error::StateError,
     figures::{
         Collections, GoroutineStates, Goroutines, Heap, Pause, Scheduler, Settings, StateFigures,
-        StateGap, Stops,
+        Stops,
     },
-    gaps,
     gate::Gate,
     histogram::TimeHistogram,
-    layout::{Field, Layout},
     memory::{Image, Memory, auxiliary_vector, word},
     optional::{OfThreads, Trust},
     pacer, scratch,
     snapshot::{Addresses, Snapshot},
     threads::Threads,
 };
-use crate::gobinary::globals::Globals;
+use crate::{
+    gobinary::globals::{Global, Globals},
+    release::{Field, Found, Layout, StateGap, lacking},
+};
 
 /// Tries of one sample before it is dropped.
 const TRIES: usize = 4;
@@ -57,7 +58,7 @@ impl Reader {
         let layout = layout.into();
         let auxv = auxiliary_vector(pid)?;
         let memory = Memory::open(pid, image)?;
-        let live = |name: &'static str, global: &Option<crate::gobinary::globals::Global>| {
+        let live = |name: &'static str, global: &Option<Global>| {
             let found = global.as_ref().ok_or(StateError::MissingGlobal(name))?;
             Ok::<_, StateError>(memory.live(found.address))
         };
@@ -75,8 +76,12 @@ impl Reader {
         };
         // Up to 1.25 the Ms tell how many goroutine ids C's threads took, from
         // 1.22 how long they waited for the runtime's locks.
-        let known = layout.m.next.is_some() && layout.m.locked_goroutine.is_some();
-        let gaps = gaps::find(&layout, addresses, known);
+        let known = layout.tells_threads();
+        let found = Found {
+            allm: addresses.allm.is_some(),
+            cpu_stats: addresses.cpu_stats.is_some(),
+        };
+        let gaps = lacking(&layout, found);
         Ok(Self {
             memory,
             snapshot: Snapshot::new(&layout, addresses),

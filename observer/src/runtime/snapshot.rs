@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use super::{
     error::StateError,
-    layout::{Field, Layout},
     machine::cpus,
     memory::{Batch, Memory, Slot, word, words},
-    sizes::Sizes,
 };
+use crate::release::{Field, Layout, Sizes};
 
 /// Reads until the pointers stand still; the first sample needs four.
 const ATTEMPTS: usize = 8;

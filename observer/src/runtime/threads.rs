@@ -3,9 +3,9 @@
 use super::{
     error::StateError,
     goroutines::state,
-    layout::Layout,
-    memory::{Batch, Memory, number, word},
+    memory::{Batch, Memory, word},
 };
+use crate::release::{Layout, number};
 
 /// Most Ms followed; each is one place to read at every sample.
 pub(super) const MOST_THREADS: u64 = 2048;

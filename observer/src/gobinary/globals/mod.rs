@@ -18,8 +18,8 @@ use self::{
     },
     references::{Reference, collect},
 };
-use super::{Arch, Function, GoVersion};
-use crate::runtime::{Field, Layout};
+use super::Function;
+use crate::release::{Arch, Field, GoVersion, Layout};
 
 /// A global that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,15 +30,6 @@ pub struct Global {
     pub witnesses: u32,
     /// They, for people.
     pub found_by: String,
-}
-
-impl Global {
-    /// Whether two or more independent witnesses agree. Where not, nothing
-    /// may be read from there before the live process has confirmed it; the
-    /// [`Reader`](crate::runtime::Reader) confirms in any case.
-    pub const fn is_proven(&self) -> bool {
-        self.witnesses >= 2
-    }
 }
 
 /// The globals of one binary; `None` where not found.

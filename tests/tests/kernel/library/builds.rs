@@ -5,7 +5,7 @@ use std::{fs::File, path::Path, process::Command};
 
 use observer::{
     gobinary::{Binary, Inspected, inspect},
-    runtime::StateGap,
+    release::StateGap,
 };
 use observer_tests::{agreement::look, paths::go, state::Program};
 

@@ -164,7 +164,7 @@ fn try_state(path: &Path) -> Agreement {
         }
     }
     for gap in reader.gaps() {
-        if gap.reason != observer::runtime::GapReason::NotInRelease {
+        if gap.reason != observer::release::GapReason::NotInRelease {
             agreement.wrong.push(format!("gap: {gap:?}"));
         }
     }

@@ -2,43 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use serde::Serialize;
-
-use super::{sizes::Sizes, table::Table};
-use crate::gobinary::{Arch, GoVersion};
-
-/// Where a field lies in its type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Field {
-    /// Bytes from the start of the type.
-    pub offset: usize,
-    /// Its size.
-    pub size: usize,
-}
-
-impl Field {
-    /// The first byte after it.
-    pub const fn end(self) -> usize {
-        self.offset + self.size
-    }
-
-    /// Where it is in what begins at an address. A process says what it likes of
-    /// addresses: beyond the end of memory the kernel has nothing to read.
-    pub(super) const fn at(self, address: u64) -> u64 {
-        address.wrapping_add(self.offset as u64)
-    }
-
-    /// Its value in the bytes of its type.
-    pub(super) fn of(self, bytes: &[u8]) -> u64 {
-        super::memory::number(bytes, self.offset, self.size)
-    }
-
-    /// Its value as a signed number.
-    pub(super) fn signed(self, bytes: &[u8]) -> i64 {
-        let unused = 64 - 8 * self.size.min(8) as u32;
-        ((self.of(bytes) << unused) as i64) >> unused
-    }
-}
+use super::{Arch, GoVersion, field::Field, sizes::Sizes, table::Table};
 
 /// Why there is no layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,19 +34,19 @@ pub enum LayoutError {
 pub struct Layout {
     /// Of which release.
     pub version: GoVersion,
-    pub(super) sched: Sched,
-    pub(super) p: P,
-    pub(super) g: G,
-    pub(super) m: M,
-    pub(super) controller: Controller,
-    pub(super) memstats: Memstats,
-    pub(super) heap_stats: Option<HeapStats>,
-    pub(super) cpu_stats: Option<CpuStats>,
-    pub(super) histogram: Histogram,
+    pub(crate) sched: Sched,
+    pub(crate) p: P,
+    pub(crate) g: G,
+    pub(crate) m: M,
+    pub(crate) controller: Controller,
+    pub(crate) memstats: Memstats,
+    pub(crate) heap_stats: Option<HeapStats>,
+    pub(crate) cpu_stats: Option<CpuStats>,
+    pub(crate) histogram: Histogram,
     /// Bytes of an object of each size class.
-    pub(super) size_classes: Vec<u64>,
+    pub(crate) size_classes: Vec<u64>,
     /// What a waiting goroutine waits for, by its number.
-    pub(super) wait_reasons: Vec<&'static str>,
+    pub(crate) wait_reasons: Vec<&'static str>,
     sizes: OnceLock<Arc<Sizes>>,
 }
 
@@ -92,15 +56,15 @@ macro_rules! fields {
     } $({ $($may:ident: $may_go:literal),* $(,)? })?) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        pub(super) struct $name {
-            $(pub(super) $need: Field,)*
-            $($(pub(super) $may: Option<Field>,)*)?
+        pub(crate) struct $name {
+            $(pub(crate) $need: Field,)*
+            $($(pub(crate) $may: Option<Field>,)*)?
         }
 
         impl $name {
             /// One past the last byte of its fields.
             #[allow(dead_code, reason = "some are read field by field")]
-            pub(super) fn end(&self) -> usize {
+            pub(crate) fn end(&self) -> usize {
                 let need = [$(Some(self.$need)),*];
                 let may: &[Option<Field>] = &[$($(self.$may),*)?];
                 let fields = need.iter().chain(may).flatten();
@@ -331,8 +295,13 @@ impl Layout {
         })
     }
 
+    /// Whether the list of Ms can be followed.
+    pub(crate) const fn tells_threads(&self) -> bool {
+        self.m.next.is_some() && self.m.locked_goroutine.is_some()
+    }
+
     /// How much is read of each type.
-    pub(super) fn sizes(&self) -> Arc<Sizes> {
+    pub(crate) fn sizes(&self) -> Arc<Sizes> {
         Arc::clone(self.sizes.get_or_init(|| Arc::new(Sizes::of(self))))
     }
 
@@ -350,8 +319,8 @@ impl Layout {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
-    use super::{Field, Layout, LayoutError};
-    use crate::gobinary::{Arch, GoVersion};
+    use super::{Layout, LayoutError};
+    use crate::release::{Arch, GoVersion};
 
     #[test]
     fn every_known_release_has_a_layout() {
@@ -372,12 +341,5 @@ mod tests {
             Layout::of(newer, Arch::Amd64).unwrap_err(),
             LayoutError::UnknownVersion(newer)
         );
-    }
-
-    #[test]
-    fn signed_fields_keep_their_sign() {
-        let field = Field { offset: 1, size: 4 };
-        assert_eq!(field.signed(&[9, 255, 255, 255, 255, 9]), -1);
-        assert_eq!(field.of(&[9, 255, 255, 255, 255, 9]), 0xffff_ffff);
     }
 }

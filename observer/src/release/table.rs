@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::OnceLock};
 
-use crate::gobinary::{Arch, GoVersion};
+use super::{Arch, GoVersion};
 
 /// Written by `cargo xtask layouts`.
 const TEXT: &str = include_str!("layouts.tsv");
@@ -143,7 +143,7 @@ fn release(text: &str) -> Option<GoVersion> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::{Table, release};
-    use crate::gobinary::{Arch, GoVersion};
+    use crate::release::{Arch, GoVersion};
 
     const SMALL: &str = "# comment\n\
         releases\t1.17.0\t1.17.13\t1.23.0\t1.23.12\n\

@@ -1,21 +1,24 @@
 //! How much of each of the runtime's types is read.
 
-use super::layout::{CpuStats, Field, Layout, P};
+use super::{
+    field::Field,
+    layout::{CpuStats, Layout, P},
+};
 
 /// Bytes from the start of each of the runtime's types up to the last field used.
 #[derive(Debug)]
-pub(super) struct Sizes {
-    pub(super) sched: usize,
-    pub(super) sched_head: usize,
-    pub(super) memstats: usize,
-    pub(super) controller: usize,
-    pub(super) cpu: usize,
-    pub(super) heap: Option<Field>,
-    pub(super) p: usize,
-    pub(super) p_cache: Field,
-    pub(super) p_created: Option<Field>,
+pub(crate) struct Sizes {
+    pub(crate) sched: usize,
+    pub(crate) sched_head: usize,
+    pub(crate) memstats: usize,
+    pub(crate) controller: usize,
+    pub(crate) cpu: usize,
+    pub(crate) heap: Option<Field>,
+    pub(crate) p: usize,
+    pub(crate) p_cache: Field,
+    pub(crate) p_created: Option<Field>,
     /// First and one past the last byte of what is read of an mcache.
-    pub(super) cache: Option<(usize, usize)>,
+    pub(crate) cache: Option<(usize, usize)>,
 }
 
 fn end<const N: usize>(fields: [Option<Field>; N]) -> usize {

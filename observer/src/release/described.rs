@@ -11,10 +11,11 @@ use std::{cell::RefCell, collections::HashMap};
 use serde::Serialize;
 
 use super::{
-    layout::{Field, Layout, LayoutError},
+    Arch, GoVersion,
+    field::Field,
+    layout::{Layout, LayoutError},
     table::Table,
 };
-use crate::gobinary::{Arch, GoVersion};
 
 /// What is asked for as a whole: more fields in them change nothing.
 const CONTAINERS: [&str; 5] = [
@@ -124,10 +125,7 @@ impl Layout {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::{Described, Table};
-    use crate::{
-        gobinary::{Arch, GoVersion},
-        runtime::{Field, Layout},
-    };
+    use crate::release::{Arch, Field, GoVersion, Layout};
 
     const NEXT: GoVersion = GoVersion {
         minor: GoVersion::NEWEST_MINOR + 1,

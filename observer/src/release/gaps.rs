@@ -1,0 +1,138 @@
+//! What a release's runtime does not keep, or not where it could be read.
+
+use serde::Serialize;
+
+use super::layout::Layout;
+
+/// Groups of figures that a binary or a release may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Everything.
+    State,
+    /// Goroutines ever created.
+    GoroutinesCreated,
+    /// Goroutines by what they do, and the threads that Go itself began.
+    GoroutineStates,
+    /// Time waited for mutexes.
+    MutexWait,
+    /// GOMEMLIMIT.
+    MemoryLimit,
+    /// Allocation.
+    Allocation,
+    /// CPU time by purpose.
+    CollectorCpu,
+    /// The runtime's own histograms of stops.
+    Stops,
+}
+
+/// Why a group is left out, bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// This release's runtime does not keep it.
+    NotInRelease,
+    /// No place is proven for one of its fields in this release.
+    UnknownLayout,
+    /// A global variable was not found.
+    NoGlobal,
+    /// One was found, but what the process has there cannot be it.
+    Unconfirmed,
+    /// The process has more threads than are followed at each sample.
+    TooManyThreads,
+}
+
+/// A group of figures that is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StateGap {
+    /// Which.
+    pub figure: Figure,
+    /// Why, as one bounded word.
+    pub reason: GapReason,
+    /// Why, for people.
+    pub detail: String,
+}
+
+/// Which of the globals that a binary may lack were found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// `runtime.allm`.
+    pub(crate) allm: bool,
+    /// `work.cpuStats`.
+    pub(crate) cpu_stats: bool,
+}
+
+/// What cannot be had of a release in a binary with these globals, known before
+/// anything is read.
+pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
+    let mut gaps = Vec::new();
+    let mut gap = |figure, reason, detail: &str| {
+        gaps.push(StateGap {
+            figure,
+            reason,
+            detail: format!("go{}: {detail}", layout.version),
+        });
+    };
+    let threads = match (layout.tells_threads(), found.allm) {
+        (true, true) => None,
+        (false, _) => Some((
+            GapReason::UnknownLayout,
+            "the place of m.alllink is not known",
+        )),
+        (true, false) => Some((GapReason::NoGlobal, "runtime.allm was not found")),
+    };
+    if let (Some((reason, detail)), None) = (threads, layout.sched.goroutines_created) {
+        gap(Figure::GoroutinesCreated, reason, detail);
+    }
+    if let Some((reason, detail)) = threads {
+        gap(Figure::GoroutineStates, reason, detail);
+    }
+    match (layout.sched.mutex_wait, layout.sched.lock_wait) {
+        (None, _) => gap(
+            Figure::MutexWait,
+            GapReason::NotInRelease,
+            "kept from go1.20 on",
+        ),
+        (Some(_), Some(_)) => {
+            if let Some((reason, detail)) = threads {
+                gap(Figure::MutexWait, reason, detail);
+            } else if layout.m.lock_wait.is_none() {
+                let detail = "the place of m.mLockProfile is not known";
+                gap(Figure::MutexWait, GapReason::UnknownLayout, detail);
+            }
+        }
+        (Some(_), None) => {}
+    }
+    if layout.controller.memory_limit.is_none() {
+        gap(
+            Figure::MemoryLimit,
+            GapReason::NotInRelease,
+            "there is one from go1.19 on",
+        );
+    }
+    if layout.heap_stats.is_none() {
+        let detail = "the place of memstats.heapStats is not known";
+        gap(Figure::Allocation, GapReason::UnknownLayout, detail);
+    }
+    if layout.cpu_stats.is_none() {
+        gap(
+            Figure::CollectorCpu,
+            GapReason::NotInRelease,
+            "kept from go1.20 on",
+        );
+    } else if !found.cpu_stats {
+        gap(
+            Figure::CollectorCpu,
+            GapReason::NoGlobal,
+            "work.cpuStats was not found",
+        );
+    }
+    if layout.sched.stopped_gc.is_none() {
+        gap(
+            Figure::Stops,
+            GapReason::NotInRelease,
+            "kept from go1.22 on",
+        );
+    }
+    gaps
+}

@@ -1,0 +1,40 @@
+//! What is known of a release of Go: its number, where its runtime keeps which
+//! field, and what it does not keep at all.
+//!
+//! Nothing here looks at a file or a process. The table of layouts is data
+//! (`layouts.tsv`, written by `cargo xtask layouts`); of a release newer than the
+//! table, a binary's own debug information says the same ([`Described`]).
+
+mod described;
+mod field;
+mod gaps;
+mod layout;
+mod sizes;
+mod table;
+mod version;
+
+use serde::Serialize;
+
+pub use self::{
+    described::Described,
+    field::Field,
+    gaps::{Figure, GapReason, StateGap},
+    layout::{Layout, LayoutError},
+    version::GoVersion,
+};
+pub(crate) use self::{
+    field::number,
+    gaps::{Found, lacking},
+    layout::{Controller, HeapStats, Histogram},
+    sizes::Sizes,
+};
+
+/// Instruction set of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// x86-64.
+    Amd64,
+    /// 64-bit ARM; recognised, its instructions are not decoded yet.
+    Arm64,
+}
