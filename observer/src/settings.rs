@@ -14,6 +14,7 @@ use crate::{
     auth::SecuritySettings,
     exclude::{Rule, Rules},
     listen::bind::Address,
+    log::LogFormat,
 };
 
 /// Observes the Go runtime of every process on this node, from the kernel.
@@ -310,15 +311,6 @@ pub enum GoroutineProbes {
     Auto,
     /// As long as the budget allows.
     Always,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Which kernel interface holds the probes.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::api::group::Groups;
-use crate::{auth::CertificateFiles, settings::LogFormat};
+use crate::{auth::CertificateFiles, log::LogFormat};
 
 /// Settings of `observer adapter`.
 #[derive(Clone, Debug, Args)]
@@ -137,15 +137,17 @@ mod tests {
 
     use clap::Parser;
 
-    use crate::settings::{Cli, Command};
+    /// As `observer adapter` takes them.
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: super::AdapterSettings,
+    }
 
     fn adapter(args: &[&str]) -> Result<super::AdapterSettings, String> {
-        let cli = Cli::try_parse_from(["observer", "adapter"].iter().chain(args))
-            .map_err(|error| error.to_string())?;
-        match cli.command {
-            Command::Adapter(settings) => Ok(settings),
-            _ => unreachable!("asked for the adapter"),
-        }
+        Cli::try_parse_from(["adapter"].iter().chain(args))
+            .map(|cli| cli.settings)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -9,11 +9,20 @@ use std::{
     sync::OnceLock,
 };
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 pub use self::escape::Plain;
 use self::{escape::PlainFields, lines::Lines};
-use crate::settings::LogFormat;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Where lines go since [`start`].
 static LINES: OnceLock<Lines> = OnceLock::new();
