@@ -11,7 +11,7 @@ use crate::{
     budget::charge_stop,
     diagnostics::{Figures, no_room_for_figures},
     maps::{GC, count, health},
-    site::Registers,
+    registers::Registers,
 };
 
 /// What a new entry starts as. In the object's read-only data, because it is

@@ -32,6 +32,7 @@ mod opaque;
 mod pids;
 mod private_stack;
 mod processes;
+mod registers;
 mod registration;
 mod site;
 mod stops;

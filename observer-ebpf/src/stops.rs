@@ -13,7 +13,7 @@ use crate::{
     gc::{self, figures, mark_restarted, mark_terminated, sweep_terminated},
     maps::TARGETS,
     opaque::opaque,
-    site::Registers,
+    registers::Registers,
     user_memory::read,
 };
 
