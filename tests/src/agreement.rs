@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use observer::runtime::{Reader, StateError, StateFigures};
+use observer_go::runtime::{Reader, StateError, StateFigures};
 pub use observer_testkit::agreement::Agreement;
 use serde_json::to_value;
 

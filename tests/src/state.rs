@@ -10,8 +10,8 @@ use std::{
 };
 
 use object::{Object as _, ObjectSymbol as _};
-use observer::{
-    gobinary::{
+use observer_go::{
+    binary::{
         Functions, Inspected,
         globals::{self, Globals},
         inspect,

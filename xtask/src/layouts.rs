@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use crate::{setup, ui::step, workspace::Workspace};
 
 /// The table, in the repository.
-const TABLE: &str = "observer/src/release/layouts.tsv";
+const TABLE: &str = "observer/go/src/release/layouts.tsv";
 
 /// `cargo xtask layouts`: the releases that the table names, and more.
 pub(crate) fn layouts(workspace: &Workspace, more: &[String]) -> anyhow::Result<()> {
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_tables_releases_are_read() {
-        let table = include_str!("../../observer/src/release/layouts.tsv");
+        let table = include_str!("../../observer/go/src/release/layouts.tsv");
         let releases = releases(table);
         assert!(releases.contains(&"1.17.13") && releases.len() > 20);
         assert!(

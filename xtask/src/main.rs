@@ -89,7 +89,7 @@ enum Task {
         seconds: u64,
     },
     /// Read anew where the fields of Go's runtime lie in each release, into
-    /// observer/src/release/layouts.tsv. Fetches some 30 toolchains, 10 GB.
+    /// observer/go/src/release/layouts.tsv. Fetches some 30 toolchains, 10 GB.
     Layouts {
         /// Releases to add to those of the table, for example 1.27.5.
         release: Vec<String>,

@@ -200,8 +200,9 @@ fn lints(workspace: &Workspace) -> Result<()> {
             step.run(&mut command)
         })
     };
-    let host = "--package observer --package observer-tests --package observer-testkit \
-                --package observer-guest --package xtask --all-targets";
+    let host = "--package observer --package observer-adapter --package observer-go \
+                --package observer-node --package observer-probe --package observer-tests \
+                --package observer-testkit --package observer-guest --package xtask --all-targets";
     let host: Vec<_> = host.split(' ').collect();
     clippy("clippy: observer, tests, xtask", &host, |_| ())?;
     let cluster = "--package observer-tests --test cluster --test adapter";
@@ -220,7 +221,7 @@ fn lints(workspace: &Workspace) -> Result<()> {
     })
 }
 
-/// As observer's build script sets them.
+/// As observer-probe's build script sets them.
 fn bpf_flags() -> String {
     format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH)
 }
@@ -228,8 +229,16 @@ fn bpf_flags() -> String {
 fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     step("unit tests", |step| {
         let mut command = workspace.cargo(["test", "--locked"]);
-        command.args(["--package", "observer", "--package", "xtask"]);
-        command.args(["--package", "observer-guest"]);
+        let packages = [
+            "observer",
+            "observer-adapter",
+            "observer-go",
+            "observer-guest",
+            "observer-node",
+            "observer-probe",
+            "xtask",
+        ];
+        command.args(packages.iter().flat_map(|package| ["--package", package]));
         command.args(filter);
         let output = step.output(&mut command)?;
         step.note(format!("{} passed", passed(&output)));

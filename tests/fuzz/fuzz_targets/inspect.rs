@@ -12,7 +12,7 @@ use std::{env, fs, sync::OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 use memchr::memmem;
-use observer::gobinary::inspect_bytes;
+use observer_go::binary::inspect_bytes;
 
 struct Program {
     data: Vec<u8>,

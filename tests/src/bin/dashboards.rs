@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use observer::export::boards::BOARDS;
+use observer_node::export::boards::BOARDS;
 
 fn main() {
     let folder = PathBuf::from(env::args_os().nth(1).expect("the folder to write to"));

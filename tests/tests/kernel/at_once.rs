@@ -3,7 +3,7 @@
 
 use std::{process::Command, time::Duration};
 
-use observer::probe::{AtOnce, Event, EventKind, Group, Kernel, LoadOptions, Probes, ProcessKey};
+use observer_probe::{AtOnce, Event, EventKind, Group, Kernel, LoadOptions, Probes, ProcessKey};
 use observer_tests::{
     Observer, Workload, metrics,
     paths::{GO, fixture, observer},

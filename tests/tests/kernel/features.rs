@@ -3,7 +3,7 @@
 
 use std::{process::Command, time::Duration};
 
-use observer::probe::{Group, Kernel, LoadOptions, LogLevel, Probes, ProcessKey};
+use observer_probe::{Group, Kernel, LoadOptions, LogLevel, Probes, ProcessKey};
 use observer_tests::{
     Observer, Workload,
     paths::{self, GO, fixture},

@@ -2,7 +2,7 @@
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
-use observer::gobinary::globals::Global;
+use observer_go::binary::globals::Global;
 
 use crate::library::builds::binary;
 

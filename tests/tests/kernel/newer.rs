@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use observer::gobinary::{Figure, Inspected, Reason, inspect};
+use observer_go::binary::{Figure, Inspected, Reason, inspect};
 use observer_tests::{
     Observer,
     observer::{ATTACH, run},

@@ -2,9 +2,9 @@
 
 use std::{fs::File, path::Path};
 
-use observer::{
-    gobinary::{Inspected, inspect},
-    probe::{Attached, Group, Kernel, LinkMode, LoadOptions, ProbeError, Probes, ProcessKey},
+use observer_go::binary::{Inspected, inspect};
+use observer_probe::{
+    Attached, Group, Kernel, LinkMode, LoadOptions, ProbeError, Probes, ProcessKey,
 };
 use observer_tests::{
     Workload,

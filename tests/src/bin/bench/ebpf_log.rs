@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, process::Command};
 
-use observer::probe::{Kernel, LoadOptions, LogLevel, Probes, ProgramBytes};
+use observer_probe::{Kernel, LoadOptions, LogLevel, Probes, ProgramBytes};
 use observer_tests::{Observer, metrics, paths};
 
 use crate::statistics::median;

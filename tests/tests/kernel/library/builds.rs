@@ -3,8 +3,8 @@
 
 use std::{fs::File, path::Path, process::Command};
 
-use observer::{
-    gobinary::{Binary, Inspected, inspect},
+use observer_go::{
+    binary::{Binary, Inspected, inspect},
     release::StateGap,
 };
 use observer_tests::{agreement::look, paths::go, state::Program};
@@ -52,7 +52,7 @@ pub(crate) fn binary(path: &Path) -> Box<Binary> {
 pub(crate) fn agrees(path: &Path, binary: &Binary) -> Vec<StateGap> {
     let mut program = Program::start(path);
     let mut reader =
-        observer::runtime::reader_of(program.pid, binary).unwrap_or_else(|e| panic!("{e}"));
+        observer_go::runtime::reader_of(program.pid, binary).unwrap_or_else(|e| panic!("{e}"));
     for letter in ['a', 'g', 'p', 'm', 'c', 'P', 'd', 'a'] {
         program.obey(letter);
         let look = look(&mut reader, &mut program).unwrap_or_else(|e| panic!("{e}"));

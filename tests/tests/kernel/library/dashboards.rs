@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use observer::export::{
+use observer_node::export::{
     boards::BOARDS,
     families::{self, Kind},
 };
@@ -77,7 +77,7 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 fn what_the_page_copies_is_served() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
-    let copy = read("observer/src/page/copy.js");
+    let copy = read("observer/node/src/page/copy.js");
     let (queries, autoscalers) = copy.split_once("const METRICS").expect("both");
     let (samples, metrics) = (samples(), read("deploy/adapter/METRICS.md"));
     assert!(names(queries).count() >= 6 && names(autoscalers).count() >= 4);

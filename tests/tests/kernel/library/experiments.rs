@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use observer::gobinary::{Binary, Figure, Reason};
+use observer_go::binary::{Binary, Figure, Reason};
 use observer_tests::{
     paths::{VERSIONS, fixture},
     release,

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::runtime::WalkLimits;
+use observer_go::runtime::WalkLimits;
 use observer_tests::{
     Workload,
     paths::{GO, fixture},

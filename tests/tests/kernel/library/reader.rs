@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use observer::runtime::{Reader, StateFigures, WalkLimits};
+use observer_go::runtime::{Reader, StateFigures, WalkLimits};
 use observer_tests::{
     Workload,
     agreement::{Agreement, look},
@@ -68,7 +68,7 @@ fn walk(reader: &mut Reader, executable: &Executable, live: u64, agreement: &mut
     let report = reader
         .goroutines_by_creator(&symbolize, WalkLimits::default())
         .unwrap_or_else(|e| panic!("walk: {e}"));
-    let named = |symbol: &Option<observer::runtime::Symbol>, name: &str| {
+    let named = |symbol: &Option<observer_go::runtime::Symbol>, name: &str| {
         symbol.as_ref().is_some_and(|s| s.function == name)
     };
     let leak = report
@@ -164,7 +164,7 @@ fn try_state(path: &Path) -> Agreement {
         }
     }
     for gap in reader.gaps() {
-        if gap.reason != observer::release::GapReason::NotInRelease {
+        if gap.reason != observer_go::release::GapReason::NotInRelease {
             agreement.wrong.push(format!("gap: {gap:?}"));
         }
     }

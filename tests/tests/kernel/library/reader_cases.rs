@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::runtime::{MemoryError, Reader, StateError, StateFigures, TimeHistogram, WalkLimits};
+use observer_go::runtime::{
+    MemoryError, Reader, StateError, StateFigures, TimeHistogram, WalkLimits,
+};
 use observer_tests::{
     agreement::look,
     paths::{GO, VERSIONS, fixture},
@@ -340,7 +342,7 @@ fn a_leak_is_named() {
         let [leak] = report.creators.as_slice() else {
             panic!("{version}: one creator was asked for: {report:?}");
         };
-        let name = |s: &Option<observer::runtime::Symbol>| s.clone().map(|s| s.function);
+        let name = |s: &Option<observer_go::runtime::Symbol>| s.clone().map(|s| s.function);
         assert_eq!(
             name(&leak.created_by).as_deref(),
             Some("main.park"),

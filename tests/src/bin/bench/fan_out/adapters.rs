@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer::adapter::pki::Authority;
+use observer_adapter::Authority;
 use observer_tests::wait;
 use serde_json::Value;
 use tempfile::TempDir;

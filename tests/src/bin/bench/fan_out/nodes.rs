@@ -16,8 +16,8 @@ use axum::{
     http::{HeaderMap, header::HOST},
     routing::get,
 };
-use observer::{
-    adapter::{data::node_client::OBSERVER_NAME, pki::Authority},
+use observer_adapter::{Authority, OBSERVER_NAME};
+use observer_node::{
     auth::{
         Counters,
         tls::{CertificateSource, ServerTls},

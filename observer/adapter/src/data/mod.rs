@@ -1,0 +1,15 @@
+//! Where values come from: the objects that the API server tells of, and the
+//! observers of the nodes that their pods run on.
+
+pub(super) mod decoded;
+pub(crate) mod fan_out;
+pub(crate) mod node_client;
+pub(crate) mod objects;
+pub(crate) mod observers;
+mod owners;
+pub(crate) mod table;
+pub(crate) mod values;
+pub(crate) mod watches;
+
+#[cfg(test)]
+mod tests;

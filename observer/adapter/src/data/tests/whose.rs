@@ -1,0 +1,413 @@
+//! Whose pods count, and what is said of an object without a value.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use observer_node::auth::SecurityFigures;
+use serde_json::{Value, from_value, json};
+
+use super::names;
+use crate::{
+    api::path::WorkloadKind,
+    data::{
+        decoded::Decoded,
+        objects::{Observer, Place, Workload},
+        observers::Reach,
+        watches::{keep_node, keep_pod, keep_workload},
+    },
+    fixtures::{Caller, Front, NAMESPACE, Node, World, limits, shop},
+    telemetry::Nodes,
+};
+
+const WEB: &str = "/namespaces/shop/deployments.apps/web/go_goroutines";
+const SHOP: &str = "/namespaces/shop/metrics/go_goroutines";
+
+/// Why there is no value.
+async fn why(caller: &Caller, path: &str) -> String {
+    let path = format!("/apis/custom.metrics.k8s.io/v1beta2{path}");
+    let (status, body) = caller.get(&path).await;
+    assert_eq!(status, 404, "{path}: {body}");
+    body["message"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn pods_are_their_owners_whatever_their_labels() {
+    let world = World::new(limits()).listed(&["a"]);
+    let told = [
+        ("web-0", "app", 10),
+        ("web-1", "app", 20),
+        ("old-0", "app", 400),
+        ("set-0", "app", 5000),
+        ("loose", "app", 60000),
+    ];
+    let _node = Node::start(&world, 0, "a", &told).await;
+    world.deployment("web", "web");
+    world.deployment("canary", "canary");
+    let set = Workload {
+        uid: "the-set".to_owned(),
+        ..Workload::default()
+    };
+    world.workload(WorkloadKind::StatefulSet, "shop", "db", set);
+    // All bear the labels that both Deployments select.
+    let pod = |name, owner: Option<&str>| {
+        let mut pod = shop(name, "a", "web");
+        pod.owner = owner.map(str::to_owned);
+        world.pod(pod);
+    };
+    pod("web-0", Some("web-5d9c"));
+    pod("web-1", Some("canary-5d9c"));
+    // Of a ReplicaSet that nothing controls; and of nobody.
+    pod("old-0", Some("orphan"));
+    pod("set-0", Some("the-set"));
+    pod("loose", None);
+    let orphan = Workload {
+        uid: "orphan".to_owned(),
+        ..Workload::default()
+    };
+    world.workload(WorkloadKind::ReplicaSet, "shop", "orphan", orphan);
+    let jane = Front::start(&world).await.jane();
+    for (kind, expected) in [
+        ("deployments.apps", vec![("canary", "20"), ("web", "10")]),
+        (
+            "replicasets.apps",
+            vec![("canary-5d9c", "20"), ("orphan", "400"), ("web-5d9c", "10")],
+        ),
+        ("statefulsets.apps", vec![("db", "5k")]),
+        ("daemonsets.apps", vec![]),
+    ] {
+        let path = format!("/namespaces/shop/{kind}/*/go_goroutines");
+        let found = jane.values(&path).await.unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        assert_eq!(found, expected, "{kind}");
+        for (name, value) in expected {
+            let path = format!("/namespaces/shop/{kind}/{name}/go_goroutines");
+            let found = jane.values(&path).await.unwrap();
+            assert_eq!(found, [(name.to_owned(), value.to_owned())], "{path}");
+        }
+    }
+    for (selector, expected) in [
+        ("go-observer%2Fdeployment%3Dweb", "10"),
+        ("go-observer%2Freplicaset%3Dorphan", "400"),
+        (
+            "!go-observer%2Fdeployment,!go-observer%2Fstatefulset",
+            "60400",
+        ),
+    ] {
+        let path = format!(
+            "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/go_goroutines?labelSelector={selector}"
+        );
+        let (_, body) = jane.get(&path).await;
+        assert_eq!(body["items"][0]["value"], expected, "{selector}: {body}");
+    }
+}
+
+fn decoded(object: Value) -> Decoded {
+    from_value(object).unwrap()
+}
+
+#[test]
+fn what_is_kept_of_an_object_is_what_decides() {
+    let pod = |metadata: Value, spec: Value, status: Value| {
+        let object = json!({"metadata": metadata, "spec": spec, "status": status});
+        keep_pod(decoded(object), NAMESPACE).2
+    };
+    let owners = json!([
+        {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "no"},
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "yes", "controller": true},
+    ]);
+    let running = json!({"phase": "Running", "podIP": "10.0.0.1"});
+    let metadata = json!({"name": "a", "namespace": "b", "ownerReferences": owners});
+    let kept = pod(metadata.clone(), json!({"nodeName": "n"}), running.clone());
+    assert_eq!(kept.owner.as_deref(), Some("yes"));
+    assert!(kept.running && !kept.deleting && kept.observer.is_none());
+    let mut deleted = metadata;
+    deleted["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let kept = pod(deleted, json!({"nodeName": "n"}), running.clone());
+    assert!(!kept.running && kept.deleting);
+
+    let labels = json!({"app.kubernetes.io/name": "observer"});
+    let metadata = json!({"name": "o", "namespace": NAMESPACE, "labels": labels});
+    let kept = pod(metadata.clone(), json!({"nodeName": "n"}), running);
+    assert!(kept.observer.unwrap().place.is_some());
+    let meant = json!({"affinity": {"nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]},
+        ]},
+    }}});
+    let condition = |reason| {
+        json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": reason},
+        ]})
+    };
+    let kept = pod(metadata.clone(), meant.clone(), condition("Unschedulable"));
+    assert_eq!(kept.observer.unwrap().refused.as_deref(), Some("n"));
+    // It will be, in a moment.
+    let kept = pod(metadata, meant, condition("SchedulingGated"));
+    assert_eq!(kept.observer, Some(Observer::default()));
+
+    let set = |generation: i64, observed: Option<i64>, deletion: Option<&str>| {
+        let object = json!({
+            "metadata": {"name": "o", "namespace": NAMESPACE, "uid": "u", "generation": generation, "deletionTimestamp": deletion},
+            "spec": {},
+            "status": {"desiredNumberScheduled": 3, "observedGeneration": observed},
+        });
+        keep_workload(decoded(object)).2.pods_wanted
+    };
+    assert_eq!(set(2, Some(2), None), Some(3));
+    assert_eq!(set(2, Some(1), None), None);
+    assert_eq!(set(1, None, None), None);
+    assert_eq!(set(2, Some(2), Some("2026-01-01T00:00:00Z")), None);
+
+    let asked = json!({"kubernetes.io/arch": "amd64"});
+    let set = json!({
+        "metadata": {"name": "o", "namespace": NAMESPACE},
+        "spec": {"template": {"spec": {"nodeSelector": asked.clone()}}},
+        "status": {"desiredNumberScheduled": 3},
+    });
+    let kept = keep_workload(decoded(set)).2;
+    assert_eq!(json!(kept.node_selector), asked);
+    let node = json!({
+        "metadata": {
+            "name": "n",
+            "labels": asked.clone(),
+            "creationTimestamp": "1970-01-02T00:00:00Z",
+        },
+        "spec": {},
+    });
+    let kept = keep_node(decoded(node)).2;
+    let day = Duration::from_hours(24);
+    assert_eq!(kept.created, Some(SystemTime::UNIX_EPOCH + day));
+    assert_eq!(json!(kept.labels), asked);
+}
+
+#[tokio::test]
+async fn a_pod_that_is_being_deleted_does_not_count() {
+    let world = World::new(limits()).listed(&["a"]);
+    let told = [("web-0", "app", 10), ("web-1", "app", 20)];
+    let _node = Node::start(&world, 0, "a", &told).await;
+    world.deployment("web", "web");
+    world.shop("web-0", "a", "web");
+    let mut leaving = shop("web-1", "a", "web");
+    leaving.deleting = true;
+    leaving.running = false;
+    world.pod(leaving.clone());
+    let jane = Front::start(&world).await.jane();
+    for path in [WEB, SHOP, "/nodes/a/go_goroutines"] {
+        assert_eq!(jane.values(path).await.unwrap()[0].1, "10", "{path}");
+    }
+    assert_eq!(names(jane.values(super::ALL).await), ["web-0"]);
+    world.gone("web-0");
+    let why = why(&jane, WEB).await;
+    assert!(
+        why.contains("no running pod; one that is being deleted"),
+        "{why}"
+    );
+}
+
+/// A Deployment with a pod on a node with an observer, and one on another.
+async fn two_nodes() -> (World, Node, Caller) {
+    let world = World::new(limits()).listed(&["a"]);
+    let arm = [
+        ("kubernetes.io/os", "linux"),
+        ("kubernetes.io/arch", "arm64"),
+    ];
+    world.node("b", &arm);
+    let node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    world.deployment("web", "web");
+    world.deployment("far", "far");
+    world.shop("web-0", "a", "web");
+    world.shop("web-1", "b", "web");
+    world.shop("far-0", "b", "far");
+    let jane = Front::start(&world).await.jane();
+    (world, node, jane)
+}
+
+#[tokio::test]
+async fn what_no_observer_can_tell_of_is_left_out_and_said() {
+    let (world, _node, jane) = two_nodes().await;
+    world.daemon_set(Some(1));
+    for path in [WEB, SHOP] {
+        assert_eq!(jane.values(path).await.unwrap()[0].1, "10", "{path}");
+    }
+    for path in [
+        "/namespaces/shop/deployments.apps/far/go_goroutines",
+        "/namespaces/shop/pods/web-1/go_goroutines",
+        "/nodes/b/go_goroutines",
+    ] {
+        let why = why(&jane, path).await;
+        let expected = "can have no observer: b (linux/arm64";
+        assert!(why.contains(expected), "{path}: {why}");
+    }
+    let nodes = Nodes {
+        unreachable: 0,
+        without_observer: world.values().nodes_without_observer() as u64,
+    };
+    let text = world.telemetry.text(nodes, &SecurityFigures::default());
+    let text = text.unwrap();
+    for line in [
+        "observer_adapter_nodes_without_observer 1",
+        // One of the Deployment; it and that of the other, of the namespace.
+        "observer_adapter_pods_left_out_total 3",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_may_get_an_observer_is_not_left_out() {
+    let (world, _node, jane) = two_nodes().await;
+    // No DaemonSet tells; it has not looked yet; it wants one more.
+    for wanted in [None, Some(None), Some(Some(2))] {
+        if let Some(wanted) = wanted {
+            world.daemon_set(wanted);
+        }
+        for path in [WEB, SHOP, "/nodes/b/go_goroutines"] {
+            let why = why(&jane, path).await;
+            assert!(
+                why.contains("node b has no observer yet"),
+                "{wanted:?}: {why}"
+            );
+        }
+    }
+    let observer = |observer: Observer, node: &str| {
+        let mut pod = shop("observer-b", node, "observer");
+        pod.namespace = NAMESPACE.to_owned();
+        pod.observer = Some(observer);
+        world.pod(pod);
+    };
+    // It is there and does not run.
+    observer(Observer::default(), "b");
+    let said = why(&jane, WEB).await;
+    assert!(said.contains("the observer of node b gives no"), "{said}");
+    // There is no room for it.
+    let refused = Observer {
+        refused: Some("b".to_owned()),
+        ..Observer::default()
+    };
+    observer(refused, "");
+    assert_eq!(jane.values(WEB).await.unwrap()[0].1, "10");
+    let said = why(&jane, "/nodes/b/go_goroutines").await;
+    assert!(said.contains("b (no room for its pod)"), "{said}");
+}
+
+/// A cluster that scales up has more pods before its DaemonSets count more nodes.
+#[test]
+fn a_node_that_no_daemon_set_can_have_counted_yet_is_awaited() {
+    let world = World::new(limits()).listed(&["a"]);
+    let amd64 = [("kubernetes.io/arch", "amd64")];
+    let arm64 = [("kubernetes.io/arch", "arm64")];
+    world.daemon_set_for(&amd64, Some(1));
+    let now = SystemTime::now();
+    let reach = |labels: &[(&str, &str)], created: SystemTime| {
+        world.node_since("b", labels, created);
+        let objects = world.objects.read();
+        objects.observers(NAMESPACE).reach("b")
+    };
+    let minutes = |minutes| Duration::from_mins(minutes);
+    assert_eq!(reach(&amd64, now), Reach::Awaited);
+    // By a clock that is some seconds ahead.
+    let ahead = now + Duration::from_secs(20);
+    assert_eq!(reach(&amd64, ahead), Reach::Awaited);
+    // For long enough, by any clock; and what none of them would ever count.
+    for (labels, created) in [
+        (&amd64, now - minutes(2)),
+        (&amd64, now + minutes(60)),
+        (&arm64, now),
+    ] {
+        let reach = reach(labels, created);
+        assert!(matches!(reach, Reach::Beyond(_)), "{labels:?}: {reach:?}");
+    }
+    // It has been counted.
+    world.daemon_set_for(&amd64, Some(2));
+    assert_eq!(reach(&amd64, now - minutes(2)), Reach::Awaited);
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_said_beside_what_else_lacks() {
+    let (world, _node, jane) = two_nodes().await;
+    world.daemon_set(Some(1));
+    // Of the pod that an observer could tell of, nothing is known.
+    world.gone("web-0");
+    world.shop("web-2", "a", "web");
+    let said = why(&jane, WEB).await;
+    assert!(said.contains("no Go process is known"), "{said}");
+    assert!(said.contains("left out: b (linux/arm64"), "{said}");
+}
+
+#[test]
+fn of_two_observers_on_a_node_the_one_that_is_ready_and_stays_is_asked() {
+    let world = World::new(limits()).listed(&[]);
+    world.node("a", &[]);
+    let pod = |name: &str, last: u8, ready: bool, deleting: bool| {
+        let mut pod = shop(name, "a", "observer");
+        pod.namespace = NAMESPACE.to_owned();
+        pod.deleting = deleting;
+        pod.running = !deleting;
+        let mut place = Place::from(IpAddr::from([10, 0, 0, last]));
+        place.ready = ready;
+        pod.observer = Some(Observer {
+            place: Some(place),
+            refused: None,
+        });
+        world.pod(pod);
+    };
+    let asked = || match world.objects.read().observers(NAMESPACE).reach("a") {
+        Reach::At(place) => place.address.to_string(),
+        other => panic!("{other:?}"),
+    };
+    pod("old", 1, true, false);
+    pod("new", 2, false, false);
+    assert_eq!(asked(), "10.0.0.1");
+    pod("new", 2, true, false);
+    pod("old", 1, true, true);
+    assert_eq!(asked(), "10.0.0.2");
+    // Better than nothing.
+    pod("new", 2, false, false);
+    assert_eq!(asked(), "10.0.0.1");
+}
+
+#[tokio::test]
+async fn every_absence_has_its_reason() {
+    let world = World::new(limits()).listed(&["a"]);
+    let _node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    world.deployment("web", "web");
+    world.shop("web-0", "a", "web");
+    world.shop("plain", "a", "plain");
+    let mut pending = shop("pending", "", "plain");
+    pending.running = false;
+    world.pod(pending);
+    let jane = Front::start(&world).await.jane();
+    for (path, expected) in [
+        (
+            "/namespaces/shop/pods/web-0/other",
+            "no metric of this name",
+        ),
+        (
+            "/namespaces/shop/pods/nobody/go_goroutines",
+            "no such object",
+        ),
+        (
+            "/namespaces/shop/pods/pending/go_goroutines",
+            "no running pod",
+        ),
+        ("/namespaces/empty/metrics/go_goroutines", "no running pod"),
+        ("/namespaces/shop/pods/plain/go_goroutines", "no Go process"),
+        // A pod that has just begun, and with it its Deployment.
+        (
+            "/namespaces/shop/deployments.apps/web/go_gc_pause_ratio",
+            "container app of pod web-0 was observed only once yet",
+        ),
+        (
+            "/namespaces/shop/pods/web-0/go_heap_limit_ratio",
+            "what it is a share of is zero",
+        ),
+    ] {
+        let why = why(&jane, path).await;
+        assert!(why.contains(expected), "{path}: {why}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Where probes stand: for each thing to be counted, the cheapest instruction
+//! that is executed exactly as often as it happens.
+//!
+//! Symbols are not needed, only the function table's names and the machine
+//! code: instructions are decoded, never matched by offset, so that patch
+//! releases, build modes and stripping make no difference. What cannot be
+//! seen exactly is a [`Gap`], never a guess.
+
+mod choose;
+mod decode;
+mod emulation;
+mod gc;
+mod globals;
+mod goroutines;
+mod image;
+mod stops;
+#[cfg(test)]
+mod tests;
+
+use image::{Image, Missing, Sites};
+
+use super::{Figure, Function, Gap, GoVersion, Reason, SitePlan};
+
+/// Whether [`plan`] wants the machine code of the function of this name.
+pub(super) fn wanted(version: GoVersion, name: &str) -> bool {
+    match name {
+        "runtime.newproc1"
+        | "runtime.goexit0"
+        | "runtime.schedinit"
+        | "runtime.gcBgMarkStartWorkers"
+        | "runtime.stopTheWorldWithSema" => true,
+        "runtime.gdestroy" => version.minor >= 22,
+        "runtime.stopTheWorld" => version.minor <= 20,
+        "runtime.(*timeHistogram).record" => version.minor == 22,
+        _ => stops::is_caller(name) || goroutines::is_caller(name),
+    }
+}
+
+/// Chooses the sites. `functions` are those that are [`wanted`] (others do not
+/// matter); `offset_of` tells where in the file an address is.
+pub(super) fn plan(
+    version: GoVersion,
+    functions: &[Function],
+    offset_of: &dyn Fn(u64) -> Option<u64>,
+) -> SitePlan {
+    let mut plan = SitePlan::default();
+    if !version.is_supported() {
+        plan.gaps = Figure::EVENTS
+            .map(|figure| Gap {
+                figure,
+                reason: Reason::UnsupportedVersion,
+                detail: format!(
+                    "Go {version} is not one of 1.{} to 1.{}",
+                    GoVersion::OLDEST_MINOR,
+                    GoVersion::NEWEST_MINOR
+                ),
+            })
+            .to_vec();
+        return plan;
+    }
+    let image = Image::new(version, functions, offset_of);
+    goroutines(&image, &mut plan);
+    collections_and_stops(&image, &mut plan);
+    plan
+}
+
+fn goroutines(image: &Image, plan: &mut SitePlan) {
+    let created = goroutines::created(image);
+    let exited = goroutines::exited(image);
+    let system = goroutines::system(image);
+    let live = first_missing([&created, &exited, &system]);
+    if let Some(missing) = &live {
+        plan.gaps.push(missing.gap(Figure::Goroutines));
+    }
+    add(plan, Figure::GoroutinesCreated, created);
+    add(plan, Figure::GoroutinesExited, exited);
+    if live.is_none() {
+        plan.sites.extend(system.into_iter().flatten());
+    }
+    // Another way to see what `created` sees: without it no figure is missing.
+    plan.sites
+        .extend(goroutines::refill(image).into_iter().flatten());
+}
+
+fn collections_and_stops(image: &Image, plan: &mut SitePlan) {
+    let stops = match stops::stops(image) {
+        Ok(stops) => stops,
+        Err(missing) => {
+            for figure in [Figure::GcCycles, Figure::GcPauses, Figure::OtherStops] {
+                plan.gaps.push(missing.gap(figure));
+            }
+            return;
+        }
+    };
+    plan.sites.extend(stops.sites);
+    plan.last_gc_from_pause_start = stops.last_gc_from_pause_start;
+    add(plan, Figure::OtherStops, stops::reasons(image));
+    add(plan, Figure::GcCycles, gc::cycles(image));
+}
+
+/// Takes the sites into the plan, or notes why the figure has none.
+fn add(plan: &mut SitePlan, figure: Figure, sites: Sites) {
+    match sites {
+        Ok(sites) => plan.sites.extend(sites),
+        Err(missing) => plan.gaps.push(missing.gap(figure)),
+    }
+}
+
+fn first_missing<const N: usize>(sites: [&Sites; N]) -> Option<Missing> {
+    sites
+        .into_iter()
+        .find_map(|sites| sites.as_ref().err().cloned())
+}

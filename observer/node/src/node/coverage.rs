@@ -1,0 +1,249 @@
+//! What is covered of a process, and why not more.
+
+use std::sync::Arc;
+
+use observer_ebpf::{Group, ProcessKey, SiteKind};
+use observer_go::binary::{Binary, Figure, Reason};
+use observer_probe::{Attached, Probes};
+
+use super::{
+    observation::{Coverage, Missing},
+    watch::Watch,
+};
+
+/// How a target's probes stand.
+#[derive(Debug)]
+pub(super) enum Attachment {
+    /// The links are live.
+    Live(Attached),
+    /// There is nothing to attach; the plan's gaps say why.
+    NoSites,
+    /// The kernel, or the lack of eBPF, refused all of them.
+    Refused(Reason, String),
+}
+
+/// What holds of one process besides its binary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// The kernel's table has it.
+    pub(super) registered: bool,
+    /// Nothing came before its probes.
+    pub(super) from_start: bool,
+}
+
+impl Standing {
+    /// Of a process with this place in the kernel's maps. Where there are no probes,
+    /// there are no maps that could have been full.
+    pub(super) fn new(key: Option<ProcessKey>, probes: Option<&Probes>, from_start: bool) -> Self {
+        Self {
+            registered: key.is_some() || probes.is_none(),
+            from_start,
+        }
+    }
+}
+
+pub(super) fn coverage(
+    binary: &Binary,
+    attachment: &Attachment,
+    standing: Standing,
+    watch: &Watch,
+) -> Coverage {
+    let state = |figure| watch.missing(binary, figure);
+    let events = |figure| {
+        gap(binary, figure)
+            .or_else(|| refused(attachment, state(Figure::State), figure))
+            .or_else(|| by_standing(standing, figure))
+    };
+    let events = Figure::EVENTS.into_iter().map(|figure| {
+        // The state tells, whenever the process began and whatever probes stand.
+        let by_state = match figure {
+            Figure::Goroutines => state(Figure::State).is_none(),
+            Figure::GoroutinesCreated | Figure::GoroutinesExited => watch.tells_goroutines(),
+            _ => false,
+        };
+        let missing = events(figure).filter(|_| !by_state);
+        (figure, watch.doubted(figure).or(missing))
+    });
+    let of_state = Figure::STATE
+        .into_iter()
+        .map(|figure| (figure, state(figure)))
+        // What a release does not keep is nothing that it lacks.
+        .filter(|(_, missing)| {
+            let reason = missing.as_ref().map(|missing| missing.reason);
+            reason != Some(Reason::NotInRelease)
+        });
+    Coverage(Arc::new(events.chain(of_state).collect()))
+}
+
+/// Nothing is covered of a process that nobody touches.
+pub(super) fn left_alone(reason: Reason, detail: &str) -> Coverage {
+    let missing = Missing {
+        reason,
+        detail: detail.to_owned(),
+    };
+    Coverage(Arc::new(
+        Figure::all()
+            .map(|figure| (figure, Some(missing.clone())))
+            .collect(),
+    ))
+}
+
+fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {
+    let gap = binary.plan.gaps.iter().find(|gap| gap.figure == figure)?;
+    Some(Missing {
+        reason: gap.reason,
+        detail: gap.detail.clone(),
+    })
+}
+
+/// Whether every probe that a figure needs can stand, as far as the kernel and the
+/// executable go.
+pub(super) fn is_whole(binary: &Binary, attachment: &Attachment, figure: Figure) -> bool {
+    let is_refused = match attachment {
+        Attachment::Live(attached) => attached
+            .refused
+            .iter()
+            .any(|(site, _)| figures_of(site.kind).contains(&figure)),
+        Attachment::NoSites | Attachment::Refused(..) => true,
+    };
+    !is_refused && gap(binary, figure).is_none()
+}
+
+fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -> Option<Missing> {
+    match attachment {
+        Attachment::NoSites => None,
+        Attachment::Refused(reason, detail) => Some(Missing {
+            reason: *reason,
+            detail: detail.clone(),
+        }),
+        Attachment::Live(attached)
+            if attached.exact.since_ns.is_none() && is_of_goroutines(figure) =>
+        {
+            // They are off because the state tells, of this process in a moment.
+            let soon = no_state.filter(|missing| missing.reason == Reason::NotSampled);
+            Some(soon.unwrap_or_else(|| {
+                Missing {
+                    reason: Reason::OverBudget,
+                    detail: "the probes on goroutines cost a process of this file more than \
+                         --probe-budget; they are off, and tried again after a while"
+                        .to_owned(),
+                }
+            }))
+        }
+        Attachment::Live(attached)
+            if attached.rare.sites > 0 && !attached.rare.is_on() && !is_of_goroutines(figure) =>
+        {
+            Some(Missing {
+                reason: Reason::OverBudget,
+                detail: "the probes on collections and stops of the world cost a process of this \
+                     file ten times --probe-budget; they are off, and tried again after a while"
+                    .to_owned(),
+            })
+        }
+        Attachment::Live(attached) => {
+            let (site, error) = attached
+                .refused
+                .iter()
+                .find(|(site, _)| figures_of(site.kind).contains(&figure))?;
+            Some(Missing {
+                reason: Reason::ProbeRefused,
+                detail: format!("{} at {:#x}: {error}", site.function, site.address),
+            })
+        }
+    }
+}
+
+/// Whether a figure comes from the probes on every goroutine.
+fn is_of_goroutines(figure: Figure) -> bool {
+    SiteKind::ALL
+        .into_iter()
+        .any(|kind| kind.group() == Group::Exact && figures_of(kind).contains(&figure))
+}
+
+fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {
+    if !standing.registered {
+        return Some(Missing {
+            reason: Reason::MapFull,
+            detail: "the kernel's table of processes is full".to_owned(),
+        });
+    }
+    // Counters count from here on; a number of live ones needs the beginning.
+    (figure == Figure::Goroutines && !standing.from_start).then(|| Missing {
+        reason: Reason::StartedBefore,
+        detail: "the process ran before its probes were attached".to_owned(),
+    })
+}
+
+/// Which figures need sites of this kind.
+fn figures_of(kind: SiteKind) -> &'static [Figure] {
+    use Figure::{GcCycles, GcPauses, Goroutines, GoroutinesCreated, GoroutinesExited, OtherStops};
+    match kind {
+        SiteKind::GoroutineCreated => &[GoroutinesCreated, Goroutines],
+        SiteKind::GoroutineExited => &[GoroutinesExited, Goroutines],
+        SiteKind::SystemGoroutineCreated | SiteKind::SystemGoroutineExited => &[Goroutines],
+        SiteKind::GoidRefill => &[],
+        SiteKind::GcStart | SiteKind::GcCycle => &[GcCycles],
+        SiteKind::StopReason | SiteKind::StartAfterOther => &[OtherStops],
+        SiteKind::StopTheWorld
+        | SiteKind::Stopped
+        | SiteKind::StartTheWorld
+        | SiteKind::StartTheWorldReturn => &[GcCycles, GcPauses, OtherStops],
+        SiteKind::StartAfterSweepTermination
+        | SiteKind::StartAfterMarkTermination
+        | SiteKind::StartBeforeMarkRestart => &[GcCycles, GcPauses],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_go::binary::{Figure, Gap, Reason};
+    use observer_probe::{Attached, Standing as Probes};
+
+    use super::{Attachment, Standing, coverage};
+    use crate::{fixtures::binary, node::watch::Watch};
+
+    #[test]
+    fn without_probes_no_map_is_full() {
+        let binary = binary("go1.26.8");
+        let standing = Standing::new(None, None, false);
+        let found = coverage(&binary, &Attachment::NoSites, standing, &Watch::new());
+        let missing = found.0.values().flatten();
+        assert!(missing.into_iter().all(|it| it.reason != Reason::MapFull));
+    }
+
+    #[test]
+    fn over_the_budget_only_goroutines_are_left_out() {
+        let attachment = Attachment::Live(Attached {
+            refused: Vec::new(),
+            rare: Probes {
+                sites: 5,
+                since_ns: Some(1),
+            },
+            batch: Probes::default(),
+            exact: Probes {
+                sites: 5,
+                since_ns: None,
+            },
+        });
+        let standing = Standing {
+            registered: true,
+            from_start: false,
+        };
+        let mut binary = binary("go1.26.8");
+        let found = coverage(&binary, &attachment, standing, &Watch::new());
+        let missing = found.0[&Figure::GoroutinesCreated].as_ref();
+        assert_eq!(missing.map(|it| it.reason), Some(Reason::NotSampled));
+        // Without state there is nothing but the probes.
+        binary.state.gaps.push(Gap {
+            figure: Figure::State,
+            reason: Reason::UnknownLayout,
+            detail: String::new(),
+        });
+        let found = coverage(&binary, &attachment, standing, &Watch::new());
+        for figure in Figure::EVENTS {
+            let is_hot = figure.label().starts_with("goroutines");
+            let reason = found.0[&figure].as_ref().map(|missing| missing.reason);
+            assert_eq!(reason, is_hot.then_some(Reason::OverBudget), "{figure:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What is known at one instant.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use observer_ebpf::{GcFigures, GoroutineFigures};
+use observer_go::{
+    binary::{Binary, Figure, Reason},
+    discover::Process,
+    runtime::StateFigures,
+};
+use observer_probe::{Features, HitCost};
+use serde::Serialize;
+
+use super::{Cluster, Crowded, creators::Walks};
+
+/// Everything known of the node at one instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: SystemTime,
+    /// Go processes, those that ended lately included, ordered by pid.
+    pub processes: Vec<Arc<Observation>>,
+    /// Sums of those that lived briefly and are shown no more, by program.
+    pub past: Vec<Arc<Observation>>,
+    /// The observer's own state.
+    pub health: Health,
+    /// Who created the goroutines of the processes walked over lately.
+    pub creators: Walks,
+    /// What the cluster tells of it; `None` without Kubernetes, and as the
+    /// engine takes it.
+    pub cluster: Option<Arc<Cluster>>,
+}
+
+/// What is known of one Go process.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The process.
+    pub process: Arc<Process>,
+    /// What it runs; where that is not Go, the library that is.
+    pub binary: Arc<Binary>,
+    /// The path of that library as the process sees it.
+    pub library: Option<Arc<Path>>,
+    /// What is observed and what is not.
+    pub coverage: Coverage,
+    /// Its figures.
+    pub figures: Figures,
+    /// Which probes on goroutines stand.
+    pub probes: Groups,
+    /// When it ended, for one that has.
+    pub ended: Option<SystemTime>,
+    /// Whether it had lived for less than [`BRIEF`] by then: there may be any number of
+    /// such, so they have no series of their own.
+    pub brief: bool,
+}
+
+/// Processes that lived for as long, and are shown for no longer after their end, all
+/// lived at the same time: they are no more than the machine can run at once.
+pub(super) const BRIEF: Duration = Duration::from_secs(30);
+
+/// Which groups of probes on goroutines stand on a process's file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// One hit for a batch of goroutines created.
+    pub batch: bool,
+    /// One hit for each that comes or goes.
+    pub exact: bool,
+}
+
+/// For each group of figures, why it is left out; `None` when it is exact.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Coverage(pub Arc<BTreeMap<Figure, Option<Missing>>>);
+
+/// Why a group of figures is left out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Missing {
+    /// Bounded, for a label.
+    pub reason: Reason,
+    /// For people.
+    pub detail: String,
+}
+
+/// Figures by where they come from.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// From probes.
+    pub events: EventFigures,
+    /// From memory; `None` where the process was never sampled. Whether it
+    /// still holds says [`Figure::State`] in the coverage.
+    pub state: Option<Arc<StateSample>>,
+    /// How far the two are apart where both know a figure.
+    pub differences: Differences,
+}
+
+/// The runtime's state when it was last found changed.
+#[derive(Clone, Debug)]
+pub struct StateSample {
+    /// When it was read. A later sample that found the same keeps this one.
+    pub at: SystemTime,
+    /// What was read. Of a process that has ended, the totals have in them
+    /// what probes counted after the last sample.
+    pub figures: Arc<StateFigures>,
+}
+
+/// State less events, of a process whose probes saw it from its start. `None`
+/// where the two are not comparable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Goroutines created, while each is counted.
+    pub created: Option<i64>,
+    /// Goroutine ids handed out, by batches; of other processes too, from a
+    /// moment on at which the two were held against each other.
+    pub ids: Option<i64>,
+    /// Collections.
+    pub cycles: Option<i64>,
+    /// Nanoseconds of pauses.
+    pub pause_total_ns: Option<i64>,
+}
+
+impl Differences {
+    /// Whether the two are apart in any of what is compared at each sample.
+    pub(super) fn any(self) -> bool {
+        let all = [self.created, self.cycles, self.pause_total_ns];
+        all.into_iter().flatten().any(|apart| apart != 0)
+    }
+}
+
+/// Figures counted by probes since they were attached, or since the process
+/// began where [`Self::from_start`] says so.
+#[derive(Clone, Debug, Default)]
+pub struct EventFigures {
+    /// Whether nothing came before the probes, and no goroutine while those
+    /// on every goroutine were off.
+    pub from_start: bool,
+    /// Whether no collection and no stop came before the probes.
+    pub collections_from_start: bool,
+    /// Summed over CPUs.
+    pub goroutines: GoroutineFigures,
+    /// Collector and stops; `None` until the first.
+    pub gc: Option<Arc<GcFigures>>,
+}
+
+impl EventFigures {
+    /// Live goroutines as `runtime.NumGoroutine` counts them: the runtime's
+    /// own left out. Known only where nothing came before the probes.
+    pub fn live(&self) -> Option<u64> {
+        let g = &self.goroutines;
+        let users = g.created.checked_sub(g.system_created)?;
+        let users_gone = g.exited.checked_sub(g.system_exited)?;
+        // Per-CPU copies are not read at one instant, so an exit may be seen
+        // before its creation; a count below zero is no count.
+        if self.from_start {
+            users.checked_sub(users_gone)
+        } else {
+            None
+        }
+    }
+}
+
+/// The observer's own state.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// The programs' own counters, summed over CPUs.
+    pub kernel: observer_ebpf::Health,
+    /// Probe targets attached now.
+    pub targets: u64,
+    /// Sites probed now.
+    pub sites: u64,
+    /// Files that were inspected, by result (`go`, `not_go`, `error`, `left_out`).
+    pub inspected: BTreeMap<&'static str, u64>,
+    /// Attachments the kernel refused.
+    pub refused_attachments: u64,
+    /// Entries in the per-process maps (PROCESSES, GOROUTINES, GC).
+    pub map_entries: BTreeMap<&'static str, u64>,
+    /// Samples of a process's state.
+    pub state_samples: u64,
+    /// Those that were dropped, because what was read could not be true or
+    /// could not be read.
+    pub state_dropped: u64,
+    /// What the observer lacks, named, with what is lost by it.
+    pub missing: Vec<String>,
+    /// What the kernel can do.
+    pub features: Features,
+    /// Processes that may not be looked at, by reason.
+    pub unreadable: BTreeMap<Reason, u64>,
+    /// Processes that nobody touches, by reason.
+    pub held: BTreeMap<Reason, u64>,
+    /// What a probe hit costs a process.
+    pub price: HitCost,
+    /// How often figures are read now.
+    pub interval: Duration,
+    /// Ended processes that found no room in the sum of their program.
+    pub crowded: Crowded,
+}

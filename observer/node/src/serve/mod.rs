@@ -1,0 +1,290 @@
+//! HTTP of the node, plain or over TLS: the page, `/metrics`, `/healthz`, `/readyz`,
+//! `/api/v1/processes`, the goroutines of one process, `/api/v1/containers` and its events.
+
+mod cache;
+mod coding;
+mod containers;
+mod events;
+mod goroutines;
+mod host;
+mod json;
+mod page;
+mod pods;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Write,
+    future::Future,
+    io,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
+    },
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+
+use self::{
+    cache::{Cache, Content},
+    coding::Coding,
+    pods::Pods,
+};
+use crate::{
+    auth::{Security, SecurityReader, User},
+    export::{Format, OwnProcess},
+    history::History,
+    listen::{self, Bounds, Crowd, Encryption, Place},
+    log,
+    node::{Snapshot, Snapshots},
+    vitals::Vitals,
+};
+
+struct Node {
+    snapshots: Snapshots,
+    cache: Cache,
+    security: SecurityReader,
+    crowd: Arc<Crowd>,
+    vitals: Vitals,
+    history: Arc<History>,
+    /// Places for those who listen to events.
+    listeners: Arc<Semaphore>,
+    /// Whether a walk over a process's goroutines is under way.
+    walking: AtomicBool,
+    pods: Arc<Pods>,
+}
+
+impl Node {
+    /// The latest snapshot, or why there is none.
+    fn snapshot(&self) -> Result<Arc<Snapshot>, &'static str> {
+        // Figures must not be served as if they were fresh.
+        if self.snapshots.has_changed().is_err() {
+            return Err("not ready: the observation has stopped\n");
+        }
+        self.snapshots
+            .borrow()
+            .clone()
+            .ok_or("not ready: the node has not been observed yet\n")
+    }
+
+    async fn respond(&self, content: Content, headers: &HeaderMap) -> Response {
+        let snapshot = match self.snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+        };
+        let (security, connections) = (self.security.read(), self.crowd.read());
+        let own = move || OwnProcess {
+            security,
+            connections,
+            log_lines_lost: log::lost(),
+            ..OwnProcess::read()
+        };
+        let coding = Coding::asked(headers);
+        match self.cache.get(snapshot, content, coding, own).await {
+            Ok((body, coding)) => {
+                let headers = [
+                    (CONTENT_TYPE, content.media_type()),
+                    (CACHE_CONTROL, "no-store"),
+                    (VARY, "Accept, Accept-Encoding"),
+                ];
+                let mut response = (headers, body).into_response();
+                if let Some(coding) = coding {
+                    let name = HeaderValue::from_static(coding.name());
+                    response.headers_mut().insert(CONTENT_ENCODING, name);
+                }
+                response
+            }
+            Err(error) => {
+                tracing::error!(%error, ?content, "cannot write the answer");
+                plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the answer could not be written; see the log\n",
+                )
+            }
+        }
+    }
+}
+
+/// Answers on all of `listeners` until `shutdown` completes, and half a second more
+/// for requests under way.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    snapshots: Snapshots,
+    security: Security,
+    vitals: Vitals,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let bounds = Bounds::of_node();
+    serve_within(bounds, listeners, snapshots, security, vitals, shutdown).await
+}
+
+async fn serve_within(
+    bounds: Bounds,
+    listeners: Vec<TcpListener>,
+    snapshots: Snapshots,
+    security: Security,
+    vitals: Vitals,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let crowd = Arc::default();
+    let server = listen::Server {
+        router: router(snapshots, &security, Arc::clone(&crowd), vitals.clone()),
+        encryption: security.tls.as_ref().map(|tls| Encryption {
+            acceptor: tls.acceptor(),
+            counters: Arc::clone(&security.counters),
+        }),
+        bounds,
+        crowd,
+        // What somebody may is known of each request, not of the connection.
+        is_known: Arc::new(|_| false),
+    };
+    let mut renewal = JoinSet::new();
+    if let Some(tls) = security.tls {
+        let pulse = vitals.part("certificates");
+        renewal.spawn(async move {
+            let _pulse = pulse;
+            tls.renew().await;
+        });
+    }
+    listen::serve(listeners, server, shutdown).await
+}
+
+fn router(snapshots: Snapshots, security: &Security, crowd: Arc<Crowd>, vitals: Vitals) -> Router {
+    let node = Arc::new(Node {
+        history: History::follow(snapshots.clone(), &vitals),
+        pods: Pods::record(snapshots.clone(), &vitals),
+        snapshots,
+        cache: Cache::default(),
+        security: security.reader(),
+        crowd,
+        vitals,
+        listeners: Arc::new(Semaphore::new(events::LISTENERS)),
+        walking: AtomicBool::new(false),
+    });
+    let router = Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/processes", get(processes))
+        .route(
+            "/api/v1/processes/{pid}/goroutines",
+            get(goroutines::goroutines),
+        )
+        .route("/api/v1/containers", get(containers::containers))
+        .route("/api/v1/containers/{id}", get(containers::container))
+        .route("/api/v1/events", get(events::events))
+        // Our own, so that it stays behind the guard when the page joins.
+        .fallback(async || plain(StatusCode::NOT_FOUND, "no such path; / has a page\n"))
+        .route("/api/v1/pods", get(pods::pods))
+        .with_state(node)
+        .layer(middleware::from_fn(keep_place));
+    // The page holds no figures, and a browser has no token for it.
+    let router = security.protect(router).merge(page::routes());
+    if security.tls.is_none() && security.guard.is_none() {
+        router.layer(middleware::from_fn(host::check))
+    } else {
+        router
+    }
+}
+
+/// Strangers do not crowd out who was let in by the guard.
+async fn keep_place(request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    if let (Some(_), Some(place)) = (
+        extensions.get::<Arc<User>>(),
+        extensions.get::<Arc<Place>>(),
+    ) {
+        place.keep();
+    }
+    next.run(request).await
+}
+
+async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
+    let mut accept = String::new();
+    for value in headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+    {
+        accept.push_str(value);
+        accept.push(',');
+    }
+    let content = Content::Metrics(Format::negotiate(&accept));
+    node.respond(content, &headers).await
+}
+
+async fn processes(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
+    node.respond(Content::Processes, &headers).await
+}
+
+/// Whether all of the observer lives, so that restarting it would not help.
+async fn alive(State(node): State<Arc<Node>>) -> Response {
+    match node.vitals.report() {
+        Ok(parts) => plain(StatusCode::OK, format!("alive\n{parts}")),
+        Err(parts) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not alive\n{parts}"),
+        ),
+    }
+}
+
+async fn ready(State(node): State<Arc<Node>>) -> Response {
+    match node.snapshot() {
+        Ok(snapshot) => ready_text(&snapshot).map_or_else(
+            |reason| plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+            |text| plain(StatusCode::OK, text),
+        ),
+        Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+    }
+}
+
+/// What `/readyz` says: as an error where figures lack their labels.
+fn ready_text(snapshot: &Snapshot) -> Result<String, String> {
+    let mut text = "ready\n".to_owned();
+    for missing in &snapshot.health.missing {
+        text.push_str("lacking: ");
+        text.push_str(missing);
+        text.push('\n');
+    }
+    let Some(cluster) = &snapshot.cluster else {
+        return Ok(text);
+    };
+    let why = cluster.watch.error.as_deref();
+    if !cluster.watch.listed {
+        return Err(format!(
+            "not ready: the pods of node {} have not been listed yet{}\n",
+            cluster.node,
+            why.map(|why| format!(": {why}")).unwrap_or_default()
+        ));
+    }
+    if let Some(why) = why {
+        let _ = writeln!(
+            text,
+            "API server: the pods of node {} are not watched, containers keep the labels known by now: {why}",
+            cluster.node
+        );
+    }
+    Ok(text)
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    (
+        status,
+        [
+            (CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (CACHE_CONTROL, "no-store"),
+        ],
+        text.into(),
+    )
+        .into_response()
+}
