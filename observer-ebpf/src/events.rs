@@ -3,26 +3,19 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_ns};
-use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey};
+use observer_ebpf::{COMM_LEN, Event, EventKind, machine::Fields};
 
 use crate::{
-    diagnostics::lost_event,
+    diagnostics::{first_hit, lost_event},
     maps::{EVENTS, health},
 };
-
-/// What differs between events; the rest is the current task's.
-pub(crate) struct Fields {
-    pub(crate) kind: EventKind,
-    pub(crate) process: ProcessKey,
-    pub(crate) old_epoch: u32,
-    pub(crate) target: u32,
-    pub(crate) parent: u32,
-    pub(crate) parent_cgroup: u64,
-}
 
 /// Sends an event about the current task, or counts it as lost.
 #[inline(always)]
 pub(crate) fn send(fields: &Fields) {
+    if matches!(fields.kind, EventKind::FirstHit) {
+        first_hit(fields.process, fields.target);
+    }
     let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
         health!(lost_events);
         lost_event(fields.kind, fields.process.tgid);

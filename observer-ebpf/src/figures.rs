@@ -2,33 +2,6 @@
 
 use crate::TimeHistogram;
 
-/// Key of a process's figures. The epoch changes at every exec, so that a
-/// program that replaces itself, or a pid that is used again, starts at zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
-pub struct ProcessKey {
-    /// Process id in the observer's pid namespace.
-    pub tgid: u32,
-    /// Which life of that id, by [`Registration::epoch`].
-    pub epoch: u32,
-}
-
-/// Which probes count for a process. Two targets may turn out to be one file
-/// (overlayfs shows each container its own inode): only the owner's hits count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Registration {
-    /// Changes at exec; 0 never occurs.
-    pub epoch: u32,
-    /// The target whose hits count; 0 until the first hit or registration.
-    pub target: u32,
-    /// When all that its probes on goroutines took is paid back, as the budget
-    /// goes (CLOCK_MONOTONIC, nanoseconds).
-    pub repaid_at: u64,
-    /// The same of those on collections and stops.
-    pub stops_repaid_at: u64,
-}
-
 /// Goroutine counts of one process on one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -158,21 +131,8 @@ impl StopRecord {
 /// 0 heap, 1 time, 2 cycle (forced), 3 not seen.
 pub const GC_TRIGGERS: usize = 4;
 
-/// How many goroutines `gcStart` is remembered for. Many may call it for one
-/// cycle, and all but one turn back unseen, so places fill with such leftovers
-/// and are then taken again in turn; a cycle whose goroutine was pushed out
-/// counts as one whose trigger was not seen.
+/// How many goroutines `gcStart` is remembered for.
 pub const PENDING_TRIGGERS: usize = 32;
-
-/// A goroutine that called `gcStart`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct PendingTrigger {
-    /// Address of its `g`; 0 for a free place.
-    pub goroutine: u64,
-    /// The trigger's kind.
-    pub kind: u64,
-}
 
 /// What is known of a process's collector and of its stops. Stops exclude
 /// each other (the runtime's `worldsema`), so one copy, not one per CPU.
@@ -210,12 +170,13 @@ pub struct GcFigures {
     pub recent_stops: [StopRecord; STOPS_KEPT],
 
     // What the programs remember between one site and the next.
-    /// Goroutines on their way through `gcStart`.
-    pub pending: [PendingTrigger; PENDING_TRIGGERS],
+    /// Goroutines on their way through `gcStart`, each with its trigger in the
+    /// lowest bits; 0 for a free place.
+    pub pending: [u64; PENDING_TRIGGERS],
     /// Which of `pending` is overwritten next, where none is free.
     pub pending_next: u64,
-    /// Up to 1.20: stops that have said their reason and have not ended, see
-    /// [`crate::pending`].
+    /// Up to 1.20: stops that have said their reason and have not ended; see
+    /// `machine::waiting`.
     pub reasons_pending: u64,
     /// Trigger of the cycle that runs.
     pub trigger: u32,
@@ -265,10 +226,7 @@ impl GcFigures {
         hits: 0,
         stops_recorded: 0,
         recent_stops: [StopRecord::ZERO; STOPS_KEPT],
-        pending: [PendingTrigger {
-            goroutine: 0,
-            kind: 0,
-        }; PENDING_TRIGGERS],
+        pending: [0; PENDING_TRIGGERS],
         pending_next: 0,
         trigger: 0,
         cycle_seen: CYCLE_UNSEEN,
@@ -324,8 +282,8 @@ pub struct Target {
     pub last_gc_from_pause_start: i64,
     /// What a hit on a collection or a stop takes, in nanoseconds.
     pub stop_price_ns: u64,
-    /// As [`Registration::repaid_at`], of its young processes together. Kept by the
-    /// programs.
+    /// As [`Registration::repaid_at`](crate::Registration::repaid_at), of its young
+    /// processes together. Kept by the programs.
     pub repaid_at: u64,
     /// The same of collections and stops.
     pub stops_repaid_at: u64,
@@ -367,7 +325,7 @@ impl Health {
     }
 }
 
-#[cfg(feature = "user")]
+#[cfg(any(test, feature = "user"))]
 impl GcFigures {
     /// Forgets a stop and a cycle that were under way when the probes left: nobody
     /// saw how they ended.
@@ -419,14 +377,10 @@ impl GcFigures {
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
+    use super::{GcFigures, GoroutineFigures, Health, Target};
 
     // SAFETY: as all of them: `repr(C)`, only integers and no padding, as
     // `padding.rs` checks.
-    unsafe impl aya::Pod for ProcessKey {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for Registration {}
-    // SAFETY: as above.
     unsafe impl aya::Pod for GoroutineFigures {}
     // SAFETY: as above.
     unsafe impl aya::Pod for GcFigures {}

@@ -1,9 +1,13 @@
-//! The types that the eBPF programs and user space share: what a probe's
-//! cookie says, what the maps hold and what the ring buffer carries.
+//! What the eBPF programs share with the host.
 //!
-//! Everything here is `repr(C)` and has every byte of padding named, so that
-//! both sides agree on each offset and no uninitialised byte crosses over.
-#![no_std]
+//! The types say what a probe's cookie carries, what the maps hold and what the
+//! ring buffer brings to user space. Each is `repr(C)` and has every byte of
+//! padding named, so that both sides agree on each offset and no uninitialised
+//! byte crosses over.
+//!
+//! [`machine`] is the programs' logic. The programs give it a kernel, and the tests
+//! on the host give it a model of one.
+#![cfg_attr(not(test), no_std)]
 #![allow(
     clippy::inline_always,
     reason = "a call costs more than these at every hit"
@@ -14,18 +18,20 @@ mod event;
 mod figures;
 mod histogram;
 mod kernel;
+pub mod machine;
 mod padding;
-pub mod pending;
+mod registration;
 
 pub use cookie::{Abi, Cookie, Group, SiteKind};
 pub use event::{COMM_LEN, Event, EventKind};
 pub use figures::{
     CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
-    GoroutineFigures, Health, PENDING_TRIGGERS, PendingTrigger, ProcessKey, Registration,
-    STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason, Target,
+    GoroutineFigures, Health, PENDING_TRIGGERS, STOPS_KEPT, STW_REASONS, StopFigures, StopRecord,
+    StwReason, Target,
 };
 pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
 pub use kernel::KernelOffsets;
+pub use registration::{ProcessKey, Registration};
 
 /// Names of maps, programs and globals, as both sides spell them.
 pub mod names {

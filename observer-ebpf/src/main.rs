@@ -1,4 +1,5 @@
-//! The programs that run in the kernel; one file a concern.
+//! The programs that run in the kernel. They read registers, memory and maps;
+//! what that means is in the library's `machine`, which runs on the host as well.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -21,21 +22,15 @@
 )]
 
 mod atomic;
-mod budget;
+mod bpf;
 mod diagnostics;
 mod events;
-mod gc;
-mod goroutines;
 mod maps;
 mod offsets;
-mod opaque;
 mod pids;
 mod private_stack;
 mod processes;
-mod registers;
-mod registration;
 mod site;
-mod stops;
 mod user_memory;
 
 /// The licence the kernel asks for before it lets a program call GPL-only helpers.

@@ -13,8 +13,6 @@ use aya_ebpf::{
 };
 use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
 
-use crate::atomic;
-
 /// More Go processes than a node runs; memory is taken per entry, not in advance.
 const PROCESSES_MAX: u32 = 65_536;
 /// Figures of ended processes stay until user space has taken them.
@@ -49,26 +47,15 @@ pub(crate) static HEALTH: PerCpuArray<Health> = PerCpuArray::with_max_entries(1,
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 
-/// Adds one to a counter in a map. Atomic also in per-CPU maps: on preemptible
-/// kernels a probe may be interrupted by another thread's on the same CPU.
-///
-/// # Safety
-///
-/// `counter` must be a field of a live map value.
-#[inline(always)]
-pub(crate) unsafe fn count(counter: *mut u64) {
-    // SAFETY: as the caller promises.
-    unsafe { atomic::add(counter, 1) };
-}
-
-/// Adds one to a counter of this CPU's [`Health`].
+/// Adds one to a counter of this CPU's [`Health`]. Atomic all the same: on
+/// preemptible kernels another thread's hit on the same CPU may interrupt this one.
 macro_rules! health {
     ($field:ident) => {
         if let Some(health) = $crate::maps::HEALTH.get_ptr_mut(0) {
             #[allow(unused_unsafe, reason = "also used inside unsafe blocks")]
             // SAFETY: the lookup gave a live value of this type.
             unsafe {
-                $crate::maps::count(&raw mut (*health).$field);
+                $crate::atomic::add(&raw mut (*health).$field, 1);
             }
         }
     };

@@ -2,8 +2,8 @@
 //! padding is uninitialised, and both sides copy these types as bytes.
 
 use crate::{
-    Event, GcCycleFigures, GcFigures, GoroutineFigures, Health, KernelOffsets, PendingTrigger,
-    ProcessKey, Registration, StopFigures, StopRecord, Target, TimeHistogram,
+    Event, GcCycleFigures, GcFigures, GoroutineFigures, Health, KernelOffsets, ProcessKey,
+    Registration, StopFigures, StopRecord, Target, TimeHistogram,
 };
 
 const fn size_of_field<T, F>(_: fn(&T) -> &F) -> usize {
@@ -35,7 +35,6 @@ no_padding! {
     GoroutineFigures { created, exited, system_created, system_exited, goid_refills, unpaid_ns }
     StopFigures { count, total_ns, stopping_ns }
     StopRecord { began, pause_ns, reason, trigger, ends_cycle }
-    PendingTrigger { goroutine, kind }
     GcCycleFigures { began, sweep_termination_ns, mark_began, mark_ns, mark_termination_ns }
     TimeHistogram { counts, overflow, sum_ns }
     GcFigures {

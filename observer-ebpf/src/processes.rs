@@ -4,15 +4,12 @@
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
-use observer_ebpf::{EventKind, ProcessKey};
-
-use crate::{
-    events::{Fields, send},
-    maps::{PROCESSES, health},
-    offsets::offset,
-    pids,
-    registration::new_epoch,
+use observer_ebpf::{
+    EventKind, ProcessKey,
+    machine::{self, Fields, Kernel as _},
 };
+
+use crate::{bpf::Bpf, maps::PROCESSES, offsets::offset, pids};
 
 /// A task runs a new program.
 #[btf_tracepoint(function = "sched_process_exec")]
@@ -20,28 +17,7 @@ fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(tgid) = pids::current() else {
         return 0;
     };
-    health!(process_events);
-    let (mut epoch, mut old_epoch) = (0, 0);
-    if let Some(registration) = PROCESSES.get_ptr_mut(&tgid) {
-        epoch = new_epoch();
-        // SAFETY: a live map value. An exec has ended the other threads, so
-        // nothing of this process hits a probe meanwhile. The owner goes first:
-        // a reader in between sees the old life without one.
-        unsafe {
-            old_epoch = (*registration).epoch;
-            core::ptr::write_volatile(&raw mut (*registration).target, 0);
-            core::ptr::write_volatile(&raw mut (*registration).epoch, epoch);
-        }
-    }
-    let (parent, parent_cgroup) = parent(&ctx).unwrap_or((0, 0));
-    send(&Fields {
-        kind: EventKind::Exec,
-        process: ProcessKey { tgid, epoch },
-        old_epoch,
-        target: 0,
-        parent,
-        parent_cgroup,
-    });
+    machine::exec(Bpf, tgid, || parent(&ctx).unwrap_or((0, 0)));
     0
 }
 
@@ -117,14 +93,10 @@ fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     if tgid == parent {
         return 0;
     }
-    health!(process_events);
-    send(&Fields {
-        kind: EventKind::Fork,
-        process: ProcessKey { tgid, epoch: 0 },
-        old_epoch: 0,
-        target: 0,
+    Bpf.process_event();
+    Bpf.send(&Fields {
         parent,
-        parent_cgroup: 0,
+        ..Fields::new(EventKind::Fork, ProcessKey { tgid, epoch: 0 }, 0)
     });
     0
 }
@@ -135,46 +107,26 @@ fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(tgid) = pids::current() else {
         return 0;
     };
-    let Some(registration) = PROCESSES.get_ptr(&tgid) else {
-        return 0;
-    };
+    machine::exit(Bpf, tgid, || is_last(&ctx));
+    0
+}
+
+/// Whether the task that ends is the last of its process.
+#[inline(always)]
+fn is_last(ctx: &BtfTracePointContext) -> bool {
     let (at_signal, at_live) = (offset!(task_signal), offset!(signal_live));
     if at_signal == 0 || at_live == 0 {
-        // The leader mostly ends last, when not, the sweep in user space finds
-        // what its other threads counted.
+        // The leader mostly ends last. Where it does not, the sweep in user space
+        // finds what the other threads counted.
         let pid_tgid = bpf_get_current_pid_tgid();
-        if pid_tgid as u32 != (pid_tgid >> 32) as u32 {
-            return 0;
-        }
-    } else {
-        let task: *const u8 = ctx.arg(0);
-        // SAFETY: the tracepoint's argument is a task, and `signal` stays
-        // valid until the task is released; the verifier checks the types.
-        let live = unsafe {
-            let signal = core::ptr::read_volatile(task.add(at_signal as usize).cast::<*const u8>());
-            core::ptr::read_volatile(signal.add(at_live as usize).cast::<u32>())
-        };
-        if live != 0 {
-            return 0;
-        }
+        return pid_tgid as u32 == (pid_tgid >> 32) as u32;
     }
-    // SAFETY: a live map value; the process has no thread left that changes it.
-    let registration = unsafe { *registration };
-    // Two threads may both see that none is left: who removes it tells.
-    if PROCESSES.remove(&tgid).is_err() {
-        return 0;
-    }
-    health!(process_events);
-    send(&Fields {
-        kind: EventKind::Exit,
-        process: ProcessKey {
-            tgid,
-            epoch: registration.epoch,
-        },
-        old_epoch: 0,
-        target: registration.target,
-        parent: 0,
-        parent_cgroup: 0,
-    });
-    0
+    let task: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's argument is a task, and `signal` stays valid until
+    // the task is released; the verifier checks the types.
+    let live = unsafe {
+        let signal = core::ptr::read_volatile(task.add(at_signal as usize).cast::<*const u8>());
+        core::ptr::read_volatile(signal.add(at_live as usize).cast::<u32>())
+    };
+    live == 0
 }

@@ -1,119 +1,65 @@
-//! Whose hits count for a process.
+//! Which processes are known to the programs, and which of their lives goes on.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
-use observer_ebpf::{EventKind, ProcessKey, Registration};
-
-use crate::{
-    atomic,
-    diagnostics::{self, alias_hit, no_room_for_process},
-    events::{Fields, send},
-    maps::{ALIASES, PROCESSES, health},
-};
-
-/// A number for a process's new life: changes every microsecond, never 0.
-/// The same one for one process id would take an exec or a reuse of the id
-/// exactly a multiple of 73 minutes later, to the microsecond.
-#[inline(always)]
-pub(crate) fn new_epoch() -> u32 {
-    // SAFETY: the helper has no precondition.
-    let epoch = (unsafe { bpf_ktime_get_ns() } >> 10) as u32;
-    if epoch == 0 { 1 } else { epoch }
+/// Key of a process's figures. The epoch changes at every exec, so that a
+/// program that replaces itself, or a pid that is used again, starts at zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct ProcessKey {
+    /// Process id in the observer's pid namespace.
+    pub tgid: u32,
+    /// Which life of that id, by [`Registration::epoch`].
+    pub epoch: u32,
 }
 
-/// The key that a hit of `target`'s probes counts for, or `None` where another
-/// target is the process's owner or there is no room for the process.
-#[inline(always)]
-pub(crate) fn key_for_hit(tgid: u32, target: u32) -> Option<ProcessKey> {
-    let registration = match PROCESSES.get_ptr_mut(&tgid) {
-        Some(registration) => registration,
-        None => register(tgid, target)?,
-    };
-    // SAFETY: a live map value; only an exec changes it from one target to
-    // another, when the process has no other thread.
-    let (epoch, mut owner) = unsafe {
-        (
-            (&raw const (*registration).epoch).read_volatile(),
-            (&raw const (*registration).target).read_volatile(),
-        )
-    };
-    let process = ProcessKey { tgid, epoch };
-    if owner == 0 {
-        // Two targets of one file may come here at once, from two threads.
-        // SAFETY: a live map value, which the kernel aligns to 8 bytes.
-        let was =
-            unsafe { atomic::exchange(registration.cast(), word(epoch, 0), word(epoch, target)) };
-        owner = (was >> 32) as u32;
-        if owner == 0 {
-            first_hit(process, target);
-            owner = target;
+/// Which probes count for a process. Two targets may turn out to be one file
+/// (overlayfs shows each container its own inode): only the owner's hits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Registration {
+    /// Changes at exec; 0 never occurs.
+    pub epoch: u32,
+    /// The target whose hits count; 0 until the first hit or registration.
+    pub target: u32,
+    /// When all that its probes on goroutines took is paid back, as the budget
+    /// goes (CLOCK_MONOTONIC, nanoseconds).
+    pub repaid_at: u64,
+    /// The same of those on collections and stops.
+    pub stops_repaid_at: u64,
+}
+
+/// Epoch and owner as one word, so that nobody sees one change without the other.
+impl Registration {
+    /// The word of a map value.
+    #[inline(always)]
+    pub const fn life(registration: *mut Self) -> *mut u64 {
+        const {
+            assert!(cfg!(target_endian = "little") && align_of::<Self>() == 8);
+            assert!(core::mem::offset_of!(Self, epoch) == 0);
+            assert!(core::mem::offset_of!(Self, target) == 4);
         }
+        registration.cast()
     }
-    if owner == target {
-        Some(process)
-    } else {
-        alias(target, owner);
-        None
+
+    /// The word for an epoch and an owner.
+    #[inline(always)]
+    pub const fn word(epoch: u32, target: u32) -> u64 {
+        epoch as u64 | (target as u64) << 32
+    }
+
+    /// The epoch and the owner in a word.
+    #[inline(always)]
+    pub const fn parts(word: u64) -> (u32, u32) {
+        (word as u32, (word >> 32) as u32)
     }
 }
 
-/// The first half of a [`Registration`] as the machine's word.
-#[inline(always)]
-fn word(epoch: u32, target: u32) -> u64 {
-    epoch as u64 | (target as u64) << 32
-}
+#[cfg(feature = "user")]
+mod pod {
+    use super::{ProcessKey, Registration};
 
-/// Registers a process that nobody registered before its first hit.
-#[inline(always)]
-fn register(tgid: u32, target: u32) -> Option<*mut Registration> {
-    let new = Registration {
-        epoch: new_epoch(),
-        target,
-        repaid_at: 0,
-        stops_repaid_at: 0,
-    };
-    let inserted = PROCESSES.insert(&tgid, &new, BPF_NOEXIST as u64);
-    // Another thread may have been first, which is as good.
-    let Some(registration) = PROCESSES.get_ptr_mut(&tgid) else {
-        health!(refused_processes);
-        no_room_for_process(tgid);
-        return None;
-    };
-    if inserted.is_ok() {
-        first_hit(
-            ProcessKey {
-                tgid,
-                epoch: new.epoch,
-            },
-            target,
-        );
-    }
-    Some(registration)
-}
-
-#[inline(never)]
-fn first_hit(process: ProcessKey, target: u32) {
-    diagnostics::first_hit(process, target);
-    send(&Fields {
-        kind: EventKind::FirstHit,
-        process,
-        old_epoch: 0,
-        target,
-        parent: 0,
-        parent_cgroup: 0,
-    });
-}
-
-/// Two targets fired for one process: they are one file underneath, and the
-/// hit was counted by its owner's probe.
-#[inline(always)]
-fn alias(loser: u32, owner: u32) {
-    health!(alias_hits);
-    alias_hit(loser, owner);
-    let pair = (loser as u64) << 32 | owner as u64;
-    if ALIASES.get_ptr(&pair).is_none() {
-        // SAFETY: the helper has no precondition.
-        let now = unsafe { bpf_ktime_get_ns() };
-        // Where there is no room the next hit tries again; nothing is counted wrong.
-        let _ = ALIASES.insert(&pair, &now, BPF_NOEXIST as u64);
-    }
+    // SAFETY: as all of them: `repr(C)`, only integers and no padding, as
+    // `padding.rs` checks.
+    unsafe impl aya::Pod for ProcessKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Registration {}
 }

@@ -1,19 +1,20 @@
-//! The program behind every site: it reads the cookie and the registers, and
-//! hands over to the concern.
+//! The program behind every site: it reads the cookie, the process id and the
+//! registers, and hands them over.
 
 use aya_ebpf::{
     EbpfContext as _, helpers::bpf_get_attach_cookie, macros::uprobe, maps::ProgramArray,
     programs::ProbeContext,
 };
-use observer_ebpf::{Cookie, SiteKind};
+use observer_ebpf::{
+    Cookie, SiteKind,
+    machine::{self, Registers},
+};
 
 use crate::{
+    bpf::Bpf,
     diagnostics::unknown_kind,
-    gc, goroutines, pids,
+    pids,
     private_stack::{NEVER_MULTI, NEVER_SINGLE, never},
-    registers::registers,
-    registration::key_for_hit,
-    stops,
 };
 
 /// For `uprobe_multi` links (kernel 6.6 and newer).
@@ -43,16 +44,37 @@ fn site(ctx: &ProbeContext, empty: &ProgramArray) {
     let Some(tgid) = pids::current() else {
         return;
     };
-    let Some(process) = key_for_hit(tgid, cookie.target()) else {
-        return;
-    };
-    match kind {
-        SiteKind::GoroutineCreated
-        | SiteKind::GoroutineExited
-        | SiteKind::SystemGoroutineCreated
-        | SiteKind::SystemGoroutineExited
-        | SiteKind::GoidRefill => goroutines::hit(process, kind, cookie),
-        SiteKind::GcStart | SiteKind::GcCycle => gc::hit(process, kind, cookie, registers(ctx)),
-        _ => stops::hit(process, kind, cookie, registers(ctx)),
+    machine::hit(Bpf, tgid, kind, cookie, || registers(ctx));
+}
+
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+fn registers(ctx: &ProbeContext) -> Registers {
+    // SAFETY: the context of a uprobe is the task's registers, whole.
+    let regs = unsafe { &*ctx.regs };
+    Registers {
+        rax: regs.rax,
+        rbx: regs.rbx,
+        rcx: regs.rcx,
+        rdi: regs.rdi,
+        r14: regs.r14,
+        rip: regs.rip,
+    }
+}
+
+/// The registers of the same use in Go's calling convention: the first four
+/// words of arguments and results, `g`, the program counter.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+fn registers(ctx: &ProbeContext) -> Registers {
+    // SAFETY: the context of a uprobe is the task's registers, whole.
+    let regs = unsafe { &*ctx.regs };
+    Registers {
+        rax: regs.regs[0],
+        rbx: regs.regs[1],
+        rcx: regs.regs[2],
+        rdi: regs.regs[3],
+        r14: regs.regs[28],
+        rip: regs.pc,
     }
 }

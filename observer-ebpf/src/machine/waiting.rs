@@ -10,7 +10,7 @@ const COUNT: u64 = 0xffff_ffff;
 
 /// What the word becomes where another stop gives its reason.
 #[inline(always)]
-pub const fn given(word: u64, reason: u32) -> u64 {
+pub(super) const fn given(word: u64, reason: u32) -> u64 {
     let reason = if reason == StwReason::Unknown as u32 {
         DIFFERENT
     } else {
@@ -28,7 +28,7 @@ pub const fn given(word: u64, reason: u32) -> u64 {
 /// The reason of the stop that ends, where any is known to have given one. Whoever
 /// takes it subtracts one from the word.
 #[inline(always)]
-pub const fn taken(word: u64) -> Option<u32> {
+pub(super) const fn taken(word: u64) -> Option<u32> {
     if word & COUNT == 0 {
         None
     } else if word & !COUNT == DIFFERENT {
@@ -40,19 +40,16 @@ pub const fn taken(word: u64) -> Option<u32> {
 
 /// What is put over the word where it changes too often to be exchanged: one more
 /// waits, for a reason that is not known. To be added, and then to be set.
-pub const ONE_MORE: (u64, u64) = (1, DIFFERENT);
+pub(super) const ONE_MORE: (u64, u64) = (1, DIFFERENT);
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
-
     use std::{
         sync::{
             Mutex,
             atomic::{AtomicU64, Ordering::SeqCst},
         },
         thread,
-        vec::Vec,
     };
 
     use super::{given, taken};
@@ -84,25 +81,25 @@ mod tests {
     /// As the programs do it: the reason first, then one stop at a time.
     #[test]
     fn no_stop_has_anothers_reason() {
-        let word = AtomicU64::new(0);
+        let given_by = AtomicU64::new(0);
         let world = Mutex::new(());
         thread::scope(|scope| {
             let stops = |reason: u32| {
-                let (word, world) = (&word, &world);
+                let (given_by, world) = (&given_by, &world);
                 move || {
                     for _ in 0..20_000 {
                         let give = |word| Some(given(word, reason));
-                        word.fetch_update(SeqCst, SeqCst, give).expect("always");
+                        given_by.fetch_update(SeqCst, SeqCst, give).expect("always");
                         let _stopped = world.lock().expect("no panic");
-                        let found = taken(word.load(SeqCst));
+                        let found = taken(given_by.load(SeqCst));
                         assert!(matches!(found, Some(it) if it == reason || it == UNKNOWN));
-                        word.fetch_sub(1, SeqCst);
+                        given_by.fetch_sub(1, SeqCst);
                     }
                 }
             };
             let threads: Vec<_> = [7, 7, 9, 11].map(|it| scope.spawn(stops(it))).into();
             assert!(threads.into_iter().all(|thread| thread.join().is_ok()));
         });
-        assert_eq!(taken(word.load(SeqCst)), None);
+        assert_eq!(taken(given_by.load(SeqCst)), None);
     }
 }

@@ -1,0 +1,70 @@
+//! What a hit at any site means: which process it counts for, and which concern
+//! takes it.
+
+use super::{Collector, Kernel, account, goroutines, lives};
+use crate::{Cookie, SiteKind};
+
+/// The registers that sites are read by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// The first word of arguments and of results.
+    pub rax: u64,
+    /// The second.
+    pub rbx: u64,
+    /// The third.
+    pub rcx: u64,
+    /// The fourth.
+    pub rdi: u64,
+    /// Go's current `g`.
+    pub r14: u64,
+    /// The site's address.
+    pub rip: u64,
+}
+
+/// Takes a hit of the current process. `registers` is asked only where the kind
+/// of site needs them.
+#[inline(always)]
+pub fn hit<K: Kernel>(
+    kernel: K,
+    tgid: u32,
+    kind: SiteKind,
+    cookie: Cookie,
+    registers: impl Fn() -> Registers,
+) {
+    let target = cookie.target();
+    let Some(process) = lives::key_for_hit(kernel, tgid, target) else {
+        return;
+    };
+    match kind {
+        SiteKind::GoroutineCreated
+        | SiteKind::GoroutineExited
+        | SiteKind::SystemGoroutineCreated
+        | SiteKind::SystemGoroutineExited
+        | SiteKind::GoidRefill => {
+            let Some(figures) = kernel.goroutines(process) else {
+                return;
+            };
+            // SAFETY: a live map value.
+            unsafe {
+                goroutines::count(kernel, figures, kind);
+                account::charge(kernel, figures, process, cookie);
+            }
+        }
+        _ => {
+            let Some(gc) = kernel.collector(process) else {
+                return;
+            };
+            // SAFETY: a live map value, until the hit ends.
+            let collector = unsafe {
+                account::charge_stop(kernel, gc, process, target);
+                Collector::new(kernel, gc)
+            };
+            let registers = registers();
+            match kind {
+                SiteKind::GcStart => collector.remember(registers.r14, registers.rax),
+                SiteKind::GcCycle => collector.begin(collector.recall(registers.r14)),
+                _ => collector.hit(kind, cookie, registers),
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Stops of the world, of every release: which site says what about them. What
+//! only releases up to 1.21 need is in `older`.
+
+use super::{
+    Collector, Kernel, Registers,
+    record::{MARK_TERMINATION, SWEEP_TERMINATION, UNKNOWN, known},
+};
+use crate::{Abi, Cookie, SiteKind};
+
+impl<K: Kernel> Collector<K> {
+    /// A hit at a site of `stopTheWorld…` or `startTheWorld…`.
+    #[inline(always)]
+    pub(super) fn hit(self, kind: SiteKind, cookie: Cookie, registers: Registers) {
+        match kind {
+            SiteKind::StopReason => self.reason_given(registers),
+            SiteKind::StopTheWorld => self.stop(cookie.aux(), registers.rax),
+            // SAFETY: a live map value; the runtime's `worldsema` is held.
+            SiteKind::Stopped => unsafe { (*self.gc).stopping_ns = registers.rbx },
+            SiteKind::StartTheWorld => self.start(cookie.aux(), registers),
+            SiteKind::StartTheWorldReturn => self.started(registers.rax),
+            SiteKind::StartAfterOther => self.start_other(),
+            SiteKind::StartAfterSweepTermination
+            | SiteKind::StartAfterMarkTermination
+            | SiteKind::StartBeforeMarkRestart => self.start_collector(kind, cookie, registers.rip),
+            _ => {}
+        }
+    }
+
+    /// `stopTheWorldWithSema` is entered.
+    #[inline(always)]
+    fn stop(self, abi: i32, rax: u64) {
+        let gc = self.gc;
+        // SAFETY: a live map value; the runtime's `worldsema` is held.
+        unsafe {
+            (*gc).start_kind = 0;
+            (*gc).stopping_ns = 0;
+            (*gc).stop_began = self.kernel.now();
+            (*gc).reason = if abi == Abi::NoReason as i32 {
+                UNKNOWN
+            } else {
+                known(rax)
+            };
+        }
+    }
+
+    /// 1.22 and newer: `startTheWorldWithSema` is entered and told what it ends.
+    #[inline(always)]
+    fn start(self, abi: i32, registers: Registers) {
+        let gc = self.gc;
+        let reason = known(registers.rbx);
+        let began = registers.rcx;
+        // SAFETY: as above.
+        unsafe {
+            let stopping = if abi == Abi::WorldStopFinished as i32 {
+                Some(registers.rdi.wrapping_sub(began))
+            } else if (*gc).stopping_ns != 0 {
+                Some((*gc).stopping_ns)
+            } else {
+                None
+            };
+            (*gc).stopping_ns = 0;
+            if let Some(stopping) = stopping {
+                self.stopped(reason, stopping);
+            }
+            if registers.rax != 0 {
+                // The caller took the time itself: mark termination, which ends the cycle.
+                (*gc).start_kind = 0;
+                let pause = registers.rax.wrapping_sub(began);
+                let is_last = reason == MARK_TERMINATION;
+                self.ended(reason, (began, pause), is_last);
+                if is_last {
+                    self.mark_terminated(began, Some(pause));
+                }
+            } else {
+                (*gc).start_kind = SiteKind::StartTheWorld as u64;
+                (*gc).stop_began = began;
+                (*gc).reason = reason;
+            }
+        }
+    }
+
+    /// `startTheWorldWithSema` returns: the world runs, since `now`.
+    #[inline(always)]
+    fn started(self, now: u64) {
+        let gc = self.gc;
+        // SAFETY: as above.
+        unsafe {
+            // Counted already, or its start was not seen.
+            if (*gc).start_kind == 0 {
+                return;
+            }
+            let began = (*gc).stop_began;
+            let reason = (*gc).reason;
+            let pause = now.wrapping_sub(began);
+            (*gc).start_kind = 0;
+            (*gc).stop_began = 0;
+            // First, so that the stop is recorded as the new cycle's.
+            if reason == SWEEP_TERMINATION {
+                self.sweep_terminated(began, now);
+            } else if reason == MARK_TERMINATION {
+                self.mark_restarted(pause);
+            }
+            self.ended(reason, (began, pause), false);
+        }
+    }
+}
