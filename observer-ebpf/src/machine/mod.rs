@@ -47,3 +47,6 @@ impl<K: Words> Collector<K> {
         Self { kernel, gc }
     }
 }
+
+#[cfg(test)]
+mod tests;
