@@ -208,9 +208,9 @@ fn lints(workspace: &Workspace) -> Result<()> {
     let cluster = "--package observer-tests --test cluster --test adapter";
     let cluster: Vec<_> = cluster.split(' ').collect();
     clippy("clippy: tests in a cluster", &cluster, |_| ())?;
-    let shared = "--package observer-ebpf --lib --features user";
+    let shared = "--package observer-ebpf --lib --tests --features user";
     let shared: Vec<_> = shared.split(' ').collect();
-    clippy("clippy: shared types", &shared, |_| ())?;
+    clippy("clippy: what the eBPF programs share", &shared, |_| ())?;
     let bpf = "--package observer-ebpf --bin observer-ebpf --features ebpf --target \
                bpfel-unknown-none -Z build-std=core";
     let bpf: Vec<_> = bpf.split(' ').collect();
@@ -232,6 +232,7 @@ fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
         let packages = [
             "observer",
             "observer-adapter",
+            "observer-ebpf",
             "observer-go",
             "observer-guest",
             "observer-node",
