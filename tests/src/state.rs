@@ -82,11 +82,12 @@ impl Executable {
         let functions = Functions::open(&file)
             .expect("the function table")
             .expect("a function table")
-            .collect(&|name| globals::wanted(version, name))
+            .collect(&|name| globals::wanted(name))
             .expect("the functions that tell the globals");
+        let layout = Layout::of(version, Arch::Amd64).expect("a layout");
         Self {
             version,
-            globals: globals::find(version, &functions, &|name| symbols.get(name).copied()),
+            globals: globals::find(&layout, &functions, &|name| symbols.get(name).copied()),
             image: Image { entry: elf.entry() },
             file,
         }

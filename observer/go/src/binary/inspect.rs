@@ -163,7 +163,7 @@ fn doubtful(
         return Ok((none, no_state));
     }
     let state = match described {
-        Some((described, layout)) => state_by(image, release, &functions, described, &layout)?,
+        Some((described, layout)) => state_by(image, &functions, described, &layout)?,
         None => no_state,
     };
     Ok((site_plan(image, release, functions), state))
@@ -191,22 +191,24 @@ fn newer(
         Ok(layout) => layout,
         Err(error) => return Ok((plan, unknown(error))),
     };
-    let state = state_by(image, release, functions, described, &layout)?;
+    let state = state_by(image, functions, described, &layout)?;
     Ok((plan, state))
 }
 
 /// The state by a layout that the file itself describes.
 fn state_by(
     image: &Image<'_>,
-    release: GoVersion,
     functions: &[Function],
     described: Described,
     layout: &Layout,
 ) -> Result<StatePlan, InspectError> {
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
-    let globals = globals::find_by(release, &|name| described.field(name), functions, &|name| {
-        symbols.get(name).copied()
-    });
+    let globals = globals::find_by(
+        layout.rules,
+        &|name| described.field(name),
+        functions,
+        &|name| symbols.get(name).copied(),
+    );
     Ok(StatePlan {
         described: Some(described),
         ..planned(image, globals, layout)
@@ -248,7 +250,7 @@ fn functions_of(
         name == LOADS_PLUGINS
             || milestones::wanted(name)
             || sites::wanted(release, name)
-            || globals::wanted(release, name)
+            || globals::wanted(name)
     };
     functions::collect(image, header, &wanted)
 }
@@ -289,7 +291,7 @@ fn state(
         }
     };
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
-    let globals = globals::find(release, functions, &|name| symbols.get(name).copied());
+    let globals = globals::find(&layout, functions, &|name| symbols.get(name).copied());
     Ok(planned(image, globals, &layout))
 }
 

@@ -14,6 +14,7 @@ use super::{
     Arch, GoVersion,
     field::Field,
     layout::{Layout, LayoutError},
+    rules::rules,
     table::Table,
 };
 
@@ -72,7 +73,10 @@ impl Layout {
         } else {
             Some(version)
         };
-        let base = base.ok_or(LayoutError::UnknownVersion(version))?;
+        let unknown = || LayoutError::UnknownVersion(version);
+        let base = base.ok_or_else(unknown)?;
+        // All that is read has the names and sizes of that release, so its rules hold.
+        let rules = rules(base.minor).ok_or_else(unknown)?;
         let wrong = RefCell::new(None);
         let place = |name: &str| {
             let known = Self::field(base, arch, name)?;
@@ -100,6 +104,7 @@ impl Layout {
         };
         let layout = Self::by(
             version,
+            rules,
             &place,
             described.size_classes.clone(),
             described.wait_reasons.iter().map(reason).collect(),

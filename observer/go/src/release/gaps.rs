@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::layout::Layout;
+use super::{layout::Layout, table::Table};
 
 /// Groups of figures that a binary or a release may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -62,6 +62,14 @@ pub(crate) struct Found {
     pub(crate) cpu_stats: bool,
 }
 
+/// What a release lacks that only later ones have, and from which on.
+fn later(what: &str, field: &str) -> String {
+    match Table::get().since(field) {
+        Some(first) => format!("{what} from go1.{} on", first.minor),
+        None => format!("no release is known to have {field}"),
+    }
+}
+
 /// What cannot be had of a release in a binary with these globals, known before
 /// anything is read.
 pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
@@ -91,7 +99,7 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         (None, _) => gap(
             Figure::MutexWait,
             GapReason::NotInRelease,
-            "kept from go1.20 on",
+            &later("kept", "schedt.totalMutexWaitTime"),
         ),
         (Some(_), Some(_)) => {
             if let Some((reason, detail)) = threads {
@@ -107,7 +115,7 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         gap(
             Figure::MemoryLimit,
             GapReason::NotInRelease,
-            "there is one from go1.19 on",
+            &later("there is one", "gcControllerState.memoryLimit"),
         );
     }
     if layout.heap_stats.is_none() {
@@ -118,7 +126,7 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         gap(
             Figure::CollectorCpu,
             GapReason::NotInRelease,
-            "kept from go1.20 on",
+            &later("kept", "cpuStats.TotalTime"),
         );
     } else if !found.cpu_stats {
         gap(
@@ -131,8 +139,44 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         gap(
             Figure::Stops,
             GapReason::NotInRelease,
-            "kept from go1.22 on",
+            &later("kept", "schedt.stwTotalTimeGC"),
         );
     }
     gaps
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use super::{Figure, Found, GapReason, lacking};
+    use crate::release::{Arch, GoVersion, Layout};
+
+    /// What the first patch of a minor release does not keep.
+    fn not_kept(minor: u16) -> Vec<(Figure, String)> {
+        let layout = Layout::of(GoVersion { minor, patch: 0 }, Arch::Amd64).unwrap();
+        let all = Found {
+            allm: true,
+            cpu_stats: true,
+        };
+        let gaps = lacking(&layout, all).into_iter();
+        gaps.filter(|gap| gap.reason == GapReason::NotInRelease)
+            .map(|gap| (gap.figure, gap.detail))
+            .collect()
+    }
+
+    #[test]
+    fn each_release_says_what_it_does_not_keep_and_which_does() {
+        let since = [
+            (Figure::MutexWait, 20, "kept from go1.20 on"),
+            (Figure::MemoryLimit, 19, "there is one from go1.19 on"),
+            (Figure::CollectorCpu, 20, "kept from go1.20 on"),
+            (Figure::Stops, 22, "kept from go1.22 on"),
+        ];
+        for minor in GoVersion::OLDEST_MINOR..=GoVersion::NEWEST_MINOR {
+            let lacks = since.into_iter().filter(|(_, first, _)| minor < *first);
+            let said =
+                lacks.map(|(figure, _, detail)| (figure, format!("go1.{minor}.0: {detail}")));
+            assert_eq!(not_kept(minor), said.collect::<Vec<_>>());
+        }
+    }
 }

@@ -2,13 +2,23 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Arch, GoVersion, field::Field, sizes::Sizes, table::Table};
+use super::{
+    Arch, GoVersion,
+    field::Field,
+    rules::{Rules, rules},
+    sizes::Sizes,
+    table::Table,
+};
 
 /// Why there is no layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// The release is not in the table.
-    #[error("the layout of go{0} is not known; known are go1.17 to go1.27")]
+    #[error(
+        "the layout of go{0} is not known; known are go1.{old} to go1.{new}",
+        old = GoVersion::OLDEST_MINOR,
+        new = GoVersion::NEWEST_MINOR
+    )]
     UnknownVersion(GoVersion),
     /// The table lacks a field that everything else needs.
     #[error("no place is known for {field} in go{version}")]
@@ -34,6 +44,8 @@ pub enum LayoutError {
 pub struct Layout {
     /// Of which release.
     pub version: GoVersion,
+    /// Its row; of a release that only the binary itself describes, that of the newest.
+    pub(crate) rules: &'static Rules,
     pub(crate) sched: Sched,
     pub(crate) p: P,
     pub(crate) g: G,
@@ -259,11 +271,15 @@ impl Layout {
         let sizes = table
             .text("sizeclasses", version)
             .ok_or_else(|| unknown.clone())?;
-        let reasons = table.text("waitreasons", version).ok_or(unknown)?;
+        let reasons = table
+            .text("waitreasons", version)
+            .ok_or_else(|| unknown.clone())?;
+        let rules = rules(version.minor).ok_or(unknown)?;
         let sizes = sizes.split(',').filter_map(|size| size.parse().ok());
         let place = |name: &str| Self::field(version, arch, name);
         Self::by(
             version,
+            rules,
             &place,
             sizes.collect(),
             reasons.split('|').collect(),
@@ -273,6 +289,7 @@ impl Layout {
     /// A layout by where each field lies.
     pub(super) fn by(
         version: GoVersion,
+        rules: &'static Rules,
         place: &dyn Fn(&str) -> Option<Field>,
         size_classes: Vec<u64>,
         wait_reasons: Vec<&'static str>,
@@ -280,6 +297,7 @@ impl Layout {
         let look = Look { version, place };
         Ok(Self {
             version,
+            rules,
             sched: Sched::find(&look)?,
             p: P::find(&look)?,
             g: G::find(&look)?,

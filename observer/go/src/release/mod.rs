@@ -1,14 +1,17 @@
-//! What is known of a release of Go: its number, where its runtime keeps which
-//! field, and what it does not keep at all.
+//! What is known of a release of Go: its number, what sets its runtime apart
+//! (`rules.rs`, one row a release), where its runtime keeps which field, and what it
+//! does not keep at all.
 //!
 //! Nothing here looks at a file or a process. The table of layouts is data
 //! (`layouts.tsv`, written by `cargo xtask layouts`); of a release newer than the
 //! table, a binary's own debug information says the same ([`Described`]).
+//! `docs/new-go-release.md` says how a release is added.
 
 mod described;
 mod field;
 mod gaps;
 mod layout;
+mod rules;
 mod sizes;
 mod table;
 mod version;
@@ -26,6 +29,7 @@ pub(crate) use self::{
     field::number,
     gaps::{Found, lacking},
     layout::{Controller, HeapStats, Histogram},
+    rules::{ControllerShown, CpuStatsAdded, Exit, ROWS, Rules, Start, rules},
     sizes::Sizes,
 };
 

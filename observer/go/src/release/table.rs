@@ -85,6 +85,12 @@ impl Table {
             .map(|(_, name)| name)
     }
 
+    /// The first release that was found to have a field.
+    pub(super) fn since(&self, name: &str) -> Option<GoVersion> {
+        let segments = self.rows.get(format!("amd64\t{name}").as_str())?;
+        segments.first().map(|segment| segment.first)
+    }
+
     /// The newest release of this minor version that was looked at.
     fn newest_patch(&self, minor: u16) -> Option<GoVersion> {
         let of_minor = self.releases.iter().filter(|r| r.minor == minor);

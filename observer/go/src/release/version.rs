@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::rules::{self, rules};
+
 /// `1.MINOR.PATCH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct GoVersion {
@@ -15,9 +17,9 @@ pub struct GoVersion {
 
 impl GoVersion {
     /// The oldest minor version whose runtime is known.
-    pub(crate) const OLDEST_MINOR: u16 = 17;
+    pub(crate) const OLDEST_MINOR: u16 = rules::OLDEST;
     /// The newest minor version whose runtime is known.
-    pub(crate) const NEWEST_MINOR: u16 = 27;
+    pub(crate) const NEWEST_MINOR: u16 = rules::NEWEST;
 
     /// Reads `go1.26.8`, `go1.21rc2` (as 1.21.0), `go1.27.4 X:exp` and vendor
     /// suffixes such as `go1.22.3-fips`; `None` for `devel …` and go2.
@@ -47,8 +49,8 @@ impl GoVersion {
     }
 
     /// Whether this release's runtime is one of those verified.
-    pub(crate) fn is_supported(self) -> bool {
-        (Self::OLDEST_MINOR..=Self::NEWEST_MINOR).contains(&self.minor)
+    pub(crate) const fn is_supported(self) -> bool {
+        rules(self.minor).is_some()
     }
 }
 

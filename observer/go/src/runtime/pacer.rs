@@ -1,6 +1,6 @@
 //! The heap size at which the next collection is due.
 
-use crate::release::{Controller, GoVersion};
+use crate::release::{Controller, Rules};
 
 /// Least distance between the heap that triggered a cycle and its goal.
 const RUNWAY: u64 = 64 << 10;
@@ -18,7 +18,7 @@ pub(super) struct Pacer {
     heap_alloc: u64,
     mapped_ready: u64,
     heap_marked: u64,
-    /// From 1.21 the room below the limit grows with it.
+    /// Whether the room below the limit grows with it.
     scaled_headroom: bool,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Pacer {
 /// `/gc/heap/goal:bytes`. `ReadMemStats` first empties the Ps' caches of stacks
 /// and so moves a goal that comes from the memory limit; without a limit its
 /// `NextGC` is the same.
-pub(super) fn next_gc(layout: &Controller, version: GoVersion, bytes: &[u8]) -> Option<u64> {
+pub(super) fn next_gc(layout: &Controller, rules: &Rules, bytes: &[u8]) -> Option<u64> {
     if let Some(goal) = layout.goal {
         return Some(goal.of(bytes));
     }
@@ -42,7 +42,7 @@ pub(super) fn next_gc(layout: &Controller, version: GoVersion, bytes: &[u8]) -> 
             .checked_sub(layout.total_free?.of(bytes))?,
         mapped_ready: layout.mapped_ready?.of(bytes),
         heap_marked: layout.heap_marked.of(bytes),
-        scaled_headroom: version.minor >= 21,
+        scaled_headroom: rules.scaled_headroom,
     };
     pacer.goal()
 }

@@ -315,7 +315,7 @@ impl Reader {
     fn heap(&self) -> Result<Heap, StateError> {
         let c = &self.layout.controller;
         let bytes = self.snapshot.controller();
-        let goal = pacer::next_gc(c, self.layout.version, bytes);
+        let goal = pacer::next_gc(c, self.layout.rules, bytes);
         Ok(Heap {
             live_bytes: c.heap_live.of(bytes),
             marked_bytes: c.heap_marked.of(bytes),

@@ -19,7 +19,7 @@ use self::{
     references::{Reference, collect},
 };
 use super::Function;
-use crate::release::{Arch, Field, GoVersion, Layout};
+use crate::release::{Arch, ControllerShown, CpuStatsAdded, Field, Layout, Rules};
 
 /// A global that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -85,27 +85,27 @@ pub(crate) const SYMBOLS: [&str; 7] = [
 ];
 
 /// Whether [`find`] needs this function.
-pub fn wanted(_version: GoVersion, name: &str) -> bool {
+pub fn wanted(name: &str) -> bool {
     PATTERNS
         .iter()
         .any(|p| p.functions.contains(&name) || p.base_in.contains(&name))
 }
 
-/// Finds the globals of an amd64 binary. `functions` are those for which
+/// Finds the globals of an amd64 binary of a release in the table. `functions` are those for which
 /// [`wanted`] holds; `symbols` gives a symbol's address where there is a
 /// symbol table.
 pub fn find(
-    version: GoVersion,
+    layout: &Layout,
     functions: &[Function],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
-    let fields = |name: &str| Layout::field(version, Arch::Amd64, name);
-    find_by(version, &fields, functions, symbols)
+    let fields = |name: &str| Layout::field(layout.version, Arch::Amd64, name);
+    find_by(layout.rules, &fields, functions, symbols)
 }
 
 /// As [`find`], by where the fields lie.
 pub(crate) fn find_by(
-    version: GoVersion,
+    rules: &Rules,
     fields: &dyn Fn(&str) -> Option<Field>,
     functions: &[Function],
     symbols: &dyn Fn(&str) -> Option<u64>,
@@ -138,17 +138,16 @@ pub(crate) fn find_by(
     let allgs = look(&ALLGS, None);
     let allp = look(&ALLP, None);
     let memstats = look(&MEMSTATS, None);
-    let gc_controller = if version.minor <= 18 {
-        look(&CONTROLLER_BEFORE_COMMIT, None)
-    } else {
-        look(&CONTROLLER, None)
+    let gc_controller = match rules.controller {
+        ControllerShown::Collector => look(&CONTROLLER_BEFORE_COMMIT, None),
+        ControllerShown::Commit => look(&CONTROLLER, None),
     };
     let threads = look(&ALLM, in_sched);
-    let cpu_stats = match fields("cpuStats") {
-        Some(_) if version.minor == 20 => look(&CPU_STATS_INLINED, None),
-        Some(_) => look(&CPU_STATS, None),
-        None => None,
-    };
+    let cpu_stats = fields("cpuStats").and_then(|_| match rules.cpu_stats {
+        CpuStatsAdded::Nowhere => None,
+        CpuStatsAdded::Inlined => look(&CPU_STATS_INLINED, None),
+        CpuStatsAdded::Called => look(&CPU_STATS, None),
+    });
     Globals {
         sched,
         allgs,

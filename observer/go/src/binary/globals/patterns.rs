@@ -123,7 +123,7 @@ pub(super) const CONTROLLER: Pattern = Pattern {
     ..NONE
 };
 
-/// Up to 1.18 there is no `gcControllerCommit`.
+/// Where there is no `gcControllerCommit`.
 pub(super) const CONTROLLER_BEFORE_COMMIT: Pattern = Pattern {
     base_in: &["runtime.gcMarkDone", "runtime.gcMarkTermination"],
     ..CONTROLLER
@@ -147,7 +147,7 @@ pub(super) const CPU_STATS: Pattern = Pattern {
     ..NONE
 };
 
-/// In 1.20 that method is inlined: every field is met.
+/// Where that method is inlined, every field is met.
 pub(super) const CPU_STATS_INLINED: Pattern = Pattern {
     fields: &[
         "cpuStats.GCAssistTime",

@@ -23,17 +23,12 @@ const PAIR_DISTANCE: usize = 4;
 
 /// Address of `sched`, whose first field is `goidgen`.
 pub(super) fn sched(image: &Image) -> Result<u64, Missing> {
-    let max_m_count_offset = match image.version.minor {
-        ..=24 => 56,
-        25 => 64,
-        _ => 80,
-    };
-    Ok(max_m_count(image)? - max_m_count_offset)
+    Ok(max_m_count(image)? - image.rules.max_m_count)
 }
 
 /// Address of `sched.ngsys`.
 pub(super) fn ngsys(image: &Image) -> Result<u64, Missing> {
-    // 72 − 56, 80 − 64 and 96 − 80: sixteen behind maxmcount in all versions.
+    // Sixteen behind maxmcount in all versions.
     Ok(max_m_count(image)?.wrapping_add(16))
 }
 
@@ -95,13 +90,12 @@ pub(super) fn pause_start(image: &Image) -> Result<u64, Missing> {
     }
 }
 
-/// Address of `memstats.last_gc_nanotime` (up to 1.21).
-pub(super) fn last_gc_nanotime(image: &Image) -> Result<u64, Missing> {
+/// Address of `memstats.last_gc_nanotime` (up to 1.21), so far behind `memstats.numgc`.
+pub(super) fn last_gc_nanotime(image: &Image, from_numgc: u64) -> Result<u64, Missing> {
     let name = "runtime.gcMarkTermination";
     let code = image.function(name)?;
     // gcMarkTermination counts numgc and, when forced, numforcedgc behind it.
     let counted: BTreeSet<u64> = code.addresses(Mnemonic::Inc).collect();
-    let from_numgc = if image.version.minor <= 18 { 1664 } else { 16 };
     // An atomic store: `xchg` through a `lea`, or a plain move where it is none.
     let written: BTreeSet<u64> = code
         .addresses(Mnemonic::Lea)

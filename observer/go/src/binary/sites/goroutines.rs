@@ -8,6 +8,7 @@ use super::super::{Site, SiteKind};
 use super::choose::{Entry, before};
 use super::globals;
 use super::image::{Image, Missing, Sites};
+use crate::release::Exit;
 
 /// What makes a goroutine.
 const CREATES: Body = Body {
@@ -15,13 +16,13 @@ const CREATES: Body = Body {
     callers: &["runtime.newproc.func1", "runtime.newcoro.func1"],
     conditional: &[],
 };
-/// What ends one, up to 1.21.
+/// What ends one where there is no `gdestroy`.
 const EXITS: Body = Body {
     name: "runtime.goexit0",
     callers: &[],
     conditional: &[],
 };
-/// The same from 1.22 on, also where a coroutine ends without `goexit0`.
+/// The same where there is one, also where a coroutine ends without `goexit0`.
 const DESTROYS: Body = Body {
     name: "runtime.gdestroy",
     callers: &["runtime.goexit0"],
@@ -115,10 +116,9 @@ pub(super) fn refill(image: &Image) -> Sites {
 }
 
 fn ends(image: &Image) -> Body {
-    if image.version.minor >= 22 {
-        DESTROYS
-    } else {
-        EXITS
+    match image.rules.exit {
+        Exit::Goexit0 => EXITS,
+        Exit::Gdestroy => DESTROYS,
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::{Figure, Function, Gap, GoVersion, Reason, Site, SiteKind, Tex
 use super::choose::{Entry, at_entry};
 use super::decode::Code;
 use super::emulation::emulated;
+use crate::release::Rules;
 
 /// A Go executable has some forty of the wanted functions.
 const MAX_FUNCTIONS: usize = 256;
@@ -35,7 +36,8 @@ pub(super) type Sites = Result<Vec<Site>, Missing>;
 
 /// Decoded functions of one executable.
 pub(super) struct Image<'a> {
-    pub(super) version: GoVersion,
+    version: GoVersion,
+    pub(super) rules: &'static Rules,
     functions: Vec<Code<'a>>,
     offset_of: &'a dyn Fn(u64) -> Option<u64>,
 }
@@ -44,17 +46,19 @@ impl<'a> Image<'a> {
     /// Decodes the functions that are wanted; the others are ignored.
     pub(super) fn new(
         version: GoVersion,
+        rules: &'static Rules,
         functions: &'a [Function],
         offset_of: &'a dyn Fn(u64) -> Option<u64>,
     ) -> Self {
         let functions = functions
             .iter()
-            .filter(|function| super::wanted(version, &function.name))
+            .filter(|function| super::wanted_by(rules, &function.name))
             .take(MAX_FUNCTIONS)
             .map(Code::new)
             .collect();
         Self {
             version,
+            rules,
             functions,
             offset_of,
         }

@@ -20,19 +20,28 @@ mod tests;
 use image::{Image, Missing, Sites};
 
 use super::{Figure, Function, Gap, GoVersion, Reason, SitePlan};
+use crate::release::{Exit, Rules, rules};
 
-/// Whether [`plan`] wants the machine code of the function of this name.
+/// Whether [`plan`] wants the machine code of the function of this name. Of a release
+/// without rules it wants none.
 pub(super) fn wanted(version: GoVersion, name: &str) -> bool {
+    rules(version.minor).is_some_and(|rules| wanted_by(rules, name))
+}
+
+fn wanted_by(rules: &Rules, name: &str) -> bool {
     match name {
         "runtime.newproc1"
         | "runtime.goexit0"
         | "runtime.schedinit"
         | "runtime.gcBgMarkStartWorkers"
         | "runtime.stopTheWorldWithSema" => true,
-        "runtime.gdestroy" => version.minor >= 22,
-        "runtime.stopTheWorld" => version.minor <= 20,
-        "runtime.(*timeHistogram).record" => version.minor == 22,
-        _ => stops::is_caller(name) || goroutines::is_caller(name),
+        "runtime.gdestroy" => rules.exit == Exit::Gdestroy,
+        _ => {
+            rules.reason_function == Some(name)
+                || rules.stopping_function == Some(name)
+                || stops::is_caller(name)
+                || goroutines::is_caller(name)
+        }
     }
 }
 
@@ -44,7 +53,7 @@ pub(super) fn plan(
     offset_of: &dyn Fn(u64) -> Option<u64>,
 ) -> SitePlan {
     let mut plan = SitePlan::default();
-    if !version.is_supported() {
+    let Some(rules) = rules(version.minor) else {
         plan.gaps = Figure::EVENTS
             .map(|figure| Gap {
                 figure,
@@ -57,8 +66,8 @@ pub(super) fn plan(
             })
             .to_vec();
         return plan;
-    }
-    let image = Image::new(version, functions, offset_of);
+    };
+    let image = Image::new(version, rules, functions, offset_of);
     goroutines(&image, &mut plan);
     collections_and_stops(&image, &mut plan);
     plan

@@ -7,12 +7,10 @@ use super::choose::Entry;
 use super::decode::Code;
 use super::globals;
 use super::image::{Image, Missing, Sites, in_family};
+use crate::release::Start;
 
 const STOP: &str = "runtime.stopTheWorldWithSema";
 const START: &str = "runtime.startTheWorldWithSema";
-const RECORD: &str = "runtime.(*timeHistogram).record";
-/// Up to 1.20 the reason is a string and known here only.
-const STOP_WITH_REASON: &str = "runtime.stopTheWorld";
 
 /// The collector's functions that start the world, and what that ends.
 const COLLECTOR: [(&str, SiteKind); 3] = [
@@ -52,12 +50,7 @@ pub(super) struct Stops {
 /// Every stop and start. They are one set: a start that is not seen would
 /// be taken for a stop that goes on.
 pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
-    let abi = match image.version.minor {
-        ..=20 => Abi::NoReason,
-        21 => Abi::Reason,
-        22 => Abi::WorldStopStart,
-        _ => Abi::WorldStopFinished,
-    };
+    let (rules, abi) = (image.rules, image.rules.stop_abi);
     let mut sites = vec![image.entry_site(
         SiteKind::StopTheWorld,
         STOP,
@@ -65,13 +58,13 @@ pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
         abi as i32,
     )?];
     sites.extend(returns(image)?);
-    if abi != Abi::NoReason {
+    if rules.stop_is_called {
         stops_called(image)?;
     }
     let mut last_gc_from_pause_start = None;
-    if matches!(abi, Abi::NoReason | Abi::Reason) {
+    if let Start::Caller { last_gc_from_numgc } = rules.start {
         let pause_start = globals::pause_start(image)?;
-        let last_gc = globals::last_gc_nanotime(image)?;
+        let last_gc = globals::last_gc_nanotime(image, last_gc_from_numgc)?;
         last_gc_from_pause_start = Some(last_gc.wrapping_sub(pause_start) as i64);
         sites.extend(starts(image, |site| distance(image, site, pause_start))?);
     } else {
@@ -85,8 +78,8 @@ pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
         // No probe stands on them: they show that no start was inlined.
         starts(image, |_| Ok(0))?;
     }
-    if abi == Abi::WorldStopStart {
-        sites.extend(stopped(image)?);
+    if let Some(record) = rules.stopping_function {
+        sites.extend(stopped(image, record)?);
     }
     Ok(Stops {
         sites,
@@ -94,17 +87,18 @@ pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
     })
 }
 
-/// The reason of a stop that is not the collector's, up to 1.20. A program
-/// without `stopTheWorld` never makes such a stop.
+/// The reason of a stop that is not the collector's, where a function of its own is
+/// told. A program without that function never makes such a stop.
 pub(super) fn reasons(image: &Image) -> Sites {
-    if image.version.minor > 20 || image.named(STOP_WITH_REASON).next().is_none() {
+    let told = image.rules.reason_function;
+    let Some(told) = told.filter(|name| image.named(name).next().is_some()) else {
         return Ok(Vec::new());
-    }
+    };
     let entry = Entry {
         intact: &[Register::RAX, Register::RBX],
         growable: true,
     };
-    let site = image.entry_site(SiteKind::StopReason, STOP_WITH_REASON, entry, 0)?;
+    let site = image.entry_site(SiteKind::StopReason, told, entry, 0)?;
     Ok(vec![site])
 }
 
@@ -162,8 +156,7 @@ fn starts(image: &Image, aux: impl Fn(&Site) -> Result<i32, Missing>) -> Sites {
 }
 
 /// A profile-guided build may inline a stop into its caller, where the site
-/// would not see it. Up to 1.20 the collector hands the function itself to
-/// `systemstack`, which nothing inlines.
+/// would not see it.
 fn stops_called(image: &Image) -> Result<(), Missing> {
     let stop = image.function(STOP)?.function.address;
     for function in ["runtime.gcStart", "runtime.gcMarkDone"] {
@@ -200,10 +193,10 @@ fn distance(image: &Image, site: &Site, pause_start: u64) -> Result<i32, Missing
     })
 }
 
-/// 1.22: where `stopTheWorldWithSema` records how long stopping took, once
-/// for the collector and once for the others.
-fn stopped(image: &Image) -> Sites {
-    let record = image.function(RECORD)?.function.address;
+/// Where `stopTheWorldWithSema` has it recorded how long stopping took, once for the
+/// collector and once for the others.
+fn stopped(image: &Image, recorder: &str) -> Sites {
+    let record = image.function(recorder)?.function.address;
     let code = image.function(STOP)?;
     let sites: Vec<Site> = code
         .calls(record)
@@ -211,7 +204,7 @@ fn stopped(image: &Image) -> Sites {
         .collect::<Result<_, _>>()?;
     if sites.len() != 2 {
         return Err(image.no_site(format!(
-            "{STOP} calls {RECORD} in {} places instead of two",
+            "{STOP} calls {recorder} in {} places instead of two",
             sites.len()
         )));
     }
