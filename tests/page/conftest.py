@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from support import Observer, Workload, until
+from support import Observer, Workload, go1, until
 
 
 # A browser beside the programs that it shows, on a busy machine.
@@ -23,7 +23,7 @@ def observer():
 @pytest.fixture(scope="session", autouse=True)
 def leak(observer):
     """A program whose goroutines do not end: from the beginning, since that shows only in time."""
-    program = Workload("1.25.5")
+    program = Workload(go1(25))
     over = threading.Event()
 
     def grow():

@@ -6,11 +6,22 @@ import socket
 import subprocess
 import tempfile
 import time
+import tomllib
 import urllib.request
 from pathlib import Path
 
 INTERVAL = 0.5
-GO = "1.26.8"
+RELEASES = tomllib.loads((Path(__file__).parents[2] / "observer/go/versions.toml").read_text())
+VERSIONS = [release["version"] for release in RELEASES["release"]]
+OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]
+
+
+def go1(minor):
+    """The patch of a minor release that the tests build with."""
+    return next(version for version in VERSIONS if version.startswith(f"1.{minor}."))
+
+
+GO = go1(RELEASES["default"].removeprefix("1."))
 
 
 def observer_binary():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from playwright.sync_api import expect
-from support import fixture, until
+from support import GO, fixture, until
 
 LOOKED_AT = 200
 SMOOTH = 500
@@ -33,7 +33,7 @@ def crowd():
             number = len(processes)
             program = ("state", ["-busy"]) if number < 50 else ("idle", [])
             variant = ["default", "stripped"][number % 2]
-            command = [fixture(program[0], "1.26.8", variant), *program[1]]
+            command = [fixture(program[0], GO, variant), *program[1]]
             processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL))
 
     yield grow

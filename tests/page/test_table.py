@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from support import GO, NEWEST, go1
 
 
 def row_of(page, pid):
@@ -37,7 +38,7 @@ def test_figures_are_the_programs_own_and_change_with_it(open_page, workload):
     program.run("burst 2000 1500")
     program.run("release")
     expect(cell(page, program.pid, "goroutines")).to_have_text(str(program.report()["goroutines"]))
-    expect(cell(page, program.pid, "go")).to_have_text("1.26.8")
+    expect(cell(page, program.pid, "go")).to_have_text(GO)
 
 
 def test_a_process_that_ends_leaves_the_table(open_page, workload):
@@ -49,7 +50,7 @@ def test_a_process_that_ends_leaves_the_table(open_page, workload):
 
 
 def test_every_column_sorts_both_ways(open_page, workload):
-    for version, held in [("1.19.13", 30), ("1.22.12", 10), ("1.27.4", 20)]:
+    for version, held in [(go1(19), 30), (go1(22), 10), (NEWEST, 20)]:
         workload(version).run(f"hold {held}")
     page = open_page(width=1800)
     expect(page.locator("tbody tr[data-key]")).not_to_have_count(0)
@@ -75,12 +76,12 @@ def test_every_column_sorts_both_ways(open_page, workload):
 
 
 def test_rows_are_filtered_by_words_and_by_columns(open_page, workload):
-    few, many = workload("1.22.12"), workload("1.27.4")
+    few, many = workload(go1(22)), workload(NEWEST)
     many.run("hold 500")
     page = open_page()
     filtering = page.get_by_role("searchbox")
     for text, shown, hidden in [
-        ("1.27.4", many, few),
+        (NEWEST, many, few),
         ("goroutines>400", many, few),
         ("goroutines<=400 workload", few, many),
         ("go:1.22 workload", few, many),

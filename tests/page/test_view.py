@@ -6,7 +6,7 @@ import time
 
 import pytest
 from playwright.sync_api import expect
-from support import INTERVAL, until
+from support import INTERVAL, NEWEST, OLDEST, go1, until
 
 
 def pauses(observer, program):
@@ -29,7 +29,7 @@ def nanoseconds(page, phase):
 
 
 # The runtime says differently in each of them where a stop begins and ends.
-@pytest.mark.parametrize("version", ["1.17.13", "1.21.13", "1.22.12", "1.27.4"])
+@pytest.mark.parametrize("version", [OLDEST, go1(21), go1(22), NEWEST])
 def test_a_forced_collection_is_drawn_within_two_intervals(open_page, observer, workload, version):
     program = workload(version)
     page = open_view(open_page, observer, program)

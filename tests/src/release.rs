@@ -2,6 +2,20 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
+use crate::paths::{NEWEST, minor};
+
+/// A release that is not there yet, and is as long to spell as this one.
+pub fn newer(release: &str) -> String {
+    let patch = release.rsplit_once('.').map_or("", |(_, patch)| patch);
+    let newer = format!("1.{}.{patch}", minor(NEWEST) + 1);
+    assert_eq!(
+        newer.len(),
+        release.len(),
+        "{newer} has no room in place of {release}"
+    );
+    newer
+}
+
 /// Writes a program that is `from` in all but its release, which is as long to
 /// spell: `1.27.4` and `1.28.0`.
 pub fn renamed(from: &Path, to: &Path, release: &str, other: &str) {

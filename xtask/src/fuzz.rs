@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Result, ensure};
+use observer_releases::{NEWEST, OLDEST, VERSIONS, go1};
 
 use crate::{
     fixtures, setup,
@@ -11,19 +12,19 @@ use crate::{
 };
 
 const TARGET: &str = "inspect";
-/// Programs to change, each with another layout of the function table.
-const PROGRAMS: &[&str] = &[
-    "workload-1.17.13-stripped",
-    "workload-1.19.13-piestripped",
-    "workload-1.22.12-stripped",
-    "workload-1.27.4-cgopiestripped",
-    "workload-1.27.4-stripped",
+/// Builds of a program to change, each with another layout of the function table.
+const BUILDS: [(&str, &str); 5] = [
+    (OLDEST, "stripped"),
+    (go1(19), "piestripped"),
+    (go1(22), "stripped"),
+    (NEWEST, "cgopiestripped"),
+    (NEWEST, "stripped"),
 ];
 
 /// `cargo xtask fuzz`.
 pub(crate) fn alone(workspace: &Workspace, seconds: u64) -> Result<()> {
     setup::fuzz(workspace)?;
-    setup::go::toolchains(workspace, setup::go::VERSIONS)?;
+    setup::go::toolchains(workspace, &VERSIONS)?;
     let fixtures = fixtures::build(workspace)?;
     ui::step(&format!("fuzz for {seconds} s"), |step| {
         run(workspace, step, &fixtures, seconds)
@@ -42,10 +43,11 @@ pub(crate) fn run(workspace: &Workspace, step: &Step, fixtures: &Path, seconds: 
     let programs = workspace.cache.fuzz_corpus().join("programs");
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&programs)?;
-    for (number, name) in PROGRAMS.iter().enumerate() {
-        fs::copy(fixtures.join(name), programs.join(name))?;
+    for (number, (version, variant)) in BUILDS.iter().enumerate() {
+        let name = format!("workload-{version}-{variant}");
+        fs::copy(fixtures.join(&name), programs.join(&name))?;
         // One unchanged program each, to begin with.
-        fs::write(corpus.join(name), [number as u8])?;
+        fs::write(corpus.join(&name), [number as u8])?;
     }
     let mut command = workspace.cargo(["fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
     command

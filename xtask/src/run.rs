@@ -3,6 +3,7 @@
 use std::{os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::{Context as _, Result, anyhow};
+use observer_releases::GO;
 
 use crate::{
     build, fixtures,
@@ -12,7 +13,6 @@ use crate::{
 };
 
 const DEMO: &str = "workload";
-const DEMO_GO: &str = "1.26.8";
 
 /// Becomes `observer node`.
 pub(crate) fn node(workspace: &Workspace, args: &[String]) -> Result<()> {
@@ -41,8 +41,8 @@ pub(crate) fn node(workspace: &Workspace, args: &[String]) -> Result<()> {
 
 /// Becomes the demo program.
 pub(crate) fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
-    setup::demo(workspace, DEMO_GO)?;
-    let program = fixtures::one(workspace, DEMO, DEMO_GO)?;
+    setup::demo(workspace, GO)?;
+    let program = fixtures::one(workspace, DEMO, GO)?;
     eprintln!(
         "{} -demo: ends with ctrl-c; observe it with `cargo xtask run` in another terminal",
         program.display()

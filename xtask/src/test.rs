@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use observer_releases::NEWEST;
 
 use crate::{
     build, fixtures, fuzz,
@@ -175,10 +176,9 @@ fn format(workspace: &Workspace) -> Result<()> {
         }
         Ok(())
     })?;
-    let newest = *setup::go::VERSIONS.last().context("no Go version")?;
-    setup::go::toolchains(workspace, &[newest])?;
+    setup::go::toolchains(workspace, &[NEWEST])?;
     step("gofmt", |step| {
-        let mut command = workspace.command(setup::go::root(workspace, newest).join("bin/gofmt"));
+        let mut command = workspace.command(setup::go::root(workspace, NEWEST).join("bin/gofmt"));
         let sources = fixtures::sources(workspace);
         let examples = workspace.root.join("deploy/examples");
         let unformatted = step.output(command.arg("-l").args([&sources, &examples]))?;
@@ -237,6 +237,7 @@ fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
             "observer-guest",
             "observer-node",
             "observer-probe",
+            "observer-releases",
             "xtask",
         ];
         command.args(packages.iter().flat_map(|package| ["--package", package]));

@@ -2,11 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-/// All Go versions of the matrix.
-pub const VERSIONS: [&str; 11] = [
-    "1.17.13", "1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.9",
-    "1.25.5", "1.26.8", "1.27.4",
-];
+pub use observer_releases::{GO, NEWEST, OLDEST, VERSIONS, go1, minor};
 
 /// All ways of building of the matrix.
 pub const VARIANTS: [&str; 6] = [
@@ -17,9 +13,6 @@ pub const VARIANTS: [&str; 6] = [
     "cgo",
     "cgopiestripped",
 ];
-
-/// The Go version of tests that need just one.
-pub const GO: &str = "1.26.8";
 
 /// The observer's release binary: static in the tests, as it is in the image.
 pub fn observer() -> PathBuf {

@@ -3,12 +3,14 @@
 use serde::Deserialize;
 
 use super::{Namespace, SOON, tls};
-use crate::wait;
+pub use crate::paths::NEWEST;
+use crate::{
+    paths::{OLDEST, go1},
+    wait,
+};
 
 /// Releases that images are loaded of: the oldest, a middle one, the newest.
-pub const VERSIONS: [&str; 3] = ["1.17.13", "1.22.12", NEWEST];
-/// The last of them.
-pub const NEWEST: &str = "1.27.4";
+pub const VERSIONS: [&str; 3] = [OLDEST, go1(22), NEWEST];
 
 /// What the program says of itself.
 #[derive(Clone, Debug, Deserialize)]

@@ -16,7 +16,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Version of Go that the client is built with.
-const GO: &str = "1.26.8";
 
 /// What the client makes of an answer.
 #[derive(Debug, Deserialize)]
@@ -46,7 +45,7 @@ struct Item {
 
 /// Asks all questions of one client.
 fn ask(cluster: &Cluster, questions: &[Value]) -> Vec<Answer> {
-    let mut child = Command::new(paths::fixture("custommetrics", GO, "default"))
+    let mut child = Command::new(paths::fixture("custommetrics", paths::GO, "default"))
         .env(
             "KUBECONFIG",
             cluster.env("KUBECONFIG").expect("a kubeconfig"),

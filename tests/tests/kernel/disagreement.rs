@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use observer_tests::{
     Observer, Process, Workload, metrics,
     observer::INTERVAL,
-    paths::{GO, fixture},
+    paths::{GO, NEWEST, OLDEST, fixture, go1},
     wait,
 };
 
@@ -172,7 +172,7 @@ fn what_comes_to_rest_contradicts_nothing() {
     let observer = Observer::start();
     let first = Workload::start(&fixture("workload", GO, "default"));
     observer.attached(first.pid);
-    let versions = ["1.17.13", "1.22.12", "1.25.5", GO, "1.27.4"];
+    let versions = [OLDEST, go1(22), go1(25), GO, NEWEST];
     let variants = ["default", "cgo"];
     let mut all: Vec<_> = versions
         .into_iter()
@@ -206,7 +206,7 @@ fn what_is_busy_contradicts_nothing() {
     let path = fixture("workload", GO, "default");
     let first = Workload::start(&path);
     observer.attached(first.pid);
-    let mut all: Vec<_> = ["1.17.13", "1.22.12", GO, "1.27.4"]
+    let mut all: Vec<_> = [OLDEST, go1(22), GO, NEWEST]
         .into_iter()
         .map(|version| Workload::start(&fixture("workload", version, "default")))
         .collect();

@@ -14,7 +14,7 @@ use std::{
 use observer_tests::{
     Observer, Process, Workload,
     observer::ATTACH,
-    paths::{GO, fixture},
+    paths::{GO, OLDEST, fixture},
     short::Family,
     wait,
 };
@@ -95,7 +95,7 @@ fn exec_into_another_program_begins_anew() {
     let observer = Observer::start();
     let (one, two) = (
         fixture("workload", GO, "default"),
-        fixture("workload", "1.17.13", "stripped"),
+        fixture("workload", OLDEST, "stripped"),
     );
     let known = [Workload::start(&one), Workload::start(&two)];
     for w in &known {
@@ -108,7 +108,7 @@ fn exec_into_another_program_begins_anew() {
     w.run("burst 70 0");
     let said = w.report();
     let seen = observer.settled(w.pid);
-    assert_eq!(seen.binary.version, "go1.17.13");
+    assert_eq!(seen.binary.version, format!("go{OLDEST}"));
     assert!(seen.figures.from_start, "{:?}", seen.coverage);
     assert_eq!(
         (seen.figures.created, seen.figures.exited),
@@ -174,7 +174,7 @@ fn a_thousand_children_of_fifty_milliseconds() {
     // Ended processes stay listed for a while: what is read last of each counts.
     let mut seen: BTreeMap<u32, Process> = BTreeMap::new();
     let collect = |seen: &mut BTreeMap<u32, Process>| {
-        let name = "short-1.26.8-default";
+        let name = format!("short-{GO}-default");
         let all = observer.processes().into_iter();
         seen.extend(
             all.filter(|p| p.process == name && p.pid != known.pid())

@@ -11,12 +11,12 @@ use std::{
 use observer_tests::{
     Observer, Workload,
     observer::{self, ATTACH, Site, sites},
-    paths::{GO, fixture},
+    paths::{GO, fixture, go1},
     text, wait,
 };
 
 /// Two builds, of which neither has the other's text.
-const RELEASES: [&str; 2] = ["1.22.12", GO];
+const RELEASES: [&str; 2] = [go1(22), GO];
 /// How many processes alternate.
 const PROCESSES: usize = 3;
 /// Observers that come and go meanwhile, and how long each stays.

@@ -5,14 +5,14 @@ use observer_tests::{
     Observer, Process, Workload,
     exact::{compare, exercise, minus, said, seen},
     observer::ATTACH,
+    paths::go1,
     wait,
 };
 
 use crate::library::builds;
 
 /// A release, and an experiment that changes its runtime.
-const EXPERIMENTS: [(&str, &str); 2] =
-    [("1.26.8", "nogreenteagc"), ("1.23.12", "staticlockranking")];
+const EXPERIMENTS: [(&str, &str); 2] = [(go1(26), "nogreenteagc"), (go1(23), "staticlockranking")];
 /// How it is built beside that. Stripped, no state confirms what probes count.
 const VARIANTS: [(&str, &[&str]); 2] = [("default", &[]), ("stripped", &["-ldflags=-s -w"])];
 

@@ -6,7 +6,7 @@ use std::{process::Command, time::Duration};
 use observer_probe::{Group, Kernel, LoadOptions, LogLevel, Probes, ProcessKey};
 use observer_tests::{
     Observer, Workload,
-    paths::{self, GO, fixture},
+    paths::{self, GO, fixture, go1},
     wait,
 };
 
@@ -62,7 +62,7 @@ fn what_cannot_be_read_is_left_out_and_named() {
     let kernel = Kernel::read().without("probe_read_user");
     let mut probes = Probes::load(kernel, LoadOptions::default()).expect("the programs");
     counts_a_burst(&mut probes);
-    let old = fixture("workload", "1.20.14", "default");
+    let old = fixture("workload", go1(20), "default");
     let attached = attach(&mut probes, TARGET + 1, &old);
     let left_out = attached.refused.iter();
     let mut left_out: Vec<_> = left_out

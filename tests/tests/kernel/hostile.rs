@@ -13,7 +13,7 @@ use std::{
 use observer_tests::{
     Observer, Workload, observer,
     observer::{ATTACH, SETTLED},
-    paths::{GO, VARIANTS, fixture},
+    paths::{GO, NEWEST, OLDEST, VARIANTS, fixture, go1},
     wait,
     workload::Conversation,
 };
@@ -225,7 +225,7 @@ fn broken_executables() {
     let mut observer = Observer::start();
     let dir = tempfile::tempdir().expect("a directory");
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for (version, variant) in [("1.17.13", 3), ("1.22.12", 5), (GO, 0), ("1.27.4", 1)] {
+    for (version, variant) in [(OLDEST, 3), (go1(22), 5), (GO, 0), (NEWEST, 1)] {
         let original =
             fs::read(fixture("workload", version, VARIANTS[variant])).expect("the fixture");
         let files: Vec<_> = (0..24)
@@ -256,7 +256,7 @@ fn executables_that_are_replaced_while_they_are_looked_at() {
     let path = dir.path().join("replaced");
     let files = [
         fixture("idle", GO, "default"),
-        fixture("idle", "1.17.13", "stripped"),
+        fixture("idle", OLDEST, "stripped"),
     ];
     for n in 0..40 {
         let next = dir.path().join("next");

@@ -12,7 +12,7 @@ use observer_tests::{
     Observer, Workload,
     fuse::{Manner, Served},
     observer::{ATTACH, SETTLED},
-    paths::{self, GO, fixture},
+    paths::{self, GO, fixture, go1},
     wait,
     workload::Conversation,
 };
@@ -160,7 +160,7 @@ fn ten_that_forge_or_withhold_their_memory() {
         left_out_because(&observer, it.pid, "read_blocked");
     }
     is_fresh(&observer, &mut neighbour);
-    let mut newcomer = Workload::start(&fixture("workload", "1.22.12", "default"));
+    let mut newcomer = Workload::start(&fixture("workload", go1(22), "default"));
     observer.attached(newcomer.pid);
     is_fresh(&observer, &mut newcomer);
 
@@ -202,7 +202,7 @@ fn endless(path: &Path) {
     module.extend(frame);
     let mut data = b"\xff Go buildinf:\x08\x02".to_vec();
     data.resize(32, 0);
-    for text in [&b"go1.26.8"[..], &module] {
+    for text in [format!("go{GO}").as_bytes(), &module] {
         let mut length = text.len();
         while length >= 0x80 {
             data.push(length as u8 | 0x80);

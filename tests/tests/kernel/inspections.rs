@@ -12,7 +12,7 @@ use std::{
 use observer_tests::{
     Observer, Workload,
     observer::ATTACH,
-    paths::{self, GO, fixture},
+    paths::{self, GO, fixture, go1},
     wait,
 };
 
@@ -104,7 +104,7 @@ fn a_file_that_changes_again_and_again_has_its_turn_and_no_more() {
             thread::sleep(Duration::from_secs(15));
             let touched = Taken::during(&observer, &churn, Duration::from_secs(20), || {
                 let mut command = within(&good, &[]);
-                command.arg(fixture("workload", "1.22.12", "default"));
+                command.arg(fixture("workload", go1(22), "default"));
                 let mut w = Workload::start_as(command);
                 observer.attached(w.pid);
                 w.run("burst 50 0");

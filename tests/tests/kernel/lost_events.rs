@@ -4,7 +4,7 @@ use std::{process::Command, thread, time::Duration};
 
 use observer_tests::{
     Observer, Workload, metrics,
-    paths::{GO, fixture},
+    paths::{GO, fixture, go1},
     wait,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,7 +27,7 @@ fn an_exec_that_nobody_told_of() {
     let nothing = directory.path().join("nothing");
     elf::write(&nothing, &elf::EXIT, &[0]);
     let (one, other) = (
-        fixture("workload", "1.22.12", "default"),
+        fixture("workload", go1(22), "default"),
         fixture("workload", GO, "default"),
     );
     let mut w = Workload::start(&one);

@@ -15,7 +15,7 @@ use std::{
 use observer_tests::{
     Observer,
     observer::ATTACH,
-    paths::{self, fixture},
+    paths::{self, GO, OLDEST, fixture, go1},
     text, wait,
 };
 use rustix::{
@@ -24,7 +24,7 @@ use rustix::{
 };
 
 /// Other builds, other texts.
-const BUILDS: [&str; 3] = ["1.17.13", "1.22.12", "1.26.8"];
+const BUILDS: [&str; 3] = [OLDEST, go1(22), GO];
 /// How often in all, on three file systems.
 const OVERWRITES: usize = 1_000;
 /// The same with perf-event links, of which the kernel takes a tenth of a second each.

@@ -11,7 +11,7 @@ use observer_tests::{
     Observer, Workload,
     fuse::{Manner, Served},
     observer::ATTACH,
-    paths::{GO, fixture},
+    paths::{GO, NEWEST, fixture, go1},
     wait,
 };
 use rustix::{
@@ -76,7 +76,7 @@ fn a_server_that_answers_no_more_holds_up_nobody() {
         served.be(Manner::Silent);
         all.push((running, served));
     }
-    for version in ["1.20.14", "1.22.12", "1.27.4"] {
+    for version in [go1(20), go1(22), NEWEST] {
         others_are_seen(&observer, &good, version);
     }
     // The end of the observer does not wait for them either.
@@ -114,7 +114,7 @@ fn probes_come_and_go_elsewhere_while_a_server_is_silent() {
     std::thread::sleep(Duration::from_millis(1500));
 
     // Each begins with probes on every goroutine, which leave once it has been sampled.
-    for version in ["1.22.12", "1.27.4"] {
+    for version in [go1(22), NEWEST] {
         let other = Workload::start(&fixture("workload", version, "default"));
         observer.attached(other.pid);
         wait::until("probes on goroutines to leave", LEAVE, || {

@@ -13,7 +13,7 @@ use observer_tests::{
     agreement::Agreement,
     metrics,
     observer::{ATTACH, SETTLED, run},
-    paths::{self, GO, VARIANTS, fixture},
+    paths::{self, GO, NEWEST, OLDEST, VARIANTS, fixture, go1},
     state::Program,
     wait,
 };
@@ -77,7 +77,7 @@ fn differing<'a>(
 #[test]
 fn what_the_node_serves_is_what_the_programs_say() {
     let observer = Observer::start();
-    let mut programs: Vec<_> = ["1.17.13", "1.19.13", "1.22.12", GO, "1.27.4"]
+    let mut programs: Vec<_> = [OLDEST, go1(19), go1(22), GO, NEWEST]
         .into_iter()
         .flat_map(|version| VARIANTS.map(|variant| (version, variant)))
         .map(|(version, variant)| {
@@ -193,7 +193,7 @@ fn states_and_creators_are_metrics() {
     let mut command = Command::new(paths::observer());
     command.env("OBSERVER_GOROUTINE_CREATORS", "2");
     let observer = Observer::start_as(command);
-    for version in ["1.17.13", "1.27.4"] {
+    for version in [OLDEST, NEWEST] {
         let mut program = Program::start(&fixture("state", version, "stripped"));
         for letter in ['p', 'p', 'g'] {
             program.obey(letter);
@@ -252,7 +252,7 @@ fn states_and_creators_are_metrics() {
 
 #[test]
 fn a_leak_is_named() {
-    for version in ["1.17.13", "1.22.12", "1.27.4"] {
+    for version in [OLDEST, go1(22), NEWEST] {
         for leak in leaks(version) {
             assert_eq!(
                 leak["created_by"]["function"], "main.park",
@@ -271,7 +271,7 @@ fn a_leak_is_named_with_its_line() {
         .lines()
         .position(|l| l.contains("go wait() // the leak"));
     let line = 1 + line.expect("the planted leak") as u64;
-    for version in ["1.17.13", "1.22.12", "1.27.4"] {
+    for version in [OLDEST, go1(22), NEWEST] {
         for leak in leaks(version) {
             assert_eq!(leak["created_by"]["line"], line, "{version}: {leak}");
         }

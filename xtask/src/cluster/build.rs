@@ -7,6 +7,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+// With the release that the tests need anyway.
+use observer_releases::GO;
 
 use crate::{
     fixtures::hash,
@@ -20,14 +22,13 @@ const VERSION: &str = "1.34.4";
 const METRICS_SERVER: &str = "0.9.0";
 /// Made for this line of Kubernetes.
 const KUBE_STATE_METRICS: &str = "2.18.0";
-/// The newest that the Go release above builds.
+/// The newest that this Go release builds.
 const REFERENCE_ADAPTER: &str = "1.37.0";
 const PROMETHEUS_ADAPTER: &str = "0.12.0";
 const CERT_MANAGER: &str = "1.16.2";
 const PROMETHEUS: &str = "3.15.1";
 /// The same release: its module never left v0.
 const PROMETHEUS_MODULE: &str = "0.315.1";
-const GO: &str = "1.26.8";
 const PROGRAMS: [&str; 6] = [
     "kube-apiserver",
     "kube-controller-manager",

@@ -6,12 +6,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use observer_releases::{NEWEST, OLDEST, go1};
 
 use super::{Arch, Image, read, write};
 use crate::{setup::go, ui::step, workspace::Workspace};
 
 /// What is built unless versions are asked for.
-const VERSIONS: [&str; 3] = ["1.17.13", "1.22.12", "1.27.4"];
+const VERSIONS: [&str; 3] = [OLDEST, go1(22), NEWEST];
 
 /// One archive for each version and architecture.
 pub(crate) fn images(
@@ -117,9 +118,10 @@ fn minor(version: &str) -> Result<u32> {
     let minor = minor.with_context(|| {
         format!("`{version}` is no version of Go: expected one such as 1.22.12")
     })?;
+    let oldest = observer_releases::minor(OLDEST);
     ensure!(
-        minor >= 17,
-        "Go {version} is not observed: expected 1.17 or newer"
+        minor >= oldest,
+        "Go {version} is not observed: expected 1.{oldest} or newer"
     );
     Ok(minor)
 }

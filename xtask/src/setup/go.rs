@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use observer_releases::VERSIONS;
 
 use super::apt::{self, Need};
 use crate::{
@@ -16,12 +17,6 @@ use crate::{
     ui::{Step, step},
     workspace::Workspace,
 };
-
-/// The last patch release of each minor release.
-pub(crate) const VERSIONS: &[&str] = &[
-    "1.17.13", "1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.9",
-    "1.25.5", "1.26.8", "1.27.4",
-];
 
 /// Makes these versions' GOROOTs.
 pub(crate) fn toolchains(workspace: &Workspace, versions: &[&str]) -> Result<()> {

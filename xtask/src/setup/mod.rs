@@ -86,7 +86,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     apt::install(workspace, "Debian packages to test", TEST)?;
     vm(workspace)?;
     rust::cargo_fuzz(workspace)?;
-    go::toolchains(workspace, go::VERSIONS)?;
+    go::toolchains(workspace, &observer_releases::VERSIONS)?;
     page(workspace)?;
     step("set-up is complete", |step| {
         step.note(format!("cache {}", workspace.cache.root().display()));

@@ -15,7 +15,6 @@ use super::{
     initramfs::Files,
     kernel::Line,
     machine::Machine,
-    table,
 };
 use crate::{
     build, fixtures,
@@ -47,7 +46,8 @@ pub(crate) fn list(workspace: &Workspace, arch: Arch) -> Result<()> {
 pub(crate) fn files(workspace: &Workspace, arch: Arch) -> Result<Files> {
     let observer = image::program(workspace, arch)?;
     let programs = fixtures::build(workspace)?;
-    let programs = table::FIXTURES.iter().map(|name| programs.join(name));
+    let names = observer_releases::guest().into_iter();
+    let programs = names.map(|name| programs.join(name));
     files_of(workspace, arch, &observer, programs)
 }
 
@@ -93,7 +93,7 @@ fn files_for(workspace: &Workspace, settings: &Run) -> Result<Files> {
             .collect::<Result<_>>()?
     } else {
         let built = fixtures::build(workspace)?;
-        table::FIXTURES
+        observer_releases::guest()
             .iter()
             .map(|name| built.join(name))
             .collect()

@@ -2,33 +2,6 @@
 
 use super::kernel::Line;
 
-/// The Go programs in a guest: ten builds of those that tell all of themselves.
-pub(crate) const FIXTURES: &[&str] = &[
-    "workload-1.17.13-default",
-    "workload-1.18.10-stripped",
-    "workload-1.19.13-pie",
-    "workload-1.21.13-piestripped",
-    "workload-1.22.12-cgo",
-    "workload-1.23.12-default",
-    "workload-1.24.9-stripped",
-    "workload-1.25.5-cgopiestripped",
-    "workload-1.26.8-default",
-    "workload-1.27.4-pie",
-    "state-1.17.13-stripped",
-    "state-1.18.10-default",
-    "state-1.19.13-piestripped",
-    "state-1.21.13-cgo",
-    "state-1.22.12-pie",
-    "state-1.23.12-stripped",
-    "state-1.24.9-cgopiestripped",
-    "state-1.25.5-default",
-    "state-1.26.8-piestripped",
-    "state-1.27.4-default",
-    "idle-1.26.8-default",
-    "short-1.26.8-default",
-    "spin-1.26.8-default",
-];
-
 /// One boot: a kernel, what it is told, and the scenarios that run there.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -130,7 +103,7 @@ pub(crate) fn rows() -> Vec<Row> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{FIXTURES, Row, rows};
+    use super::{Row, rows};
     use crate::vm::kernel::Line;
 
     #[test]
@@ -162,7 +135,8 @@ mod tests {
     #[test]
     fn ten_builds_of_each_program_that_tells_all() {
         for program in ["workload-", "state-"] {
-            let builds = FIXTURES.iter().filter(|name| name.starts_with(program));
+            let guest = observer_releases::guest();
+            let builds = guest.iter().filter(|name| name.starts_with(program));
             assert_eq!(builds.count(), 10, "{program}");
         }
     }

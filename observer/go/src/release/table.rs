@@ -199,6 +199,12 @@ mod tests {
             assert!(table.text("sizeclasses", version).is_some());
             assert!(table.text("waitreasons", version).is_some());
         }
-        assert!(release("1.27.4").is_some());
+        for version in observer_releases::VERSIONS {
+            let built = release(version).unwrap();
+            assert!(
+                table.releases.contains(&built),
+                "{version} is not in layouts.tsv: run `cargo xtask layouts`"
+            );
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path, process::Command, time::Duration};
 use observer_tests::{
     Observer,
     api::Probes,
-    paths::{self, fixture},
+    paths::{self, GO, NEWEST, OLDEST, fixture, go1},
     release,
     spin::Spin,
     wait,
@@ -20,13 +20,7 @@ const ROUNDS: usize = 60;
 /// And with the plain tracer, which needs no fine distinction.
 const PLAIN_ROUNDS: usize = 10;
 const ROUND_MS: u32 = 100;
-/// Releases, and what their copies without probes say they are.
-const VERSIONS: [(&str, &str); 4] = [
-    ("1.17.13", "1.28.13"),
-    ("1.22.12", "1.28.12"),
-    ("1.26.8", "1.28.8"),
-    ("1.27.4", "1.28.4"),
-];
+const VERSIONS: [&str; 4] = [OLDEST, go1(22), GO, NEWEST];
 /// Goroutines a second of a busy server.
 const RATE: u32 = 20_000;
 /// How long the budget may take.
@@ -209,8 +203,9 @@ pub(crate) fn table() -> String {
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         SETTLES.as_secs_f64(),
     );
-    for (version, newer) in VERSIONS {
-        for row in measure(version, newer) {
+    for version in VERSIONS {
+        // What the copy without probes says it is.
+        for row in measure(version, &release::newer(version)) {
             let [before, after] = row.unobserved;
             let unobserved = f64::midpoint(before.ratio, after.ratio);
             let _ = writeln!(

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path, process::Command, time::Duration};
 
 use observer_tests::{
     Observer,
-    paths::{self, fixture},
+    paths::{self, GO, NEWEST, OLDEST, fixture, go1},
     spin::Spin,
 };
 
@@ -14,7 +14,7 @@ use crate::{statistics::median, tracer::PlainTracer};
 const TURNS: usize = 5;
 const ROUNDS: usize = 5;
 const ROUND_MS: u32 = 200;
-const VERSIONS: [&str; 4] = ["1.17.13", "1.22.12", "1.26.8", "1.27.4"];
+const VERSIONS: [&str; 4] = [OLDEST, go1(22), GO, NEWEST];
 
 /// Nanoseconds of a goroutine unobserved, with the observer's probes, and with
 /// the plain tracer's.

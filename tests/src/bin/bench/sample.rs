@@ -4,14 +4,14 @@
 use std::{fmt::Write as _, process::Command, thread, time::Instant};
 
 use observer_tests::{
-    paths::fixture,
+    paths::{NEWEST, OLDEST, fixture, go1},
     state::{Executable, Program, STILL},
 };
 
 use crate::statistics::sorted;
 
 const SAMPLES: usize = 2000;
-const VERSIONS: [&str; 3] = ["1.17.13", "1.22.12", "1.27.4"];
+const VERSIONS: [&str; 3] = [OLDEST, go1(22), NEWEST];
 
 /// GOMAXPROCS, and letters that the program obeys first.
 const ROWS: [(&str, u32, &str); 7] = [

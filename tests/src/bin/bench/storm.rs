@@ -11,7 +11,7 @@ use std::{
 
 use observer_tests::{
     Observer,
-    paths::{self, GO, fixture},
+    paths::{self, GO, NEWEST, OLDEST, fixture},
     release,
     spin::{Spin, Storm},
     wait,
@@ -30,10 +30,7 @@ const BOUND: Bound = Bound {
 /// Turns of a case, and at most, where so many do not tell.
 const TURNS: usize = 3;
 const MOST_TURNS: usize = 7;
-/// A release, and what its copy without probes says it is.
-type Version = (&'static str, &'static str);
-const VERSIONS: [Version; 3] = [("1.17.13", "1.28.13"), LATEST, ("1.27.4", "1.28.4")];
-const LATEST: Version = (GO, "1.28.8");
+const VERSIONS: [&str; 3] = [OLDEST, GO, NEWEST];
 /// How long a storm lasts, in milliseconds.
 const STORM_MS: u32 = 2_000;
 /// Half a second, in the steps that the program tells.
@@ -155,12 +152,13 @@ struct Files {
 }
 
 impl Files {
-    fn new((version, newer): Version) -> Self {
+    fn new(version: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let original = fixture("spin", version, "default");
         let [probed, bare] = ["probed", "bare"].map(|name| directory.path().join(name));
         fs::copy(&original, &probed).expect("a copy");
-        release::renamed(&original, &bare, version, newer);
+        // Of no release that is known, so that no probe is set on it.
+        release::renamed(&original, &bare, version, &release::newer(version));
         Self {
             probed,
             bare,
@@ -171,7 +169,7 @@ impl Files {
 
 /// What is made in the worst half second without probes, and how many times longer it
 /// takes with them.
-fn turn(observer: &Observer, version: Version, case: Case, n: usize) -> (f64, f64) {
+fn turn(observer: &Observer, version: &str, case: Case, n: usize) -> (f64, f64) {
     let files = Files::new(version);
     let (bare, probed) = if n.is_multiple_of(2) {
         let probed = case.worst(&files.probed, true);
@@ -194,7 +192,7 @@ fn turn(observer: &Observer, version: Version, case: Case, n: usize) -> (f64, f6
 struct Setting {
     name: &'static str,
     setting: Option<(&'static str, &'static str)>,
-    cases: Vec<(Version, Case)>,
+    cases: Vec<(&'static str, Case)>,
 }
 
 /// All that is measured.
@@ -210,9 +208,9 @@ fn settings() -> [Setting; 3] {
             Case::of("collections", 1, 1, Calm),
             Case::of("goroutines", 1, BURST, Probed),
         ]
-        .map(|case| (LATEST, case)),
+        .map(|case| (GO, case)),
     );
-    let calm = || vec![(LATEST, Case::usual(Calm))];
+    let calm = || vec![(GO, Case::usual(Calm))];
     [
         Setting {
             name: "",
@@ -279,7 +277,13 @@ pub(crate) fn table() -> Report {
     report
 }
 
-fn measure(observer: &Observer, version: Version, case: Case, name: &str, report: &mut Report) {
+fn measure(
+    observer: &Observer,
+    version: &'static str,
+    case: Case,
+    name: &str,
+    report: &mut Report,
+) {
     let before = gone(observer);
     let (mut turns, mut itself) = (Vec::new(), Vec::new());
     let mut verdict = Verdict::TooNoisy;
@@ -305,7 +309,7 @@ fn measure(observer: &Observer, version: Version, case: Case, name: &str, report
     let middle = median(ratios.iter().copied());
     let row = format!(
         "| {} | {name} | {:.0} | {middle:.2} | {:.2} | {:.2} | {verdict} |",
-        version.0,
+        version,
         2.0 * median(turns.iter().map(|(bare, _)| *bare)),
         ratios[ratios.len() - 1],
         itself.into_iter().fold(1.0, f64::max),
@@ -313,7 +317,7 @@ fn measure(observer: &Observer, version: Version, case: Case, name: &str, report
     // It takes minutes in all.
     eprintln!("{row}");
     report.row(&row);
-    report.judged(&format!("{} {name}", version.0), BOUND, middle, verdict);
+    report.judged(&format!("{version} {name}"), BOUND, middle, verdict);
 }
 
 /// How often probes left: for what they took at once, or, where batches alone stood,

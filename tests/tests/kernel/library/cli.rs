@@ -126,7 +126,12 @@ fn inspect_for_people() {
     let output = run([Path::new("inspect"), &path]);
     let (stdout, stderr) = text(&output);
     assert!(output.status.success(), "{stderr}");
-    for word in ["go1.26.8", "runtime.newproc1", "observer.test/workload"] {
+    let version = format!("go{GO}");
+    for word in [
+        version.as_str(),
+        "runtime.newproc1",
+        "observer.test/workload",
+    ] {
         assert!(stdout.contains(word), "no {word:?}:\n{stdout}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use observer_go::binary::{Binary, Figure, Reason};
 use observer_tests::{
-    paths::{VERSIONS, fixture},
+    paths::{NEWEST, VERSIONS, fixture, go1, minor},
     release,
 };
 
@@ -13,9 +13,9 @@ use super::builds::{self, binary};
 
 /// A release, and experiments that move what is read of its runtime.
 const EXPERIMENTS: [(&str, &str); 3] = [
-    ("1.26.8", "nogreenteagc"),
-    ("1.23.12", "staticlockranking"),
-    ("1.22.12", "staticlockranking"),
+    (go1(26), "nogreenteagc"),
+    (go1(23), "staticlockranking"),
+    (go1(22), "staticlockranking"),
 ];
 
 fn built(directory: &Path, version: &str, experiments: &str, flags: &[&str]) -> PathBuf {
@@ -62,13 +62,21 @@ fn experiments_are_read_as_they_describe_themselves_or_not_at_all() {
     }
 }
 
+/// A version with the patch of this one, but of this minor release and with this
+/// before the patch: `1.27b4`.
+fn alike(version: &str, minor: u32, between: &str) -> String {
+    let (_, patch) = version.rsplit_once('.').expect("a patch");
+    format!("1.{minor}{between}{patch}")
+}
+
 #[test]
 fn what_only_calls_itself_like_a_release_is_none() {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["1.27b4", "1.27-4", "1.27 4"] {
+    for between in ["b", "-", " "] {
+        let name = &alike(NEWEST, minor(NEWEST), between);
         let path = directory.path().join(name);
         let named = |variant: &str| {
-            release::renamed(&fixture("state", "1.27.4", variant), &path, "1.27.4", name);
+            release::renamed(&fixture("state", NEWEST, variant), &path, NEWEST, name);
             binary(&path)
         };
         let stripped = named("stripped");
@@ -138,15 +146,16 @@ fn an_experiment_that_goes_by_another_release_is_left_out() {
 fn a_version_of_its_own_of_another_release_is_left_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("renamed");
+    let (newest, before) = (minor(NEWEST), VERSIONS[VERSIONS.len() - 2]);
     for (version, other) in [
-        ("1.27.4", "1.26b4"),
-        ("1.27.4", "1.26-4"),
-        ("1.26.8", "1.27b4"),
-        ("1.26.8", "1.28.0"),
-        ("1.26.8", "1.28-4"),
+        (NEWEST, alike(NEWEST, newest - 1, "b")),
+        (NEWEST, alike(NEWEST, newest - 1, "-")),
+        (before, alike(before, newest, "b")),
+        (before, alike(before, newest + 1, ".")),
+        (before, alike(before, newest + 1, "-")),
     ] {
         for variant in ["default", "stripped"] {
-            release::renamed(&fixture("state", version, variant), &path, version, other);
+            release::renamed(&fixture("state", version, variant), &path, version, &other);
             is_left_out_whole(&path, &format!("{version} {variant} as {other}"));
         }
     }

@@ -9,13 +9,13 @@ use std::{
 use observer_go::runtime::WalkLimits;
 use observer_tests::{
     Workload,
-    paths::{GO, fixture},
+    paths::{GO, NEWEST, OLDEST, fixture},
     state::{Executable, STILL, at_rest},
 };
 
 #[test]
 fn a_million_live_goroutines() {
-    for version in ["1.17.13", GO, "1.27.4"] {
+    for version in [OLDEST, GO, NEWEST] {
         let path = fixture("workload", version, "stripped");
         let mut workload = Workload::start(&path);
         workload.run("hold 1000000");

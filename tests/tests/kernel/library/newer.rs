@@ -7,21 +7,18 @@ use std::{
 };
 
 use observer_tests::{
-    paths::{fixture, go},
+    paths::{NEWEST, fixture, go},
     release,
 };
 use tempfile::TempDir;
 
 use super::builds;
 
-/// The newest release, and one of the same length that is not there yet.
-const NEWEST: &str = "1.27.4";
-const NEWER: &str = "1.28.0";
-
 /// A build of the newest release that says of itself that it is newer.
 pub(crate) fn renamed(directory: &TempDir, variant: &str) -> PathBuf {
-    let path = directory.path().join(format!("state-{NEWER}-{variant}"));
-    release::renamed(&fixture("state", NEWEST, variant), &path, NEWEST, NEWER);
+    let newer = release::newer(NEWEST);
+    let path = directory.path().join(format!("state-{newer}-{variant}"));
+    release::renamed(&fixture("state", NEWEST, variant), &path, NEWEST, &newer);
     path
 }
 
@@ -53,13 +50,13 @@ fn moved(directory: &TempDir) -> PathBuf {
     let built = directory.path().join("moved");
     let overlay = overlay.to_string_lossy();
     builds::state(NEWEST, &built, &["-overlay", &overlay], "");
-    release::renamed(&built, &built, NEWEST, NEWER);
+    release::renamed(&built, &built, NEWEST, &release::newer(NEWEST));
     built
 }
 
 fn exact(path: &Path) {
     let binary = builds::binary(path);
-    assert_eq!(binary.version, format!("go{NEWER}"));
+    assert_eq!(binary.version, format!("go{}", release::newer(NEWEST)));
     assert!(binary.state.gaps.is_empty(), "{:?}", binary.state.gaps);
     let gaps = builds::agrees(path, &binary);
     assert!(gaps.is_empty(), "{gaps:?}");

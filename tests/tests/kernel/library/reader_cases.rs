@@ -15,7 +15,7 @@ use observer_go::runtime::{
 };
 use observer_tests::{
     agreement::look,
-    paths::{GO, VERSIONS, fixture},
+    paths::{GO, NEWEST, OLDEST, VERSIONS, fixture, go1},
     state::{Executable, Program, sample},
     wait,
 };
@@ -184,7 +184,7 @@ fn full_load_gives_no_impossible_value() {
 
 #[test]
 fn a_million_goroutines_before_the_observer_came() {
-    for version in ["1.17.13", GO, "1.27.4"] {
+    for version in [OLDEST, GO, NEWEST] {
         let path = fixture("state", version, "stripped");
         let mut program = Program::start(&path);
         program.obey('M');
@@ -200,7 +200,7 @@ fn a_million_goroutines_before_the_observer_came() {
 
 #[test]
 fn any_number_of_ps() {
-    for version in ["1.17.13", "1.22.12", "1.27.4"] {
+    for version in [OLDEST, go1(22), NEWEST] {
         for ps in [1, 2, 64, 512] {
             let path = fixture("state", version, "stripped");
             let gomaxprocs = ps.to_string();
@@ -219,7 +219,7 @@ fn any_number_of_ps() {
 
 #[test]
 fn a_memory_limit_without_gogc_and_a_ballast() {
-    for version in ["1.19.13", "1.21.13", "1.27.4"] {
+    for version in [go1(19), go1(21), NEWEST] {
         let path = fixture("state", version, "piestripped");
         let command = with_env(&path, &[("GOGC", "off"), ("GOMEMLIMIT", "600MiB")]);
         let mut program = Program::start_as(command);
@@ -321,7 +321,7 @@ fn a_leak_is_named() {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state/main.go"))
             .expect("the fixture's source");
     assert!(source.contains("go wait() // the leak"), "the planted leak");
-    for version in ["1.17.13", "1.22.12", "1.27.4"] {
+    for version in [OLDEST, go1(22), NEWEST] {
         let path = fixture("state", version, "stripped");
         let executable = Executable::open(&path, false);
         let mut program = Program::start(&path);
