@@ -4,6 +4,8 @@
 //! test that names one that is not there does not compile.
 
 mod constants;
+#[cfg(test)]
+mod docs;
 mod tables;
 
 pub use constants::minor;
