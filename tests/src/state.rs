@@ -87,7 +87,9 @@ impl Executable {
         let layout = Layout::of(version, Arch::Amd64).expect("a layout");
         Self {
             version,
-            globals: globals::find(&layout, &functions, &|name| symbols.get(name).copied()),
+            globals: globals::find(&layout, Arch::Amd64, &functions, &|name| {
+                symbols.get(name).copied()
+            }),
             image: Image { entry: elf.entry() },
             file,
         }

@@ -11,12 +11,13 @@ use super::{
     expected, functions,
     globals::{self, Globals},
     image::Image,
+    isa::{self, InstructionSet},
     locate, milestones,
     pclntab::Header,
     reader::Reader,
     sites, symbols,
 };
-use crate::release::{self, Arch, Described, GoVersion, Layout, LayoutError};
+use crate::release::{self, Described, GoVersion, Layout, LayoutError};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug, Serialize)]
@@ -59,7 +60,7 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     let header = found.as_ref().map(|(header, _)| header);
     let usable = usable(&image, &info.version, release, build_mode, header);
     let (plan, state) = match usable {
-        Ok((release, header)) => plans(&image, &info, release, header)?,
+        Ok(usable) => plans(&image, &info, &usable)?,
         Err((reason, detail)) => nothing(&image, reason, &detail),
     };
     Ok(Inspected::Go(Box::new(Binary {
@@ -78,22 +79,28 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     })))
 }
 
-/// Its release and function table, where it is one that can be observed.
+/// What plans are made by, of an executable that can be observed.
+struct Usable<'h> {
+    release: GoVersion,
+    header: &'h Header,
+    isa: &'static dyn InstructionSet,
+}
+
 fn usable<'h>(
     image: &Image<'_>,
     version: &str,
     release: Option<GoVersion>,
     build_mode: BuildMode,
     header: Option<&'h Header>,
-) -> Result<(GoVersion, &'h Header), (Reason, String)> {
+) -> Result<Usable<'h>, (Reason, String)> {
     let known = |release: &GoVersion| release.is_supported() || Layout::is_newer(*release);
     let Some(release) = release.filter(known) else {
         return Err((Reason::UnsupportedVersion, unsupported(version)));
     };
-    if image.arch == Arch::Arm64 {
+    let Some(isa) = isa::of(image.arch) else {
         let detail = "arm64 instructions are not decoded yet";
         return Err((Reason::UnsupportedArch, detail.to_owned()));
-    }
+    };
     if matches!(build_mode, BuildMode::CShared | BuildMode::Plugin) {
         let detail = "Go inside another program (c-shared or plugin) is not observed";
         return Err((Reason::UnsupportedBuildMode, detail.to_owned()));
@@ -102,7 +109,11 @@ fn usable<'h>(
         let detail = "neither .gopclntab nor a table that the module data points to";
         return Err((Reason::NoFunctionTable, detail.to_owned()));
     };
-    Ok((release, header))
+    Ok(Usable {
+        release,
+        header,
+        isa,
+    })
 }
 
 fn unsupported(version: &str) -> String {
@@ -149,6 +160,7 @@ fn doubt(info: &buildinfo::BuildInfo) -> Option<Doubt> {
 /// in a runtime that others may have changed, that alone proves nothing.
 fn doubtful(
     image: &Image<'_>,
+    isa: &'static dyn InstructionSet,
     release: GoVersion,
     functions: Vec<Function>,
     doubt: &Doubt,
@@ -166,7 +178,7 @@ fn doubtful(
         Some((described, layout)) => state_by(image, &functions, described, &layout)?,
         None => no_state,
     };
-    Ok((site_plan(image, release, functions), state))
+    Ok((site_plan(image, isa, release, functions), state))
 }
 
 /// Of a release that nobody has looked at yet: no probes, and the state only
@@ -203,12 +215,10 @@ fn state_by(
     layout: &Layout,
 ) -> Result<StatePlan, InspectError> {
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
-    let globals = globals::find_by(
-        layout.rules,
-        &|name| described.field(name),
-        functions,
-        &|name| symbols.get(name).copied(),
-    );
+    let fields = |name: &str| described.field(name);
+    let globals = globals::find_by(layout.rules, image.arch, &fields, functions, &|name| {
+        symbols.get(name).copied()
+    });
     Ok(StatePlan {
         described: Some(described),
         ..planned(image, globals, layout)
@@ -221,9 +231,13 @@ fn state_by(
 fn plans(
     image: &Image<'_>,
     info: &buildinfo::BuildInfo,
-    release: GoVersion,
-    header: &Header,
+    usable: &Usable<'_>,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
+    let Usable {
+        release,
+        header,
+        isa,
+    } = *usable;
     let functions = functions_of(image, release, header)?;
     let is_there = |name: &str| functions.iter().any(|it| it.name == name);
     if let Some(why) = milestones::contradiction(release, is_there) {
@@ -234,10 +248,10 @@ fn plans(
         return newer(image, &info.version, release, &functions);
     }
     if let Some(doubt) = doubt(info) {
-        return doubtful(image, release, functions, &doubt);
+        return doubtful(image, isa, release, functions, &doubt);
     }
     let state = state(image, release, &functions)?;
-    Ok((site_plan(image, release, functions), state))
+    Ok((site_plan(image, isa, release, functions), state))
 }
 
 /// All that either needs.
@@ -255,7 +269,12 @@ fn functions_of(
     functions::collect(image, header, &wanted)
 }
 
-fn site_plan(image: &Image<'_>, release: GoVersion, functions: Vec<Function>) -> SitePlan {
+fn site_plan(
+    image: &Image<'_>,
+    isa: &'static dyn InstructionSet,
+    release: GoVersion,
+    functions: Vec<Function>,
+) -> SitePlan {
     if functions.iter().any(|it| it.name == LOADS_PLUGINS) {
         // What plugins and their host do is all in the host's memory.
         let detail = "it can load plugins, and their goroutines and collections run through \
@@ -270,7 +289,7 @@ fn site_plan(image: &Image<'_>, release: GoVersion, functions: Vec<Function>) ->
         .into_iter()
         .filter(|it| sites::wanted(release, &it.name))
         .collect();
-    sites::plan(release, &functions, &|address| {
+    sites::plan(isa, release, &functions, &|address| {
         Some(image.code(address)?.offset)
     })
 }
@@ -291,7 +310,9 @@ fn state(
         }
     };
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
-    let globals = globals::find(&layout, functions, &|name| symbols.get(name).copied());
+    let globals = globals::find(&layout, image.arch, functions, &|name| {
+        symbols.get(name).copied()
+    });
     Ok(planned(image, globals, &layout))
 }
 

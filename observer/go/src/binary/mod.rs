@@ -15,6 +15,7 @@ mod functions;
 pub mod globals;
 mod image;
 mod inspect;
+mod isa;
 mod lines;
 mod locate;
 mod milestones;

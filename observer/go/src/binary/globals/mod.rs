@@ -18,7 +18,7 @@ use self::{
     },
     references::{Reference, collect},
 };
-use super::Function;
+use super::{Function, isa};
 use crate::release::{Arch, ControllerShown, CpuStatsAdded, Field, Layout, Rules};
 
 /// A global that was found.
@@ -91,26 +91,29 @@ pub fn wanted(name: &str) -> bool {
         .any(|p| p.functions.contains(&name) || p.base_in.contains(&name))
 }
 
-/// Finds the globals of an amd64 binary of a release in the table. `functions` are those for which
+/// Finds the globals of a binary of a release in the table. `functions` are those for which
 /// [`wanted`] holds; `symbols` gives a symbol's address where there is a
 /// symbol table.
 pub fn find(
     layout: &Layout,
+    arch: Arch,
     functions: &[Function],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
-    let fields = |name: &str| Layout::field(layout.version, Arch::Amd64, name);
-    find_by(layout.rules, &fields, functions, symbols)
+    let fields = |name: &str| Layout::field(layout.version, arch, name);
+    find_by(layout.rules, arch, &fields, functions, symbols)
 }
 
 /// As [`find`], by where the fields lie.
 pub(crate) fn find_by(
     rules: &Rules,
+    arch: Arch,
     fields: &dyn Fn(&str) -> Option<Field>,
     functions: &[Function],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
-    let references = collect(functions);
+    // Where nobody decodes the instructions, none refers to anything.
+    let references = isa::of(arch).map_or_else(Vec::new, |isa| collect(isa, functions));
     let mut globals = Globals::default();
     let mut look = |pattern: &Pattern, not_in: Option<(u64, u64)>| {
         let symbol = match pattern.global {

@@ -1,15 +1,13 @@
 //! Which instruction of a function a probe stands on.
 
-use iced_x86::{FlowControl, InstructionInfoFactory, Register};
-
-use super::decode::{Code, writes};
-use super::emulation::Handling;
+use super::super::isa::{Flow, Handling, Registers};
+use super::code::Code;
 
 /// Where a site behind a function's entry may be.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'a> {
+pub(super) struct Entry {
     /// Registers that must still hold what the caller put there.
-    pub(super) intact: &'a [Register],
+    pub(super) intact: Registers,
     /// Whether the function runs on a goroutine's stack. When that grows the
     /// function is entered again, so only what is behind the check counts
     /// once. The stack g0 never grows.
@@ -29,23 +27,19 @@ pub(super) fn at_entry(code: &Code, entry: Entry) -> Option<usize> {
         }
         _ => 0,
     };
-    let mut factory = InstructionInfoFactory::new();
     let mut best = None;
     for (index, instruction) in code.instructions.iter().enumerate() {
         if index > 0 && code.is_target(index) {
             break;
         }
         if index >= first {
-            best = cheaper(best, code.handling(index), index);
+            best = cheaper(best, instruction.handling, index);
         }
         let in_check = behind_check.is_some_and(|behind| index < behind);
-        if instruction.flow_control() != FlowControl::Next && !in_check {
+        if instruction.flow != Flow::Next && !in_check {
             break;
         }
-        if writes(&mut factory, instruction)
-            .iter()
-            .any(|register| entry.intact.contains(register))
-        {
+        if code.writes(index).overlaps(entry.intact) {
             break;
         }
     }
@@ -57,7 +51,7 @@ pub(super) fn at_entry(code: &Code, entry: Entry) -> Option<usize> {
 pub(super) fn before(code: &Code, index: usize) -> Option<usize> {
     let mut best = None;
     for candidate in code.block_start(index)..=index {
-        best = cheaper(best, code.handling(candidate), candidate);
+        best = cheaper(best, code.instructions[candidate].handling, candidate);
     }
     best.map(|(_, index)| index)
 }

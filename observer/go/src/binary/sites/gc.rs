@@ -1,9 +1,7 @@
 //! Sites that tell when a collection was asked for and really began. Its end
 //! is the world starting again after mark termination, a site of the stops.
 
-use iced_x86::Register;
-
-use super::super::SiteKind;
+use super::super::{SiteKind, isa::Registers};
 use super::choose::Entry;
 use super::image::{Image, Sites};
 
@@ -13,12 +11,13 @@ const START_WORKERS: &str = "runtime.gcBgMarkStartWorkers";
 /// `gcStart` with the trigger's kind, and `gcBgMarkStartWorkers`, which it
 /// calls once when it goes through with it.
 pub(super) fn cycles(image: &Image) -> Sites {
+    let goroutine = image.isa.goroutine();
     let asked = Entry {
-        intact: &[Register::RAX, Register::R14],
+        intact: image.isa.arguments(1).with(goroutine),
         growable: true,
     };
     let begun = Entry {
-        intact: &[Register::R14],
+        intact: Registers::NONE.with(goroutine),
         growable: true,
     };
     let workers = image.function(START_WORKERS)?.function.address;

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use iced_x86::{Mnemonic, OpKind};
-
-use super::decode::Code;
+use super::super::isa::Operation;
+use super::code::{Code, Mention};
 use super::image::{Image, Missing};
 
 /// `schedinit` allows 10000 threads: nothing else there stores this number.
 const MAX_M_COUNT: u64 = 10_000;
+/// It is an `int32`.
+const MAX_M_COUNT_WIDTH: usize = 4;
 /// `work.pauseStart` − `work.tSweepTerm`, Go 1.17–1.21.
 const FROM_SWEEP_TERM: u64 = 40;
 /// `work.pauseStart` − `work.tMarkTerm`, Go 1.17–1.21.
@@ -37,15 +38,14 @@ fn max_m_count(image: &Image) -> Result<u64, Missing> {
     let name = "runtime.schedinit";
     let addresses: BTreeSet<u64> = image
         .named(name)
-        .flat_map(|code| &code.instructions)
-        .filter(|i| {
-            i.mnemonic() == Mnemonic::Mov
-                && i.is_ip_rel_memory_operand()
-                && i.op0_kind() == OpKind::Memory
-                && i.op1_kind() == OpKind::Immediate32
-                && i.immediate(1) == MAX_M_COUNT
+        .flat_map(Code::mentions)
+        .filter(|mention| {
+            let access = &mention.access;
+            access.operation == Operation::Set
+                && access.width == MAX_M_COUNT_WIDTH
+                && access.constant == Some(MAX_M_COUNT)
         })
-        .map(iced_x86::Instruction::ip_rel_memory_address)
+        .map(|mention| mention.address)
         .collect();
     match addresses.into_iter().collect::<Vec<_>>()[..] {
         // Fields before it are subtracted from it.
@@ -69,7 +69,9 @@ pub(super) fn pause_start(image: &Image) -> Result<u64, Missing> {
             stored_twice(code, FROM_MARK_TERM)
         }),
         witness(image, "runtime.gcMarkTermination", |code| {
-            let ends: BTreeSet<u64> = stores(code).map(|a| a.wrapping_add(FROM_END)).collect();
+            let ends: BTreeSet<u64> = stores(code)
+                .map(|store| store.address.wrapping_add(FROM_END))
+                .collect();
             &subtracted(code) & &ends
         }),
     ];
@@ -95,12 +97,13 @@ pub(super) fn last_gc_nanotime(image: &Image, from_numgc: u64) -> Result<u64, Mi
     let name = "runtime.gcMarkTermination";
     let code = image.function(name)?;
     // gcMarkTermination counts numgc and, when forced, numforcedgc behind it.
-    let counted: BTreeSet<u64> = code.addresses(Mnemonic::Inc).collect();
-    // An atomic store: `xchg` through a `lea`, or a plain move where it is none.
+    let counted: BTreeSet<u64> = code.addresses(Operation::Increment).collect();
+    // An atomic store: an exchange, perhaps by an address that is taken before it. Or a
+    // plain store where it is none.
     let written: BTreeSet<u64> = code
-        .addresses(Mnemonic::Lea)
-        .chain(code.addresses(Mnemonic::Xchg))
-        .chain(stores(code))
+        .addresses(Operation::Address)
+        .chain(code.addresses(Operation::Exchange))
+        .chain(stores(code).map(|store| store.address))
         .collect();
     let found: Vec<u64> = counted
         .iter()
@@ -123,11 +126,12 @@ fn witness(image: &Image, function: &str, read: impl Fn(&Code) -> BTreeSet<u64>)
 
 /// Variables that get the same value right behind the one `distance` below.
 fn stored_twice(code: &Code, distance: u64) -> BTreeSet<u64> {
-    let stores: Vec<_> = code.moves().filter(|m| m.stores).collect();
+    let stores: Vec<Mention> = stores(code).collect();
     stores
         .windows(2)
         .filter(|pair| {
-            pair[0].register == pair[1].register
+            pair[0].access.operation == pair[1].access.operation
+                && pair[0].access.width == pair[1].access.width
                 && pair[0].address.checked_add(distance) == Some(pair[1].address)
                 && pair[1].index - pair[0].index <= PAIR_DISTANCE
         })
@@ -138,17 +142,19 @@ fn stored_twice(code: &Code, distance: u64) -> BTreeSet<u64> {
 /// Variables that are loaded while something is added to `pauseNS` before them.
 fn subtracted(code: &Code) -> BTreeSet<u64> {
     let added: BTreeSet<u64> = code
-        .addresses(Mnemonic::Add)
+        .addresses(Operation::Add)
         .map(|a| a.wrapping_add(FROM_PAUSE_NS))
         .collect();
     let loaded: BTreeSet<u64> = code
-        .moves()
-        .filter(|m| !m.stores)
-        .map(|m| m.address)
+        .mentions()
+        .filter(|mention| matches!(mention.access.operation, Operation::Load(_)))
+        .map(|mention| mention.address)
         .collect();
     &added & &loaded
 }
 
-fn stores(code: &Code) -> impl Iterator<Item = u64> {
-    code.moves().filter(|m| m.stores).map(|m| m.address)
+/// Where registers are stored.
+fn stores(code: &Code) -> impl Iterator<Item = Mention> {
+    code.mentions()
+        .filter(|mention| matches!(mention.access.operation, Operation::Store(_)))
 }

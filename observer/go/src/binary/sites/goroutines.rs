@@ -2,9 +2,7 @@
 
 use std::iter;
 
-use iced_x86::Mnemonic;
-
-use super::super::{Site, SiteKind};
+use super::super::{Site, SiteKind, isa::Registers};
 use super::choose::{Entry, before};
 use super::globals;
 use super::image::{Image, Missing, Sites};
@@ -32,7 +30,7 @@ const DESTROYS: Body = Body {
 const ID_BATCH: u32 = 16;
 /// Both run on g0 and hand the program nothing but the hit.
 const ON_G0: Entry = Entry {
-    intact: &[],
+    intact: Registers::NONE,
     growable: false,
 };
 
@@ -123,7 +121,7 @@ fn ends(image: &Image) -> Body {
 }
 
 /// The one place in the function that adds to the variable atomically. No
-/// probe may stand on the locked instruction itself, so it is before it.
+/// probe may stand on the atomic instruction itself, so it is before it.
 fn counted(
     image: &Image,
     kind: SiteKind,
@@ -132,18 +130,15 @@ fn counted(
     variable: &str,
 ) -> Result<Site, Missing> {
     let code = image.function(name)?;
-    let adds = code.locked(address);
-    let &[index] = &adds[..] else {
+    let atomic = code.atomic(address);
+    let &[(index, operation)] = &atomic[..] else {
         return Err(image.no_site(format!(
             "{name} adds to {variable} in {} places",
-            adds.len()
+            atomic.len()
         )));
     };
-    let adds = matches!(
-        code.instructions[index].mnemonic(),
-        Mnemonic::Xadd | Mnemonic::Add | Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Sub
-    );
-    let site = before(code, index).filter(|_| adds).ok_or_else(|| {
+    let site = before(code, index).filter(|_| operation.adds());
+    let site = site.ok_or_else(|| {
         image.no_site(format!(
             "{name} has no place for a probe before it adds to {variable}"
         ))

@@ -1,9 +1,10 @@
 //! The functions at hand, by name, and how an instruction becomes a site.
 
-use super::super::{Figure, Function, Gap, GoVersion, Reason, Site, SiteKind, Text};
+use super::super::{
+    Figure, Function, Gap, GoVersion, Reason, Site, SiteKind, Text, isa::InstructionSet,
+};
 use super::choose::{Entry, at_entry};
-use super::decode::Code;
-use super::emulation::emulated;
+use super::code::Code;
 use crate::release::Rules;
 
 /// A Go executable has some forty of the wanted functions.
@@ -36,6 +37,7 @@ pub(super) type Sites = Result<Vec<Site>, Missing>;
 
 /// Decoded functions of one executable.
 pub(super) struct Image<'a> {
+    pub(super) isa: &'static dyn InstructionSet,
     version: GoVersion,
     pub(super) rules: &'static Rules,
     functions: Vec<Code<'a>>,
@@ -45,6 +47,7 @@ pub(super) struct Image<'a> {
 impl<'a> Image<'a> {
     /// Decodes the functions that are wanted; the others are ignored.
     pub(super) fn new(
+        isa: &'static dyn InstructionSet,
         version: GoVersion,
         rules: &'static Rules,
         functions: &'a [Function],
@@ -54,9 +57,10 @@ impl<'a> Image<'a> {
             .iter()
             .filter(|function| super::wanted_by(rules, &function.name))
             .take(MAX_FUNCTIONS)
-            .map(Code::new)
+            .map(|function| Code::new(isa, function))
             .collect();
         Self {
+            isa,
             version,
             rules,
             functions,
@@ -134,7 +138,8 @@ impl<'a> Image<'a> {
         aux: i32,
     ) -> Result<Site, Missing> {
         let name = &code.function.name;
-        let address = code.instructions[index].ip();
+        let instruction = &code.instructions[index];
+        let address = instruction.address;
         let offset = (self.offset_of)(address).ok_or_else(|| {
             self.no_site(format!(
                 "{name}: address {address:#x} is in no part of the file"
@@ -146,7 +151,7 @@ impl<'a> Image<'a> {
             address,
             offset,
             instruction: code.text(index),
-            emulated: emulated(code.bytes(index)),
+            emulated: instruction.handling.is_emulated(),
             weight: 1,
             aux,
             text: around(code.function, address, offset),

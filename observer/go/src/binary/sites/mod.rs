@@ -3,12 +3,12 @@
 //!
 //! Symbols are not needed, only the function table's names and the machine
 //! code: instructions are decoded, never matched by offset, so that patch
-//! releases, build modes and stripping make no difference. What cannot be
-//! seen exactly is a [`Gap`], never a guess.
+//! releases, build modes and stripping make no difference. No file here knows
+//! an instruction set; [`InstructionSet`] tells what each instruction does.
+//! What cannot be seen exactly is a [`Gap`], never a guess.
 
 mod choose;
-mod decode;
-mod emulation;
+mod code;
 mod gc;
 mod globals;
 mod goroutines;
@@ -19,7 +19,7 @@ mod tests;
 
 use image::{Image, Missing, Sites};
 
-use super::{Figure, Function, Gap, GoVersion, Reason, SitePlan};
+use super::{Figure, Function, Gap, GoVersion, Reason, SitePlan, isa::InstructionSet};
 use crate::release::{Exit, Rules, rules};
 
 /// Whether [`plan`] wants the machine code of the function of this name. Of a release
@@ -48,6 +48,7 @@ fn wanted_by(rules: &Rules, name: &str) -> bool {
 /// Chooses the sites. `functions` are those that are [`wanted`] (others do not
 /// matter); `offset_of` tells where in the file an address is.
 pub(super) fn plan(
+    isa: &'static dyn InstructionSet,
     version: GoVersion,
     functions: &[Function],
     offset_of: &dyn Fn(u64) -> Option<u64>,
@@ -67,7 +68,7 @@ pub(super) fn plan(
             .to_vec();
         return plan;
     };
-    let image = Image::new(version, rules, functions, offset_of);
+    let image = Image::new(isa, version, rules, functions, offset_of);
     goroutines(&image, &mut plan);
     collections_and_stops(&image, &mut plan);
     plan

@@ -1,10 +1,8 @@
 //! Sites around stops of the world.
 
-use iced_x86::Register;
-
-use super::super::{Abi, Site, SiteKind};
+use super::super::{Abi, Site, SiteKind, isa::Registers};
 use super::choose::Entry;
-use super::decode::Code;
+use super::code::Code;
 use super::globals;
 use super::image::{Image, Missing, Sites, in_family};
 use crate::release::Start;
@@ -54,7 +52,7 @@ pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
     let mut sites = vec![image.entry_site(
         SiteKind::StopTheWorld,
         STOP,
-        arguments(abi, &[Register::RAX]),
+        arguments(image, abi, 1),
         abi as i32,
     )?];
     sites.extend(returns(image)?);
@@ -68,11 +66,10 @@ pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
         last_gc_from_pause_start = Some(last_gc.wrapping_sub(pause_start) as i64);
         sites.extend(starts(image, |site| distance(image, site, pause_start))?);
     } else {
-        let kept = [Register::RAX, Register::RBX, Register::RCX, Register::RDI];
         sites.push(image.entry_site(
             SiteKind::StartTheWorld,
             START,
-            arguments(abi, &kept),
+            arguments(image, abi, 4),
             abi as i32,
         )?);
         // No probe stands on them: they show that no start was inlined.
@@ -95,7 +92,7 @@ pub(super) fn reasons(image: &Image) -> Sites {
         return Ok(Vec::new());
     };
     let entry = Entry {
-        intact: &[Register::RAX, Register::RBX],
+        intact: image.isa.arguments(2),
         growable: true,
     };
     let site = image.entry_site(SiteKind::StopReason, told, entry, 0)?;
@@ -103,9 +100,12 @@ pub(super) fn reasons(image: &Image) -> Sites {
 }
 
 /// Both functions run on g0.
-fn arguments(abi: Abi, registers: &[Register]) -> Entry<'_> {
+fn arguments(image: &Image, abi: Abi, count: usize) -> Entry {
     Entry {
-        intact: if abi == Abi::NoReason { &[] } else { registers },
+        intact: match abi {
+            Abi::NoReason => Registers::NONE,
+            _ => image.isa.arguments(count),
+        },
         growable: false,
     }
 }

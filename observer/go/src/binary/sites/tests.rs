@@ -1,8 +1,9 @@
 //! Plans of recorded machine code: the functions that matter of a small
 //! program, as the Go release in the file's name compiled and linked them.
 
-use super::super::{Figure, Function, GoVersion, Reason, Site, SiteKind, SitePlan};
-use super::{plan, wanted};
+use super::super::{Figure, Function, GoVersion, Reason, Site, SiteKind, SitePlan, isa};
+use super::wanted;
+use crate::release::Arch;
 
 const GO_1_17: (GoVersion, &str) = (version(17, 13), include_str!("testdata/go1.17.13.txt"));
 const GO_1_21: (GoVersion, &str) = (version(21, 13), include_str!("testdata/go1.21.13.txt"));
@@ -42,6 +43,11 @@ fn functions(recorded: &str) -> Vec<Function> {
 
 fn offset_of(address: u64) -> Option<u64> {
     address.checked_sub(TEXT)
+}
+
+/// What was recorded is x86-64.
+fn plan(version: GoVersion, functions: &[Function], at: &dyn Fn(u64) -> Option<u64>) -> SitePlan {
+    super::plan(isa::of(Arch::Amd64).unwrap(), version, functions, at)
 }
 
 fn plan_of((version, recorded): (GoVersion, &str)) -> SitePlan {
@@ -204,10 +210,8 @@ fn assert_distances(plan: &SitePlan, pause_start: u64, last_gc_nanotime: u64) {
 }
 
 fn gaps(plan: &SitePlan) -> Vec<(Figure, Reason)> {
-    plan.gaps
-        .iter()
-        .map(|gap| (gap.figure, gap.reason))
-        .collect()
+    let gaps = plan.gaps.iter();
+    gaps.map(|gap| (gap.figure, gap.reason)).collect()
 }
 
 fn has(plan: &SitePlan, kind: SiteKind) -> bool {

@@ -7,45 +7,30 @@
 //! executes out of line with a second trap, and some it refuses
 //! (`uprobe_init_insn`). Only answers that hold on all these kernels are given.
 
-/// How the kernel gets past a probed instruction; cheaper ones first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Handling {
-    /// Emulated `push` of a register: no branch to work out.
-    Push,
-    /// Emulated one-byte nop.
-    Nop,
-    /// Emulated relative jump or call.
-    Branch,
-    /// Executed out of line: a second trap.
-    SingleStep,
-    /// Refused, or not known to be accepted.
-    Refused,
-}
+use super::super::Handling;
 
-/// Whether every kernel from 5.15 on emulates the instruction that `code`
-/// begins with, so that a hit costs one trap.
+/// `push` of a register: no branch to work out.
+const PUSH: Handling = Handling::Emulated(0);
+/// A nop of one byte.
+const NOP: Handling = Handling::Emulated(1);
+/// A relative jump or call.
+const BRANCH: Handling = Handling::Emulated(2);
+
+/// How every kernel from 5.15 on gets past the instruction that `code` begins with.
 ///
-/// Not among them, on purpose:
+/// Not among the emulated ones, on purpose:
 /// - nops longer than one byte (`0f 1f`): emulated from 6.18 on only
 ///   (`x86_nops`), and a five-byte one may there be rewritten to a call
 ///   (`can_optimize`);
 /// - `66 90`: a 66 prefix made older kernels refuse it (`-ENOTSUPP`).
-pub(super) fn emulated(code: &[u8]) -> bool {
-    matches!(
-        handling(code),
-        Handling::Push | Handling::Nop | Handling::Branch
-    )
-}
-
-/// See [`Handling`].
 pub(super) fn handling(code: &[u8]) -> Handling {
     match *code {
         // push_setup_xol_ops: one byte, or two with exactly REX.B.
-        [0x50..=0x57, ..] | [0x41, 0x50..=0x57, ..] => Handling::Push,
+        [0x50..=0x57, ..] | [0x41, 0x50..=0x57, ..] => PUSH,
         // branch_setup_xol_ops: "prefix* + nop".
-        [0x90, ..] => Handling::Nop,
+        [0x90, ..] => NOP,
         // The same: jmp rel8, jmp rel32, call rel32, jcc rel8, jcc rel32.
-        [0xeb | 0xe9 | 0xe8 | 0x70..=0x7f, ..] | [0x0f, 0x80..=0x8f, ..] => Handling::Branch,
+        [0xeb | 0xe9 | 0xe8 | 0x70..=0x7f, ..] | [0x0f, 0x80..=0x8f, ..] => BRANCH,
         _ if single_stepped(code) => Handling::SingleStep,
         _ => Handling::Refused,
     }
@@ -83,21 +68,21 @@ fn single_stepped(code: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Handling, emulated, handling};
+    use super::{BRANCH, Handling, NOP, PUSH, handling};
 
     #[test]
     fn emulated_on_every_kernel() {
-        for code in [
-            &[0x55][..],               // push rbp
-            &[0x41, 0x57],             // push r15
-            &[0x90],                   // nop
-            &[0xeb, 0x10],             // jmp short
-            &[0xe9, 1, 2, 3, 4],       // jmp
-            &[0xe8, 1, 2, 3, 4],       // call
-            &[0x76, 0x10],             // jbe short
-            &[0x0f, 0x86, 1, 2, 3, 4], // jbe
+        for (code, expected) in [
+            (&[0x55][..], PUSH),                 // push rbp
+            (&[0x41, 0x57], PUSH),               // push r15
+            (&[0x90], NOP),                      // nop
+            (&[0xeb, 0x10], BRANCH),             // jmp short
+            (&[0xe9, 1, 2, 3, 4], BRANCH),       // jmp
+            (&[0xe8, 1, 2, 3, 4], BRANCH),       // call
+            (&[0x76, 0x10], BRANCH),             // jbe short
+            (&[0x0f, 0x86, 1, 2, 3, 4], BRANCH), // jbe
         ] {
-            assert!(emulated(code), "{code:02x?}");
+            assert_eq!(handling(code), expected, "{code:02x?}");
         }
     }
 
@@ -111,12 +96,9 @@ mod tests {
             &[0xba, 1, 0, 0, 0],             // mov edx, 1
             &[0xc3],                         // ret
             &[0xff, 0x82, 8, 1, 0, 0],       // inc dword [rdx+0x108]
-            &[0x48, 0x55],                   // push rbp with REX.W: not REX.B
         ] {
-            assert!(!emulated(code), "{code:02x?}");
+            assert_eq!(handling(code), Handling::SingleStep, "{code:02x?}");
         }
-        assert_eq!(handling(&[0xc3]), Handling::SingleStep);
-        assert_eq!(handling(&[0x49, 0x3b, 0x66, 0x10]), Handling::SingleStep);
     }
 
     #[test]
@@ -129,6 +111,7 @@ mod tests {
             &[0x0f, 0x0b],                       // ud2
             &[0xcc],                             // int3
             &[0xff, 0x17],                       // call [rdi]
+            &[0x48, 0x55],                       // push rbp with REX.W: not REX.B
             &[0xf3, 0x0f, 0x10, 0x00],           // not known here
             &[],
         ] {
