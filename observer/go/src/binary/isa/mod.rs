@@ -6,6 +6,8 @@
 //! where probes may stand and where variables lie. Another instruction set is one more
 //! file, and one more arm in [`of`].
 
+#[cfg(test)]
+pub(super) mod toy;
 mod x86_64;
 
 use crate::release::Arch;

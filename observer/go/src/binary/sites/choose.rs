@@ -69,3 +69,64 @@ fn cheaper(
         _ => Some((handling, index)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::isa::{
+        Registers,
+        toy::{Toy, function, register},
+    };
+    use super::{Code, Entry};
+
+    const NO_MATTER: Registers = Registers::NONE;
+
+    fn at_entry(code: &str, intact: Registers, growable: bool) -> Option<usize> {
+        let function = function(code);
+        super::at_entry(&Code::new(&Toy, &function), Entry { intact, growable })
+    }
+
+    fn before(code: &str, index: usize) -> Option<usize> {
+        let function = function(code);
+        super::before(&Code::new(&Toy, &function), index)
+    }
+
+    #[test]
+    fn the_cheapest_up_to_the_first_branch() {
+        assert_eq!(at_entry("s0 f0 e0 e0 r0", NO_MATTER, false), Some(2));
+        assert_eq!(at_entry("s0 s0 l1 e0 r0", NO_MATTER, false), Some(2));
+        assert_eq!(at_entry("x0 s0 r0", NO_MATTER, false), Some(1));
+        assert_eq!(at_entry("x0 i0 e0", NO_MATTER, false), None);
+        assert_eq!(at_entry("", NO_MATTER, false), None);
+    }
+
+    #[test]
+    fn what_is_jumped_to_may_be_executed_more_often() {
+        assert_eq!(at_entry("s0 e0 r0", NO_MATTER, false), Some(1));
+        assert_eq!(at_entry("s0 e0 j1", NO_MATTER, false), Some(0));
+    }
+
+    #[test]
+    fn registers_still_hold_what_the_caller_put_there() {
+        let intact = Registers::NONE.with(register(1));
+        assert_eq!(at_entry("w1 e0 r0", intact, false), Some(0));
+        assert_eq!(at_entry("w2 e0 r0", intact, false), Some(1));
+        assert_eq!(at_entry("w1 e0 r0", NO_MATTER, false), Some(1));
+    }
+
+    #[test]
+    fn a_stack_that_grows_is_checked_first() {
+        let code = "e0 c4 s0 r0 l1 j0";
+        assert_eq!(at_entry(code, NO_MATTER, false), Some(0));
+        assert_eq!(at_entry(code, NO_MATTER, true), Some(2));
+        // What jumps to the entry here is no check.
+        assert_eq!(at_entry("e0 s0 c0 r0", NO_MATTER, true), None);
+    }
+
+    #[test]
+    fn as_often_as_another_and_not_after_it() {
+        assert_eq!(before("e0 l1 e0 s0 a3 e0", 4), Some(2));
+        assert_eq!(before("e0 e0 s0 a3 j2", 3), Some(2));
+        assert_eq!(before("e0 l1 a3 e0", 2), None);
+        assert_eq!(before("e0 a3", 1), Some(0));
+    }
+}

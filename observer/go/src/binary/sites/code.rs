@@ -207,3 +207,68 @@ pub(super) struct Mention {
     /// What the instruction does with it.
     pub(super) access: Access,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::isa::toy::{Toy, function, variable};
+    use super::{Code, Operation};
+
+    fn atomic(code: &str, number: u8) -> Vec<(usize, Operation)> {
+        let function = function(code);
+        Code::new(&Toy, &function).atomic(variable(number))
+    }
+
+    fn behind_stack_check(code: &str) -> Option<usize> {
+        let function = function(code);
+        Code::new(&Toy, &function).behind_stack_check()
+    }
+
+    #[test]
+    fn the_variable_of_an_atomic_instruction() {
+        assert_eq!(atomic("s0 a3 r0", 3), [(1, Operation::Add)]);
+        assert_eq!(atomic("s0 a3 r0", 4), []);
+        assert_eq!(
+            atomic("o3 a3", 3),
+            [(0, Operation::Other), (1, Operation::Add)]
+        );
+        assert_eq!(atomic("t3 s0 b0 r0", 3), [(2, Operation::FetchAdd)]);
+    }
+
+    #[test]
+    fn the_register_may_hold_another_address() {
+        // Written again, jumped to, called in between, and never written.
+        for code in ["t3 w0 b0", "t3 s0 b0 j2", "t3 l1 b0", "t3 b1"] {
+            assert_eq!(atomic(code, 3), [], "{code}");
+        }
+        assert_eq!(atomic("t4 t3 b0", 3).len(), 1);
+    }
+
+    #[test]
+    fn a_stack_check_calls_once_and_begins_anew() {
+        assert_eq!(behind_stack_check("s0 c3 r0 s0 l1 s0 j0"), Some(2));
+        assert_eq!(behind_stack_check("c5 s0 c5 e0 r0 l1 j0"), Some(3));
+        assert_eq!(behind_stack_check("c2 r0 l1 l1 j0"), None);
+        assert_eq!(behind_stack_check("c2 r0 s0 j0"), None);
+        assert_eq!(behind_stack_check("c2 r0 l1 j1"), None);
+        assert_eq!(behind_stack_check("c2 r0 i0 l1 j0"), None);
+        assert_eq!(behind_stack_check("c9 r0"), None);
+        assert_eq!(behind_stack_check("e0 l1 c5 r0 r0 l1 j0"), None);
+    }
+
+    #[test]
+    fn who_goes_where() {
+        let function = function("l5 j3 l5 r0 l6 r0");
+        let code = Code::new(&Toy, &function);
+        assert_eq!(code.calls(5).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(code.returns().collect::<Vec<_>>(), [3, 5]);
+        assert!(code.leads_to(6) && !code.leads_to(7));
+        assert!(code.is_target(3) && !code.is_target(2));
+        assert_eq!(code.text(1), "j3");
+    }
+
+    #[test]
+    fn what_is_behind_no_instruction_is_not_known() {
+        let function = function("e0 s0 ?? r0");
+        assert_eq!(Code::new(&Toy, &function).instructions.len(), 2);
+    }
+}
