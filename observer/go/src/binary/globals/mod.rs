@@ -9,6 +9,8 @@
 mod patterns;
 mod references;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use self::{
@@ -221,15 +223,18 @@ fn locate(
     };
     bases.sort_unstable();
     bases.dedup();
+    // There are thousands of bases, so nothing is searched for each from the start.
+    let targets_of = |wanted: &dyn Fn(&Reference<'_>) -> bool| -> BTreeSet<u64> {
+        let wanted = references.iter().filter(|r| wanted(r));
+        wanted.map(|r| r.target).collect()
+    };
+    let base_in: Vec<BTreeSet<u64>> = pattern
+        .base_in
+        .iter()
+        .map(|function| targets_of(&|r| r.function == *function))
+        .collect();
+    let taken = targets_of(&|r| r.taken && pattern.functions.contains(&r.function));
     bases.retain(|base| {
-        let referred = |function: &&&str| {
-            !references
-                .iter()
-                .any(|r| r.function == **function && r.target == *base)
-        };
-        let taken = |r: &Reference<'_>| {
-            r.taken && r.target == *base && pattern.functions.contains(&r.function)
-        };
         let free = |distance: &u64| {
             targets
                 .binary_search(&base.wrapping_add(*distance))
@@ -237,8 +242,8 @@ fn locate(
         };
         pattern.not_at.iter().all(free)
             && not_in.is_none_or(|(start, end)| !(start..end).contains(base))
-            && pattern.base_in.iter().find(referred).is_none()
-            && (!pattern.base_taken || references.iter().any(taken))
+            && base_in.iter().all(|targets| targets.contains(base))
+            && (!pattern.base_taken || taken.contains(base))
     });
     let mut candidates: Vec<Candidate> = bases
         .into_iter()
