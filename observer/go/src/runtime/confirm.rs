@@ -13,6 +13,16 @@ use crate::release::Layout;
 const HEAP_MINIMUM: u64 = 4 << 20;
 /// More than an amd64 process can map.
 const MOST_BYTES: u64 = 1 << 48;
+/// More threads than Linux can have (`PID_MAX_LIMIT`).
+const MOST_THREADS: u64 = 1 << 22;
+/// More than a program can have counted of anything, be it allocated bytes.
+const MOST_EVER: u64 = 1 << 60;
+/// More than one place of a histogram can have counted.
+const MOST_IN_PLACE: u64 = 1 << 52;
+/// The runtime's times are signed.
+const MOST_NS: u64 = i64::MAX as u64;
+/// Goroutines that may become ready between two looks, beside a full queue of each P.
+const MOST_READY: u64 = 4096;
 /// GOGC above this is not believed.
 const MOST_PERCENT: i64 = 1 << 30;
 
@@ -72,8 +82,10 @@ pub(super) fn adds_up(cpu: &CollectorCpu) -> bool {
     let sum = parts
         .iter()
         .fold(0, |sum: u64, part| sum.wrapping_add(*part));
+    let of_total = [sum, cpu.user_ns, cpu.idle_ns, cpu.scavenge_total_ns];
+    let within = of_total.iter().all(|part| *part <= cpu.total_ns);
     // A cycle always pauses, so after the first one nothing here is zero.
-    sum != 0 && sum == cpu.gc_total_ns && sum <= cpu.total_ns && cpu.user_ns <= cpu.total_ns
+    sum != 0 && sum == cpu.gc_total_ns && within && cpu.total_ns <= MOST_NS
 }
 
 /// Bounds that every sample keeps, and counters that only grow.
@@ -104,6 +116,17 @@ pub(super) fn values(now: &StateFigures, before: Option<&StateFigures>) -> Resul
         at_most("heap bytes", allocation.heap_bytes, MOST_BYTES)?;
         at_most("heap objects", allocation.heap_objects, MOST_BYTES / 8)?;
     }
+    // Those of the runtime's own are in the queues and not among the live.
+    let ready = MOST_READY + 257 * s.processors;
+    if g.runnable > g.live.saturating_add(ready) {
+        return Err(StateError::Contradicts {
+            what: "the number of runnable goroutines",
+            value: g.runnable,
+            other: "that of live ones",
+            bound: g.live,
+        });
+    }
+    possible(now)?;
     let Some(before) = before else {
         return Ok(());
     };
@@ -146,6 +169,52 @@ pub(super) fn values(now: &StateFigures, before: Option<&StateFigures>) -> Resul
         }
     }
     Ok(())
+}
+
+/// Whether no figure is one that no program can have.
+fn possible(now: &StateFigures) -> Result<(), StateError> {
+    let (g, s, c) = (&now.goroutines, &now.scheduler, &now.collections);
+    let allocation = now.allocation.clone().unwrap_or_default();
+    let limit = now.settings.memory_limit_bytes;
+    for (figure, value, most) in [
+        ("threads", s.threads, MOST_THREADS),
+        ("goroutines created", g.created.unwrap_or(0), MOST_EVER),
+        ("goroutine ids", g.ids.unwrap_or(0), MOST_EVER),
+        ("goroutines exited", g.exited.unwrap_or(0), MOST_EVER),
+        ("bytes allocated", allocation.total_bytes, MOST_EVER),
+        ("mallocs", allocation.mallocs, MOST_EVER),
+        ("mutex wait", s.mutex_wait_ns.unwrap_or(0), MOST_NS),
+        ("memory limit", limit.unwrap_or(0), MOST_NS),
+        ("pause total", c.pause_total_ns, MOST_NS),
+        ("last collection", c.last_gc_unix_ns, MOST_NS),
+    ] {
+        if value > most {
+            return Err(StateError::implausible(figure, value));
+        }
+    }
+    // Each is a part of the total.
+    let longest = c.recent.iter().map(|pause| pause.duration_ns).max();
+    if let Some(longest) = longest.filter(|longest| *longest > c.pause_total_ns) {
+        return Err(StateError::Contradicts {
+            what: "a pause",
+            value: longest,
+            other: "all of them",
+            bound: c.pause_total_ns,
+        });
+    }
+    let histograms = [
+        Some(&s.latencies),
+        c.pauses.as_ref(),
+        now.stops.gc_total.as_ref(),
+        now.stops.gc_stopping.as_ref(),
+        now.stops.other_total.as_ref(),
+        now.stops.other_stopping.as_ref(),
+    ];
+    let mut counts = histograms.into_iter().flatten().flat_map(|h| h.since(None));
+    match counts.find(|(_, count)| *count > MOST_IN_PLACE) {
+        Some((_, count)) => Err(StateError::implausible("count of a histogram", count)),
+        None => Ok(()),
+    }
 }
 
 /// Keeps a counter that is put together from several places, read one after
