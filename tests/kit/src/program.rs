@@ -141,9 +141,14 @@ impl Program {
 
     /// What it says of itself. Saying so allocates, and is the last it does.
     pub fn report(&mut self) -> Report {
-        self.talk.send("r");
-        let line = self.talk.hear();
+        let line = self.said();
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("report {line:?}: {e}"))
+    }
+
+    /// The same, as it says it: JSON, with more than is compared.
+    pub fn said(&mut self) -> String {
+        self.talk.send("r");
+        self.talk.hear()
     }
 }
 

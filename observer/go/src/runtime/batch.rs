@@ -122,6 +122,27 @@ impl Batch {
         &self.bytes[part.start..part.start + part.len]
     }
 
+    /// Every place asked for, and what was read there, in the order of asking.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let places = self.parts.iter().filter(|part| part.len > 0);
+        places.map(|part| {
+            let bytes = &self.bytes[part.start..part.start + part.len];
+            (part.address, bytes)
+        })
+    }
+
+    /// Puts at every place asked for what is there, in the order of asking.
+    pub(super) fn fill<E>(
+        &mut self,
+        mut with: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for part in self.parts.iter().filter(|part| part.len > 0) {
+            let bytes = &mut self.bytes[part.start..part.start + part.len];
+            with(part.address, bytes)?;
+        }
+        Ok(())
+    }
+
     /// Whether nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()

@@ -100,7 +100,7 @@ impl StateError {
                 | Self::Implausible { .. }
                 | Self::Contradicts { .. }
                 | Self::Backwards { .. }
-                | Self::Memory(MemoryError::Fault { .. })
+                | Self::Memory(MemoryError::Fault { .. } | MemoryError::NotRecorded { .. })
         )
     }
 }

@@ -128,7 +128,7 @@ impl Reader {
     ) -> Result<GoroutineReport, StateError> {
         self.snapshot.take(&self.memory, &[])?;
         let started = Instant::now();
-        let now = monotonic_ns();
+        let now = self.memory.now_ns();
         let allgs = self.snapshot.allgs();
         let mut report = GoroutineReport {
             allocated: allgs.len,
@@ -316,12 +316,6 @@ fn ask(batch: &mut Batch, layout: &Layout, addresses: &[u64]) -> Vec<(Slot, usiz
         i = j + 1;
     }
     places
-}
-
-/// The clock of Go's `nanotime`.
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 #[cfg(test)]

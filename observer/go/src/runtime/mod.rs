@@ -19,6 +19,7 @@ mod memory;
 mod optional;
 mod pacer;
 mod reader;
+mod recording;
 mod scratch;
 mod snapshot;
 mod stuck;
@@ -35,5 +36,8 @@ pub use histogram::TimeHistogram;
 pub use machine::cpus;
 pub use memory::{Image, MemoryError};
 pub use reader::Reader;
+#[cfg(any(test, feature = "fuzz"))]
+pub use recording::strangers;
+pub use recording::{Recorded, Recording, RecordingError, record};
 pub use stuck::{HeldUp, Stuck, apart, is_stuck, within};
 pub use walk::{WalkError, reader as reader_of, walk};

@@ -12,7 +12,7 @@ use super::{
     },
     gate::Gate,
     histogram::TimeHistogram,
-    memory::{Image, Memory, auxiliary_vector, word},
+    memory::{Image, Memory, word},
     optional::{OfThreads, Trust},
     pacer, scratch,
     snapshot::{Addresses, Snapshot},
@@ -42,8 +42,6 @@ pub struct Reader {
     pub(super) cpu_trust: Trust,
     previous: Option<Arc<StateFigures>>,
     failures: u32,
-    pid: u32,
-    auxv: Vec<u8>,
     pub(super) gaps: Vec<StateGap>,
 }
 
@@ -55,9 +53,15 @@ impl Reader {
         globals: &Globals,
         layout: impl Into<Arc<Layout>>,
     ) -> Result<Self, StateError> {
-        let layout = layout.into();
-        let auxv = auxiliary_vector(pid)?;
-        let memory = Memory::open(pid, image)?;
+        Self::over(Memory::open(pid, image)?, globals, layout.into())
+    }
+
+    /// The same, of memory that is open.
+    pub(super) fn over(
+        memory: Memory,
+        globals: &Globals,
+        layout: Arc<Layout>,
+    ) -> Result<Self, StateError> {
         let live = |name: &'static str, global: &Option<Global>| {
             let found = global.as_ref().ok_or(StateError::MissingGlobal(name))?;
             Ok::<_, StateError>(memory.live(found.address))
@@ -93,8 +97,6 @@ impl Reader {
             cpu_trust: Trust::default(),
             previous: None,
             failures: 0,
-            pid,
-            auxv,
             gaps,
             layout,
         })
@@ -150,9 +152,9 @@ impl Reader {
 
     /// What an error means for the samples to come.
     fn judge(&mut self, error: StateError) -> StateError {
-        match auxiliary_vector(self.pid) {
-            Ok(auxv) if auxv != self.auxv => return StateError::Replaced(self.pid),
-            Ok(_) => {}
+        match self.memory.is_same() {
+            Ok(true) => {}
+            Ok(false) => return StateError::Replaced(self.memory.pid()),
             Err(gone) => return gone.into(),
         }
         self.failures = self.failures.saturating_add(1);

@@ -6,11 +6,11 @@ use super::{GoroutineReport, Reader, StateError, Symbol, Symbolize, WalkLimits};
 use crate::binary::{Binary, Functions, InspectError};
 
 /// Tries before a state that never stands still is reported.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
+/// Between two of them.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of a function's name that are kept.
 const MOST_NAME: usize = 1 << 10;
-/// Between two of them.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the goroutines could not be walked over.
 #[derive(Debug, thiserror::Error)]

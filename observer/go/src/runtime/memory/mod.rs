@@ -1,13 +1,18 @@
-//! Reading another process's memory, many places in one system call.
+//! The memory of a Go process: of one that runs, or a recording of it. The readers
+//! above do not know which.
 
-use std::{fs, io};
+mod live;
 
-use super::batch::Piece;
+use std::{
+    io, mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use self::live::Process;
 pub(super) use super::batch::{Batch, Slot};
+use super::recording::{Read, Recorder, Replay};
 use crate::release::number;
 
-/// Most places one `process_vm_readv` takes (`IOV_MAX`).
-const MAX_PARTS: usize = 1024;
 /// Most bytes gathered at once: more than a machine of a thousand CPUs needs, and
 /// so little that a forged length costs the observer nothing.
 const MAX_BYTES: usize = 16 << 20;
@@ -50,6 +55,14 @@ pub enum MemoryError {
         /// Bytes there were.
         got: usize,
     },
+    /// What was recorded does not have this.
+    #[error("the recording has nothing of {len} bytes from {address:#x} on")]
+    NotRecorded {
+        /// Where.
+        address: u64,
+        /// How much was asked for.
+        len: usize,
+    },
     /// No honest program needs as much to be read.
     #[error(
         "process {pid}: {wanted} bytes would have to be read at once, and at most {MAX_BYTES} are"
@@ -77,30 +90,57 @@ pub enum MemoryError {
 }
 
 /// The memory of one process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Memory {
-    pid: u32,
+    source: Source,
     bias: u64,
+    /// Keeps what is read, where somebody asked for it.
+    recorder: Option<Mutex<Recorder>>,
+}
+
+/// Where its bytes come from.
+#[derive(Debug)]
+enum Source {
+    /// From the process itself.
+    Live(Process),
+    /// From a recording.
+    Recorded(Replay),
 }
 
 impl Memory {
-    /// Finds where the kernel put the executable: the entry point the process
-    /// was given less the one in the file. Right for fixed, position
-    /// independent and externally linked executables alike.
+    /// The memory of a process that runs.
     pub(super) fn open(pid: u32, image: Image) -> Result<Self, MemoryError> {
-        let auxv = auxiliary_vector(pid)?;
-        let mut values = words(&auxv);
-        let entry = loop {
-            match (values.next(), values.next()) {
-                (Some(libc::AT_ENTRY), Some(entry)) => break entry,
-                (Some(_), Some(_)) => {}
-                _ => return Err(MemoryError::NoEntry { pid }),
-            }
-        };
+        let process = Process::open(pid)?;
         Ok(Self {
-            pid,
-            bias: entry.wrapping_sub(image.entry),
+            bias: process.bias(image)?,
+            source: Source::Live(process),
+            recorder: None,
         })
+    }
+
+    /// What was recorded of a process.
+    pub(super) const fn recorded(replay: Replay, bias: u64) -> Self {
+        Self {
+            source: Source::Recorded(replay),
+            bias,
+            recorder: None,
+        }
+    }
+
+    /// Keeps everything that is read from here on.
+    pub(super) fn record(&mut self) {
+        self.recorder = Some(Mutex::default());
+    }
+
+    /// What was read since [`Self::record`].
+    pub(super) fn take_recorded(&mut self) -> Result<Vec<Read>, MemoryError> {
+        let recorder = self.recorder.as_ref().map(|all| mem::take(&mut *lock(all)));
+        recorder.unwrap_or_default().finish(self.pid())
+    }
+
+    /// How far the executable lies from where it was linked to.
+    pub(super) const fn bias(&self) -> u64 {
+        self.bias
     }
 
     /// Where a link-time address is in this process.
@@ -113,95 +153,57 @@ impl Memory {
         address.wrapping_sub(self.bias)
     }
 
+    /// Whose it is; 0 of a recording.
+    pub(super) const fn pid(&self) -> u32 {
+        match &self.source {
+            Source::Live(process) => process.pid(),
+            Source::Recorded(_) => 0,
+        }
+    }
+
+    /// Whether it is still that of the same program.
+    pub(super) fn is_same(&self) -> Result<bool, MemoryError> {
+        match &self.source {
+            Source::Live(process) => process.is_same(),
+            Source::Recorded(_) => Ok(true),
+        }
+    }
+
+    /// Now, by the clock of Go's `nanotime`.
+    pub(super) fn now_ns(&self) -> u64 {
+        match &self.source {
+            Source::Live(_) => live::monotonic_ns(),
+            Source::Recorded(replay) => replay.now_ns(),
+        }
+    }
+
     /// Reads everything the batch asks for, or nothing.
     pub(super) fn fetch(&self, batch: &mut Batch) -> Result<(), MemoryError> {
         batch.then();
-        let Batch {
-            pieces,
-            bytes,
-            total,
-            ..
-        } = batch;
-        let fault = |got| MemoryError::Fault {
-            pid: self.pid,
-            address: pieces.first().map_or(0, |piece| piece.address),
-            wanted: *total,
-            got,
-        };
-        if *total > MAX_BYTES {
+        if batch.total > MAX_BYTES {
             return Err(MemoryError::TooMuch {
-                pid: self.pid,
-                wanted: *total,
+                pid: self.pid(),
+                wanted: batch.total,
             });
         }
         // What a longer batch left behind it is overwritten or never looked at.
-        if bytes.len() < *total {
-            bytes.resize(*total, 0);
+        if batch.bytes.len() < batch.total {
+            batch.bytes.resize(batch.total, 0);
         }
-        let mut done = 0;
-        for chunk in pieces.chunks(MAX_PARTS) {
-            let wanted: usize = chunk.iter().map(|piece| piece.len).sum();
-            let got = self.read(chunk, &mut bytes[done..done + wanted])?;
-            if got != wanted {
-                return Err(fault(done + got));
-            }
-            done += wanted;
+        match &self.source {
+            Source::Live(process) => process.fetch(batch)?,
+            Source::Recorded(replay) => replay.fetch(batch)?,
+        }
+        if let Some(recorder) = &self.recorder {
+            lock(recorder).note(batch);
         }
         Ok(())
     }
-
-    fn read(&self, pieces: &[Piece], into: &mut [u8]) -> Result<usize, MemoryError> {
-        let local = libc::iovec {
-            iov_base: into.as_mut_ptr().cast(),
-            iov_len: into.len(),
-        };
-        // SAFETY: `local` is one valid, exclusively borrowed buffer of the
-        // length it says; a `Piece` has the layout of an `iovec`, and the
-        // addresses in them belong to the other process, where the kernel
-        // checks them.
-        let got = unsafe {
-            libc::process_vm_readv(
-                self.pid as libc::pid_t,
-                &raw const local,
-                1,
-                pieces.as_ptr().cast::<libc::iovec>(),
-                pieces.len() as libc::c_ulong,
-                0,
-            )
-        };
-        if got >= 0 {
-            return Ok(got as usize);
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EFAULT) => Ok(0),
-            Some(libc::EPERM) => Err(MemoryError::Permission { pid: self.pid }),
-            Some(libc::ESRCH) => Err(MemoryError::Gone { pid: self.pid }),
-            _ => Err(MemoryError::Other {
-                pid: self.pid,
-                source: error,
-            }),
-        }
-    }
 }
 
-/// What the kernel told the program when it started it: random addresses
-/// among others, so each `exec` has its own.
-pub(super) fn auxiliary_vector(pid: u32) -> Result<Vec<u8>, MemoryError> {
-    let auxv = fs::read(format!("/proc/{pid}/auxv")).map_err(|e| file_error(pid, e))?;
-    if auxv.is_empty() {
-        // A process that is ending has no memory any more.
-        return Err(MemoryError::Gone { pid });
-    }
-    Ok(auxv)
-}
-
-fn file_error(pid: u32, source: io::Error) -> MemoryError {
-    match source.raw_os_error() {
-        Some(libc::ENOENT | libc::ESRCH) => MemoryError::Gone { pid },
-        Some(libc::EACCES | libc::EPERM) => MemoryError::Permission { pid },
-        _ => MemoryError::Other { pid, source },
-    }
+/// What it keeps is whole at every moment.
+fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
+    recorder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Eight bytes each, little-endian.
