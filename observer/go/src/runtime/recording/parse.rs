@@ -84,8 +84,8 @@ impl Parser {
         match word {
             "version" => rest.clone_into(&mut program.version),
             "arch" => {
-                let known = [Arch::Amd64, Arch::Arm64].into_iter();
-                let arch = known.into_iter().find(|arch| format::name(*arch) == rest);
+                let mut known = [Arch::Amd64, Arch::Arm64].into_iter();
+                let arch = known.find(|arch| format::name(*arch) == rest);
                 program.arch = arch.ok_or("amd64 or arm64")?;
             }
             "bias" => recording.bias = address(rest)?,
@@ -152,7 +152,7 @@ fn field(text: &str) -> Option<(&str, Field)> {
 fn bytes(digits: &str) -> Option<Arc<[u8]>> {
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pair = |[high, low]: &[u8; 2]| Some((digit(*high)? << 4 | digit(*low)?) as u8);
+    let pair = |[high, low]: &[u8; 2]| Some(((digit(*high)? << 4) | digit(*low)?) as u8);
     let bytes: Option<Vec<u8>> = pairs.iter().map(pair).collect();
     (rest.is_empty() && !digits.is_empty()).then_some(())?;
     Some(bytes?.into())

@@ -57,17 +57,17 @@ impl Program {
 
     /// The globals that were found, each with the word that a recording has for it.
     pub(super) fn places(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        // The list needs them to be changed; this is a copy.
+        // What lists them may change them; this is a copy.
         let mut globals = self.globals.clone();
-        let slots = slots(&mut globals).map(|(word, slot)| (word, slot.take()));
-        let found = slots.into_iter();
+        let found = slots(&mut globals).map(|(word, slot)| (word, slot.take()));
+        let found = found.into_iter();
         found.filter_map(|(word, slot)| Some((word, slot?.address)))
     }
 
     /// Puts a global where a recording says; `None` where it has no such word.
     pub(super) fn place(&mut self, word: &str, address: u64) -> Option<()> {
-        let slots = slots(&mut self.globals).into_iter();
-        let (_, slot) = slots.into_iter().find(|(known, _)| *known == word)?;
+        let mut slots = slots(&mut self.globals).into_iter();
+        let (_, slot) = slots.find(|(known, _)| *known == word)?;
         *slot = Some(Global {
             address,
             witnesses: 0,
