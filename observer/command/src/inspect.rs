@@ -1,5 +1,7 @@
 //! `observer inspect`: what a file or a process would give, and why not more.
 
+mod recording;
+
 use std::{
     fs::File,
     io::{self, Write},
@@ -33,6 +35,13 @@ struct Report<'a> {
 /// Inspects what was asked for and prints it.
 pub(crate) fn run(settings: &InspectSettings) -> Result<()> {
     let (file, name, process) = open(&settings.what)?;
+    if process.is_none() && recording::is_one(&file)? {
+        return printed(writeln!(
+            io::stdout().lock(),
+            "{}",
+            recording::replay(&file, &name)?
+        ));
+    }
     let binary = match binary::inspect(&file).with_context(|| format!("cannot inspect {name}"))? {
         Inspected::Go(binary) => binary,
         Inspected::NotGo(reason) => match binary::foreign(&file) {
@@ -58,6 +67,15 @@ pub(crate) fn run(settings: &InspectSettings) -> Result<()> {
         }
         (None, true) => bail!("--goroutines needs the id of a running process, not {name}"),
     };
+    if let Some(to) = &settings.record {
+        let Some(process) = &process else {
+            bail!("--record needs the id of a running process, not {name}");
+        };
+        let recorded = recording::record(to, process.pid, &binary, settings.goroutines);
+        // Its memory was read by its id, and nobody else's is to be kept.
+        discover::runs(process.pid, process.executable.id)?;
+        recording::write(to, &recorded?)?;
+    }
     let report = Report {
         file: name,
         process: process.as_ref(),
@@ -65,13 +83,16 @@ pub(crate) fn run(settings: &InspectSettings) -> Result<()> {
         goroutines,
     };
     let mut out = io::stdout().lock();
-    let printed = if settings.json {
+    printed(if settings.json {
         serde_json::to_writer_pretty(&mut out, &report)
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out))
     } else {
         print(&mut out, &report)
-    };
+    })
+}
+
+fn printed(printed: io::Result<()>) -> Result<()> {
     match printed {
         // The reader, `head` perhaps, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

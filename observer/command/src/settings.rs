@@ -224,8 +224,8 @@ pub(crate) enum NodeNameError {
 /// Settings of `observer inspect`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InspectSettings {
-    /// An executable file, or the id of a running process. A file whose name
-    /// is a number is written with a slash, as ./1234.
+    /// An executable file, a recording that --record made, or the id of a running
+    /// process. A file whose name is a number is written with a slash, as ./1234.
     #[arg(value_name = "FILE|PID")]
     pub(crate) what: PathBuf,
 
@@ -237,6 +237,12 @@ pub(crate) struct InspectSettings {
     /// wait for, and who created most of them.
     #[arg(long)]
     pub(crate) goroutines: bool,
+
+    /// Keep what a sample of a running process reads, for a bug report: addresses and
+    /// counters of Go's runtime. With --goroutines also the runtime's descriptions of
+    /// all goroutines, and whatever lies between them on the heap.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// Settings of `observer top`.

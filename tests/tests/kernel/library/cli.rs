@@ -1,7 +1,9 @@
 //! The command line: what is wrong is said, and `inspect` tells what is known.
 
 use std::{
+    fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output},
 };
@@ -146,6 +148,37 @@ fn inspect_of_a_process_is_inspect_of_its_file() {
     );
     assert_eq!(string(&of_pid, "version"), string(&of_file, "version"));
     assert_eq!(string(&of_pid, "build_id"), string(&of_file, "build_id"));
+}
+
+#[test]
+fn inspect_records_a_process_and_replays_it() {
+    let workload = Workload::start(&fixture("workload", GO, "stripped"));
+    let pid = workload.pid.to_string();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("process.txt.gz");
+    let file = file.to_str().expect("a path in UTF-8");
+    let record = ["inspect", pid.as_str(), "--record", file];
+    let output = run(&record);
+    assert!(output.status.success(), "{output:?}");
+    let mode = fs::metadata(file)
+        .expect("the recording")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let replayed = inspect_json(file);
+    assert_eq!(string(&replayed, "version"), format!("go{GO}"));
+    let live = replayed.pointer("/figures/goroutines/live");
+    assert!(
+        live.is_some_and(|live| live.as_u64() >= Some(1)),
+        "{replayed}"
+    );
+    // What is there already may be anybody's.
+    refuses(&record, &[file, "exists"]);
+    let program = fixture("workload", GO, "stripped").display().to_string();
+    refuses(
+        &["inspect", &program, "--record", file],
+        &["--record needs"],
+    );
 }
 
 #[test]
