@@ -9,6 +9,7 @@ mod fixtures;
 mod fuzz;
 mod image;
 mod layouts;
+mod recordings;
 mod run;
 mod setup;
 mod test;
@@ -82,18 +83,18 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Feed broken executables to the inspection.
-    Fuzz {
-        /// How long.
-        #[arg(long, default_value_t = 300)]
-        seconds: u64,
-    },
+    /// Feed what strangers may say to whatever reads it: executables, debug
+    /// information, /proc's texts, recorded memory.
+    Fuzz(fuzz::Settings),
     /// Read anew where the fields of Go's runtime lie in each release, into
     /// observer/go/src/release/layouts.tsv. Fetches some 30 toolchains, 10 GB.
     Layouts {
         /// Releases to add to those of the table, for example 1.27.5.
         release: Vec<String>,
     },
+    /// Record again, of a program of each release of Go, what a sample reads, into
+    /// observer/go/src/runtime/testdata. The unit tests replay it.
+    Recordings,
     /// Write the Grafana boards to deploy/dashboards, from their description
     /// beside the table of metrics.
     Dashboards,
@@ -131,8 +132,9 @@ fn dispatch(workspace: &Workspace, task: Task) -> anyhow::Result<()> {
         Task::Vm(arguments) => vm::vm(workspace, &arguments),
         Task::Image(settings) => image::images(workspace, &settings),
         Task::Bench { args } => bench::bench(workspace, &args),
-        Task::Fuzz { seconds } => fuzz::alone(workspace, seconds),
+        Task::Fuzz(settings) => fuzz::alone(workspace, &settings),
         Task::Layouts { release } => layouts::layouts(workspace, &release),
+        Task::Recordings => recordings::recordings(workspace),
         Task::Dashboards => build::dashboards(workspace),
         Task::CleanCache => {
             cluster::ensure_down(workspace)?;

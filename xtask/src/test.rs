@@ -39,7 +39,7 @@ use stage::{Needed, needed, select};
 const LIBRARY: &str = "library::";
 /// Those that nothing may run beside.
 const ALONE: &str = "alone::";
-/// How long the test command fuzzes.
+/// How long the test command fuzzes, all targets together.
 const FUZZ_SECONDS: u64 = 20;
 
 /// `cargo xtask test`: stops at the first step that fails.
@@ -130,9 +130,7 @@ fn run(
         Stage::Fixtures => fixtures().map(drop),
         Stage::Fuzz => {
             let fixtures = fixtures()?;
-            step(&format!("fuzz for {FUZZ_SECONDS} s"), |step| {
-                fuzz::run(workspace, step, &fixtures, FUZZ_SECONDS)
-            })
+            fuzz::run(workspace, &fixtures, FUZZ_SECONDS)
         }
         Stage::Kernel => kernel(workspace, &fixtures()?, filter, again),
         Stage::Kernels => vm::step(workspace, filter, again),

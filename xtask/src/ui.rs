@@ -76,7 +76,16 @@ impl Step {
     /// Runs a command and shows its output as it comes; returns it, however the
     /// command ended.
     pub(crate) fn transcript(&self, command: &mut Command) -> Result<(Result<()>, Vec<String>)> {
-        let ran = self.follow_all(command, Show::All)?;
+        self.ended(command, Show::All)
+    }
+
+    /// The same, and shows no more of it than [`Self::run`] does.
+    pub(crate) fn outcome(&self, command: &mut Command) -> Result<(Result<()>, Vec<String>)> {
+        self.ended(command, Show::Condensed)
+    }
+
+    fn ended(&self, command: &mut Command, show: Show) -> Result<(Result<()>, Vec<String>)> {
+        let ran = self.follow_all(command, show)?;
         let result = if ran.status.success() {
             Ok(())
         } else {

@@ -40,11 +40,11 @@ static MOUNTS: LazyLock<Vec<Mount>> =
     LazyLock::new(|| fs::read("/proc/self/mountinfo").map_or_else(|_| Vec::new(), |t| mounts(&t)));
 
 #[derive(Debug, PartialEq)]
-struct Mount {
+pub(super) struct Mount {
     /// The cgroup that is mounted, as the reader's cgroup namespace names it:
     /// `/../..` for the host's root mounted into a container.
-    root: PathBuf,
-    point: PathBuf,
+    pub(super) root: PathBuf,
+    pub(super) point: PathBuf,
 }
 
 /// What `bpf_get_current_cgroup_id` gives for a process in this cgroup: the
@@ -137,7 +137,7 @@ fn by_handle(within: &File, id: u64) -> io::Result<File> {
 }
 
 impl Mount {
-    fn directory(&self, path: &Path) -> Option<PathBuf> {
+    pub(super) fn directory(&self, path: &Path) -> Option<PathBuf> {
         let below = path.strip_prefix(&self.root).ok()?;
         // What lies above the mounted cgroup cannot be reached through it, and
         // its `..` would leave the file system instead.
@@ -148,7 +148,7 @@ impl Mount {
     }
 }
 
-fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
+pub(super) fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
     mountinfo
         .split(|byte| *byte == b'\n')
         .filter_map(|line| {

@@ -22,6 +22,8 @@ mod libraries;
 mod namespace;
 mod process;
 mod scan;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod strangers;
 #[cfg(test)]
 mod tests;
 mod traced;

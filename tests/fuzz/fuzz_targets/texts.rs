@@ -1,0 +1,14 @@
+//! Whoever may make cgroups and mounts writes a part of /proc's texts. The first byte
+//! says which of them the rest is.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use observer_go::discover::strangers;
+
+fuzz_target!(|input: &[u8]| {
+    match input.split_first() {
+        Some((b'm', text)) => strangers::mountinfo(text),
+        Some((_, text)) => strangers::cgroup(&String::from_utf8_lossy(text)),
+        None => {}
+    }
+});
