@@ -5,6 +5,7 @@ use core::{arch::asm, ptr::read_volatile};
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use observer_ebpf::{
     GcFigures, GoroutineFigures, ProcessKey, Registration, Target,
+    family::{InFlight, InFlightKey, SpanFigures, SpanKey},
     machine::{Fields, Kernel, Memory, Words},
 };
 
@@ -12,7 +13,7 @@ use crate::{
     atomic,
     diagnostics::{Figures, alias_hit, no_room_for_figures, no_room_for_process},
     events,
-    maps::{ALIASES, GC, GOROUTINES, PROCESSES, TARGETS, health},
+    maps::{ALIASES, GC, GOROUTINES, IN_FLIGHT, PROCESSES, SPANS, TARGETS, health},
     user_memory,
 };
 
@@ -23,9 +24,15 @@ static REPAYMENT: u64 = 0;
 #[unsafe(no_mangle)]
 static BURST_NS: u64 = 0;
 
+/// See [`Kernel::has_spans`].
+#[unsafe(no_mangle)]
+static HAS_SPANS: u64 = 0;
+
 /// What a new entry of [`GC`] starts as. In the object's read-only data, because
 /// it is far larger than the stack.
 static ZERO: GcFigures = GcFigures::ZERO;
+/// The same of [`SPANS`].
+static NO_SPAN: SpanFigures = SpanFigures::ZERO;
 
 /// The kernel that this runs in.
 #[derive(Clone, Copy)]
@@ -157,6 +164,47 @@ impl Kernel for Bpf {
                 figures
             }
         }
+    }
+
+    #[inline(always)]
+    fn has_spans(self) -> bool {
+        // SAFETY: a static of this type; the compiler must not take its zero.
+        unsafe { read_volatile(&raw const HAS_SPANS) != 0 }
+    }
+
+    #[inline(always)]
+    fn span(self, key: &SpanKey) -> Option<*mut SpanFigures> {
+        match SPANS.get_ptr_mut(key) {
+            Some(figures) => Some(figures),
+            None => {
+                // As above.
+                let _ = SPANS.insert(key, &NO_SPAN, BPF_NOEXIST as u64);
+                let figures = SPANS.get_ptr_mut(key);
+                if figures.is_none() {
+                    health!(refused_spans);
+                    no_room_for_figures(Figures::Spans, key.process.tgid);
+                }
+                figures
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn in_flight(self, key: &InFlightKey) -> Option<*mut InFlight> {
+        IN_FLIGHT.get_ptr_mut(key)
+    }
+
+    #[inline(always)]
+    fn begin(self, key: &InFlightKey, new: &InFlight) {
+        if IN_FLIGHT.insert(key, new, BPF_NOEXIST as u64).is_err() {
+            health!(refused_spans);
+        }
+    }
+
+    #[inline(always)]
+    fn end(self, key: &InFlightKey) {
+        // Whoever took it out already has told of it.
+        let _ = IN_FLIGHT.remove(key);
     }
 
     #[inline(always)]

@@ -1,6 +1,8 @@
 //! The 64 bits that the kernel hands to the program at each hit: what the
 //! probed instruction stands for, whose it is, and one figure the site needs.
 
+use crate::family::SpanSite;
+
 /// What a hit at a site means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -42,22 +44,19 @@ pub enum SiteKind {
     StartBeforeMarkRestart = 15,
     /// Up to 1.21: any other call: the stop was not the collector's.
     StartAfterOther = 16,
-}
-
-/// Sites whose probes come and go together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Group {
-    /// Collector and stops.
-    Rare,
-    /// One hit for a batch of goroutines created.
-    Batch,
-    /// One hit for each goroutine that comes or goes.
-    Exact,
+    /// A span is counted that has no end. The cookie says which.
+    SpanCounted = 17,
+    /// A span begins. R14 the goroutine.
+    SpanBegins = 18,
+    /// A span ends. R14 the goroutine.
+    SpanEnds = 19,
+    /// A register tells what a span is told apart by. R14 the goroutine.
+    SpanLabelled = 20,
 }
 
 impl SiteKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::GoroutineCreated,
         Self::GoroutineExited,
         Self::SystemGoroutineCreated,
@@ -74,19 +73,11 @@ impl SiteKind {
         Self::StartAfterMarkTermination,
         Self::StartBeforeMarkRestart,
         Self::StartAfterOther,
+        Self::SpanCounted,
+        Self::SpanBegins,
+        Self::SpanEnds,
+        Self::SpanLabelled,
     ];
-
-    /// Which probes it comes and goes with.
-    pub const fn group(self) -> Group {
-        match self {
-            Self::GoroutineCreated
-            | Self::GoroutineExited
-            | Self::SystemGoroutineCreated
-            | Self::SystemGoroutineExited => Group::Exact,
-            Self::GoidRefill => Group::Batch,
-            _ => Group::Rare,
-        }
-    }
 
     /// Whether the program reads the process's memory at it.
     pub const fn reads_memory(self) -> bool {
@@ -120,6 +111,10 @@ impl SiteKind {
             14 => Self::StartAfterMarkTermination,
             15 => Self::StartBeforeMarkRestart,
             16 => Self::StartAfterOther,
+            17 => Self::SpanCounted,
+            18 => Self::SpanBegins,
+            19 => Self::SpanEnds,
+            20 => Self::SpanLabelled,
             _ => return None,
         })
     }
@@ -155,6 +150,17 @@ impl Cookie {
         Self(kind as u64 | (target as u64) << 8 | (aux as u32 as u64) << 32)
     }
 
+    /// Packs what a site of a span says, and the price of its hit.
+    pub const fn of_span(kind: SiteKind, target: u32, site: SpanSite, price_ns: u32) -> Self {
+        let price = if price_ns < SPAN_PRICE_MASK {
+            price_ns
+        } else {
+            SPAN_PRICE_MASK
+        };
+        let aux = price | (site.span as u32) << 20 | (site.register as u32) << 28;
+        Self::new(kind, target, aux as i32)
+    }
+
     /// The number of the [`SiteKind`].
     #[inline(always)]
     pub const fn kind(self) -> u8 {
@@ -178,5 +184,48 @@ impl Cookie {
     #[inline(always)]
     pub const fn price_ns(self) -> u64 {
         self.0 >> 32
+    }
+
+    /// The number of the span, at the sites of spans.
+    #[inline(always)]
+    pub const fn span(self) -> u8 {
+        (self.0 >> 52) as u8
+    }
+
+    /// The number of the register that is read, at the sites of spans.
+    #[inline(always)]
+    pub const fn register(self) -> u8 {
+        (self.0 >> 60) as u8 & 7
+    }
+
+    /// What a hit takes from the process, at the sites of spans, in nanoseconds.
+    #[inline(always)]
+    pub const fn span_price_ns(self) -> u64 {
+        self.0 >> 32 & SPAN_PRICE_MASK as u64
+    }
+}
+
+/// The bits of a price, where a span and a register are beside it.
+const SPAN_PRICE_MASK: u32 = (1 << 20) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::{Cookie, SiteKind};
+    use crate::family::SpanSite;
+
+    #[test]
+    fn a_span_and_its_price_are_told_apart() {
+        let site = SpanSite {
+            span: 255,
+            register: 4,
+        };
+        assert_eq!(SpanSite::of(site.aux()), site);
+        for (price, expected) in [(0, 0), (600, 600), (u32::MAX, (1 << 20) - 1)] {
+            let cookie = Cookie::of_span(SiteKind::SpanEnds, Cookie::MAX_TARGET, site, price);
+            assert_eq!(cookie.kind(), SiteKind::SpanEnds as u8);
+            assert_eq!(cookie.target(), Cookie::MAX_TARGET);
+            assert_eq!((cookie.span(), cookie.register()), (255, 4));
+            assert_eq!(cookie.span_price_ns(), expected);
+        }
     }
 }

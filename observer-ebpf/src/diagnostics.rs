@@ -46,13 +46,16 @@ message! {
 }
 
 message! {
-    /// GOROUTINES or GC refused an entry.
+    /// GOROUTINES, GC or SPANS refused an entry.
     Error no_room_for_figures(map: Figures, tgid: u32) {
         match map {
             Figures::Goroutines => {
                 error!((), "no room in GOROUTINES for process {}: the hit is not counted", tgid);
             }
             Figures::Gc => error!((), "no room in GC for process {}: the hit is not counted", tgid),
+            Figures::Spans => {
+                error!((), "no room in SPANS for process {}: the hit is not counted", tgid);
+            }
         }
     }
 }
@@ -90,6 +93,7 @@ message! {
 pub(crate) enum Figures {
     Goroutines,
     Gc,
+    Spans,
 }
 
 #[inline(always)]

@@ -22,6 +22,8 @@ pub enum EventKind {
     TooMuchAtOnce = 5,
     /// The same of probes on collections and stops.
     TooManyStops = 6,
+    /// The same of probes at spans.
+    TooManySpans = 7,
 }
 
 impl EventKind {
@@ -34,6 +36,7 @@ impl EventKind {
             4 => Some(Self::FirstHit),
             5 => Some(Self::TooMuchAtOnce),
             6 => Some(Self::TooManyStops),
+            7 => Some(Self::TooManySpans),
             _ => None,
         }
     }

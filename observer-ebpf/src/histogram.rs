@@ -58,3 +58,15 @@ impl TimeHistogram {
         1 << bit | sub << (bit - SUB_BUCKET_BITS)
     }
 }
+
+#[cfg(any(test, feature = "user"))]
+impl TimeHistogram {
+    /// Adds the durations of another.
+    pub fn add(&mut self, more: &Self) {
+        for (into, more) in self.counts.iter_mut().zip(&more.counts) {
+            *into = into.saturating_add(*more);
+        }
+        self.overflow = self.overflow.saturating_add(more.overflow);
+        self.sum_ns = self.sum_ns.saturating_add(more.sum_ns);
+    }
+}

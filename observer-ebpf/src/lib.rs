@@ -15,6 +15,7 @@
 
 mod cookie;
 mod event;
+pub mod family;
 mod figures;
 mod histogram;
 mod kernel;
@@ -22,13 +23,18 @@ pub mod machine;
 mod padding;
 mod registration;
 
-pub use cookie::{Abi, Cookie, Group, SiteKind};
+pub use cookie::{Abi, Cookie, SiteKind};
 pub use event::{COMM_LEN, Event, EventKind};
-pub use figures::{
-    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
-    GoroutineFigures, Health, PENDING_TRIGGERS, STOPS_KEPT, STW_REASONS, StopFigures, StopRecord,
-    StwReason, Target,
+pub use family::{
+    Group,
+    collector::{
+        CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
+        PENDING_TRIGGERS,
+    },
+    goroutines::GoroutineFigures,
+    stops::{STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason},
 };
+pub use figures::{Health, Target};
 pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
 pub use kernel::KernelOffsets;
 pub use registration::{ProcessKey, Registration};
@@ -41,6 +47,12 @@ pub mod names {
     pub const GOROUTINES: &str = "GOROUTINES";
     /// `HashMap<ProcessKey, GcFigures>`.
     pub const GC: &str = "GC";
+    /// `PerCpuHashMap<SpanKey, SpanFigures>`.
+    pub const SPANS: &str = "SPANS";
+    /// `HashMap<InFlightKey, InFlight>`.
+    pub const IN_FLIGHT: &str = "IN_FLIGHT";
+    /// Whether any span is probed (0 or 1).
+    pub const HAS_SPANS: &str = "HAS_SPANS";
     /// `HashMap<u32 target, Target>`.
     pub const TARGETS: &str = "TARGETS";
     /// `HashMap<u64 (loser << 32 | owner), u64 first seen>`: targets found to be one file.

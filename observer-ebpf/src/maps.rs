@@ -11,12 +11,17 @@ use aya_ebpf::{
     macros::map,
     maps::{HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
-use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target};
+use observer_ebpf::{
+    GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target,
+    family::{InFlight, InFlightKey, SpanFigures, SpanKey},
+};
 
 /// More Go processes than a node runs; memory is taken per entry, not in advance.
 const PROCESSES_MAX: u32 = 65_536;
 /// Figures of ended processes stay until user space has taken them.
 const FIGURES_MAX: u32 = 2 * PROCESSES_MAX;
+/// Spans that go on; one entry each.
+const IN_FLIGHT_MAX: u32 = 4 * PROCESSES_MAX;
 const TARGETS_MAX: u32 = 65_536;
 const ALIASES_MAX: u32 = 65_536;
 const EVENTS_BYTES: u32 = 1 << 20;
@@ -32,6 +37,14 @@ pub(crate) static GOROUTINES: PerCpuHashMap<ProcessKey, GoroutineFigures> =
 #[map]
 pub(crate) static GC: HashMap<ProcessKey, GcFigures> =
     HashMap::with_max_entries(FIGURES_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static SPANS: PerCpuHashMap<SpanKey, SpanFigures> =
+    PerCpuHashMap::with_max_entries(FIGURES_MAX, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static IN_FLIGHT: HashMap<InFlightKey, InFlight> =
+    HashMap::with_max_entries(IN_FLIGHT_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
 pub(crate) static TARGETS: HashMap<u32, Target> =

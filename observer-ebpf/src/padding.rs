@@ -4,6 +4,7 @@
 use crate::{
     Event, GcCycleFigures, GcFigures, GoroutineFigures, Health, KernelOffsets, ProcessKey,
     Registration, StopFigures, StopRecord, Target, TimeHistogram,
+    family::{InFlight, InFlightKey, SpanFigures, SpanKey},
 };
 
 const fn size_of_field<T, F>(_: fn(&T) -> &F) -> usize {
@@ -31,7 +32,7 @@ no_padding! {
         css_set_dfl_cgrp, cgroup_kn, kernfs_node_id
     }
     ProcessKey { tgid, epoch }
-    Registration { epoch, target, repaid_at, stops_repaid_at }
+    Registration { epoch, target, repaid_at, stops_repaid_at, spans_repaid_at }
     GoroutineFigures { created, exited, system_created, system_exited, goid_refills, unpaid_ns }
     StopFigures { count, total_ns, stopping_ns }
     StopRecord { began, pause_ns, reason, trigger, ends_cycle }
@@ -43,10 +44,16 @@ no_padding! {
         pending_next, reasons_pending, trigger, cycle_seen, reason, padding, stop_began,
         stopping_ns, start_kind, cycle
     }
-    Target { last_gc_from_pause_start, stop_price_ns, repaid_at, stops_repaid_at }
+    Target {
+        last_gc_from_pause_start, stop_price_ns, repaid_at, stops_repaid_at, spans_repaid_at
+    }
+    SpanKey { process, span, label }
+    InFlightKey { process, goroutine, span }
+    InFlight { began, label }
+    SpanFigures { begun, ended, abandoned, unmatched, hits, sum_ns, buckets, unpaid_ns }
     Health {
-        refused_processes, refused_goroutines, refused_gc, lost_events, alias_hits, failed_reads,
-        process_events
+        refused_processes, refused_goroutines, refused_gc, refused_spans, lost_events, alias_hits,
+        failed_reads, process_events
     }
     Event { kind, tgid, epoch, old_epoch, target, parent, at, cgroup, parent_cgroup, comm }
 }

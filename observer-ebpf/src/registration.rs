@@ -25,6 +25,8 @@ pub struct Registration {
     pub repaid_at: u64,
     /// The same of those on collections and stops.
     pub stops_repaid_at: u64,
+    /// The same of those at spans.
+    pub spans_repaid_at: u64,
 }
 
 /// Epoch and owner as one word, so that nobody sees one change without the other.

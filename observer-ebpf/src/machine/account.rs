@@ -10,7 +10,7 @@
 //! user space is told, and takes the probes off.
 
 use super::{Fields, Kernel};
-use crate::{Cookie, EventKind, GcFigures, GoroutineFigures, ProcessKey};
+use crate::{Cookie, EventKind, GcFigures, GoroutineFigures, ProcessKey, family::SpanFigures};
 
 /// What an account gets at a time, in nanoseconds.
 pub(super) const SLICE_NS: u64 = 1 << 16;
@@ -33,18 +33,52 @@ pub(super) unsafe fn charge<K: Kernel>(
     process: ProcessKey,
     cookie: Cookie,
 ) {
-    let price = cookie.price_ns();
     // SAFETY: as the caller promises.
-    let unpaid = unsafe { &raw mut (*figures).unpaid_ns };
-    // SAFETY: as above.
+    let owed = unsafe { owed(kernel, &raw mut (*figures).unpaid_ns, cookie.price_ns()) };
+    if owed != 0 {
+        enter_goroutines(kernel, process, cookie.target(), owed);
+    }
+}
+
+/// Charges a hit at a site of a span.
+///
+/// # Safety
+///
+/// `figures` must be a live map value.
+#[inline(always)]
+pub(super) unsafe fn charge_span<K: Kernel>(
+    kernel: K,
+    figures: *mut SpanFigures,
+    process: ProcessKey,
+    cookie: Cookie,
+) {
+    let price = cookie.span_price_ns();
+    // SAFETY: as the caller promises.
+    let owed = unsafe { owed(kernel, &raw mut (*figures).unpaid_ns, price) };
+    if owed != 0 {
+        enter_spans(kernel, process, cookie.target(), owed);
+    }
+}
+
+/// Adds a price to what is owed. What is to be entered now, once a slice has come
+/// together; 0 before.
+///
+/// # Safety
+///
+/// `unpaid` must be a field of a live map value.
+#[inline(always)]
+unsafe fn owed<K: Kernel>(kernel: K, unpaid: *mut u64, price: u64) -> u64 {
+    // SAFETY: as the caller promises.
     let owed = unsafe { kernel.fetch_add(unpaid, price) } + price;
     if owed < SLICE_NS {
-        return;
+        return 0;
     }
     // A hit that interrupted this one has entered it, or will.
     // SAFETY: as above.
     if unsafe { kernel.exchange(unpaid, owed, 0) } == owed {
-        enter_goroutines(kernel, process, cookie.target(), owed);
+        owed
+    } else {
+        0
     }
 }
 
@@ -70,6 +104,11 @@ pub(super) unsafe fn charge_stop<K: Kernel>(
 #[inline(never)]
 fn enter_goroutines<K: Kernel>(kernel: K, process: ProcessKey, target: u32, spent_ns: u64) {
     enter(kernel, process, target, spent_ns, EventKind::TooMuchAtOnce);
+}
+
+#[inline(never)]
+fn enter_spans<K: Kernel>(kernel: K, process: ProcessKey, target: u32, spent_ns: u64) {
+    enter(kernel, process, target, spent_ns, EventKind::TooManySpans);
 }
 
 #[inline(never)]
@@ -119,26 +158,25 @@ fn account_of<K: Kernel>(
     now: u64,
     kind: EventKind,
 ) -> Option<*mut u64> {
-    let is_stop = matches!(kind, EventKind::TooManyStops);
     let age = ((now >> 10) as u32).wrapping_sub(process.epoch);
     if age < YOUNG {
         let target = kernel.target(target)?;
         // SAFETY: a live map value.
         Some(unsafe {
-            if is_stop {
-                &raw mut (*target).stops_repaid_at
-            } else {
-                &raw mut (*target).repaid_at
+            match kind {
+                EventKind::TooManyStops => &raw mut (*target).stops_repaid_at,
+                EventKind::TooManySpans => &raw mut (*target).spans_repaid_at,
+                _ => &raw mut (*target).repaid_at,
             }
         })
     } else {
         let registration = kernel.registration(process.tgid)?;
         // SAFETY: a live map value.
         Some(unsafe {
-            if is_stop {
-                &raw mut (*registration).stops_repaid_at
-            } else {
-                &raw mut (*registration).repaid_at
+            match kind {
+                EventKind::TooManyStops => &raw mut (*registration).stops_repaid_at,
+                EventKind::TooManySpans => &raw mut (*registration).spans_repaid_at,
+                _ => &raw mut (*registration).repaid_at,
             }
         })
     }

@@ -4,7 +4,10 @@
 //! Implementations are `Copy` and passed by value. The programs' has no size, so
 //! that it takes neither a register nor stack.
 
-use crate::{EventKind, GcFigures, GoroutineFigures, ProcessKey, Registration, Target};
+use crate::{
+    EventKind, GcFigures, GoroutineFigures, ProcessKey, Registration, Target,
+    family::{InFlight, InFlightKey, SpanFigures, SpanKey},
+};
 
 /// Words of map values that several hits may change at once.
 ///
@@ -92,6 +95,22 @@ pub trait Kernel: Words + Memory {
 
     /// A process's figures of collections and stops; as [`Self::goroutines`].
     fn collector(self, process: ProcessKey) -> Option<*mut GcFigures>;
+
+    /// Whether any span is probed.
+    fn has_spans(self) -> bool;
+
+    /// A span's figures, this CPU's copy; as [`Self::goroutines`].
+    fn span(self, key: &SpanKey) -> Option<*mut SpanFigures>;
+
+    /// A span that goes on.
+    fn in_flight(self, key: &InFlightKey) -> Option<*mut InFlight>;
+
+    /// Notes that a span begins that did not go on. Where the map has no room, its end
+    /// is unmatched.
+    fn begin(self, key: &InFlightKey, new: &InFlight);
+
+    /// Forgets a span that went on.
+    fn end(self, key: &InFlightKey);
 
     /// What is known about a target.
     fn target(self, target: u32) -> Option<*mut Target>;

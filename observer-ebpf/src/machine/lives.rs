@@ -53,6 +53,7 @@ fn register<K: Kernel>(kernel: K, tgid: u32, target: u32) -> Option<*mut Registr
         target,
         repaid_at: 0,
         stops_repaid_at: 0,
+        spans_repaid_at: 0,
     };
     let is_first = kernel.register(tgid, &new);
     // Another thread may have been first, which is as good.

@@ -1,8 +1,11 @@
 //! What a hit at any site means: which process it counts for, and which concern
 //! takes it.
 
-use super::{Collector, Kernel, account, goroutines, lives};
-use crate::{Cookie, SiteKind};
+use super::{Kernel, account, lives, span};
+use crate::{
+    Cookie, SiteKind,
+    family::{collector::Collector, goroutines},
+};
 
 /// The registers that sites are read by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +51,17 @@ pub fn hit<K: Kernel>(
             unsafe {
                 goroutines::count(kernel, figures, kind);
                 account::charge(kernel, figures, process, cookie);
+            }
+        }
+        SiteKind::SpanCounted
+        | SiteKind::SpanBegins
+        | SiteKind::SpanEnds
+        | SiteKind::SpanLabelled => {
+            // Known when the programs are loaded: elsewhere the verifier leaves this out.
+            if kernel.has_spans() {
+                let registers = registers();
+                let word = span::word(cookie, &registers);
+                span::hit(kernel, process, cookie, registers.r14, word);
             }
         }
         _ => {

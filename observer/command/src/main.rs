@@ -189,6 +189,7 @@ fn limits(settings: &NodeSettings, probes: Option<&mut Probes>) -> Limits {
         probe_budget: settings.probe_budget,
         cpu_ceiling: settings.cpu_ceiling,
         creators: settings.goroutine_creators,
+        selection: settings.selection(),
         price: probes.map(Probes::calibrate).unwrap_or_default(),
         goroutine_probes: match settings.goroutine_probes {
             GoroutineProbes::Auto => observer_node::GoroutineProbes::Auto,
@@ -305,6 +306,7 @@ fn load(settings: &NodeSettings) -> (Option<Probes>, Environment) {
             EbpfLog::Debug => Some(LogLevel::Debug),
         },
         at_once: observer_node::at_once(settings.probe_budget),
+        selection: settings.selection(),
         ..LoadOptions::default()
     };
     let kernel = Kernel::read();

@@ -15,6 +15,7 @@ use observer_node::{
     listen::bind::Address,
     log::LogFormat,
 };
+use observer_probe::{Selection, UnknownFamily};
 
 /// Observes the Go runtime of every process on this node, from the kernel.
 #[derive(Debug, Parser)]
@@ -114,6 +115,10 @@ pub(crate) struct NodeSettings {
     )]
     pub(crate) goroutine_probes: GoroutineProbes,
 
+    /// A family of probes beside those that always count; may be repeated.
+    #[arg(long, value_name = "NAME", value_parser = family, value_delimiter = ',', env = "OBSERVER_FAMILY", hide = true)]
+    pub(crate) family: Vec<String>,
+
     /// What the observer itself may take, in percent of one core (above 0, up
     /// to 100). Above it, figures are read less often: up to 8 times the interval.
     /// Half of it is for inspecting executables, and half of that for those of one
@@ -169,6 +174,15 @@ pub(crate) struct NodeSettings {
 const PORT: u16 = 9920;
 
 impl NodeSettings {
+    /// The families of probes that are set.
+    pub(crate) fn selection(&self) -> Selection {
+        let named = self.family.iter();
+        // Each was looked up when it was parsed.
+        named.fold(Selection::default(), |all, name| {
+            all.with(name).unwrap_or(all)
+        })
+    }
+
     /// Where to listen, on Kubernetes or not.
     pub(crate) fn address(&self, on_kubernetes: bool) -> Address {
         match self.listen {
@@ -357,6 +371,11 @@ fn interval(text: &str) -> Result<Duration, String> {
             humantime::format_duration(LONGEST)
         ))
     }
+}
+
+/// A family that is to be asked for.
+fn family(text: &str) -> Result<String, UnknownFamily> {
+    Selection::default().with(text).map(|_| text.to_owned())
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -1,10 +1,11 @@
 //! Setting probes and taking them away.
 //!
-//! A target's probes are three groups of links: the rare ones (collector and
-//! stops), those hit at every goroutine, and those hit at every batch of them. They
-//! come and go by [`Probes::set_group`].
+//! A target's probes are links by group: each family of probes has its own, such as
+//! those hit at every goroutine and those hit at every batch of them. They come and go
+//! by [`Probes::set_group`].
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     os::fd::{AsFd as _, BorrowedFd, RawFd},
     path::Path,
@@ -56,13 +57,14 @@ impl Probes {
             });
         }
         let stops = plan.sites.iter();
-        let stops = stops.filter(|site| site.kind.group() == Group::Rare);
+        let stops = stops.filter(|site| site.group() == Group::RARE);
         let dearest = stops.map(|site| self.price.of(site)).fold(0.0, f64::max);
         let figures = Target {
             last_gc_from_pause_start: plan.last_gc_from_pause_start.unwrap_or(0),
             stop_price_ns: dearest as u64,
             repaid_at: 0,
             stops_repaid_at: 0,
+            spans_repaid_at: 0,
         };
         self.targets
             .insert(&target, &figures, 0)
@@ -86,20 +88,18 @@ impl Probes {
     ) -> Result<Attached, ProbeError> {
         let mut target_links = TargetLinks {
             lease: self.lease(path, plan)?,
-            rare: GroupLinks::default(),
-            batch: GroupLinks::default(),
-            exact: GroupLinks::default(),
+            groups: BTreeMap::new(),
         };
         let mut attached = Attached::default();
-        for group in [Group::Rare, Group::Batch, Group::Exact] {
-            let sites = plan.sites.iter().filter(|site| site.kind.group() == group);
+        for group in Group::all() {
+            let sites = plan.sites.iter().filter(|site| site.group() == group);
             let (blind, sites): (Vec<&Site>, Vec<&Site>) =
                 sites.partition(|site| site.kind.reads_memory() && !self.reads_user_memory);
             attached.refused.extend(blind.into_iter().map(|site| {
                 let why = "the kernel lets no eBPF program read the memory of processes";
                 (site.clone(), why.to_owned())
             }));
-            let later = group == Group::Exact && self.cautious;
+            let later = group == Group::EXACT && self.cautious;
             let now: &[&Site] = if later { &[] } else { &sites };
             let lease = target_links.lease.fd();
             let (links, refused) = match self.set(target, path, Some(lease), now) {
@@ -109,7 +109,7 @@ impl Probes {
                     return Err(error);
                 }
             };
-            if group == Group::Batch && !refused.is_empty() {
+            if group == Group::BATCH && !refused.is_empty() {
                 // A part of the batches is no count. No figure needs them.
                 self.reaper.take(links);
                 continue;
@@ -272,8 +272,8 @@ impl Probes {
         }
         if stands.links.is_empty() {
             let sites = stands.sites.clone();
-            if group == Group::Rare {
-                self.forget_unfinished(target);
+            if !matches!(group, Group::BATCH | Group::EXACT) {
+                self.forget_unfinished(target, group);
             }
             let sites: Vec<&Site> = sites.iter().collect();
             let (links, refused) = self.set(target, &path, Some(lease), &sites)?;
@@ -309,9 +309,7 @@ pub(super) type Links = (Vec<Link>, Vec<(Site, String)>);
 pub(super) struct TargetLinks {
     /// Keeps writers from the file, and leads to it after its path is gone.
     lease: Lease,
-    rare: GroupLinks,
-    batch: GroupLinks,
-    exact: GroupLinks,
+    groups: BTreeMap<Group, GroupLinks>,
 }
 
 /// One group of them.
@@ -327,11 +325,7 @@ struct GroupLinks {
 
 impl TargetLinks {
     fn of(&mut self, group: Group) -> &mut GroupLinks {
-        match group {
-            Group::Rare => &mut self.rare,
-            Group::Batch => &mut self.batch,
-            Group::Exact => &mut self.exact,
-        }
+        self.groups.entry(group).or_default()
     }
 
     /// The file.
@@ -341,14 +335,10 @@ impl TargetLinks {
 
     /// All groups, and behind them the lease.
     pub(super) fn all(self) -> Vec<Link> {
-        let Self {
-            rare,
-            batch,
-            exact,
-            lease,
-        } = self;
-        let groups = [exact, batch, rare];
-        let links = groups.into_iter().flat_map(|group| group.links);
+        let Self { groups, lease } = self;
+        // The dearest first.
+        let groups = groups.into_values().rev();
+        let links = groups.flat_map(|group| group.links);
         links.chain([Link::Lease(lease)]).collect()
     }
 }

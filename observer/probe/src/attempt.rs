@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use observer_ebpf::{Cookie, Group};
+use observer_ebpf::{Cookie, Group, family::SpanSite};
 use observer_go::binary::Site;
 use thiserror::Error;
 
@@ -60,11 +60,13 @@ impl Attempt<'_> {
 
     fn link(&mut self, means: Means<'_>, sites: &[&Site]) -> Result<(), LinkError> {
         let cookie = |site: &Site| {
-            let aux = match site.kind.group() {
-                Group::Rare => site.aux,
-                Group::Batch | Group::Exact => self.price.of(site) as i32,
+            let price = self.price.of(site) as u32;
+            let cookie = match site.group() {
+                Group::RARE => Cookie::new(site.kind, self.target, site.aux),
+                Group::BATCH | Group::EXACT => Cookie::new(site.kind, self.target, price as i32),
+                _ => Cookie::of_span(site.kind, self.target, SpanSite::of(site.aux), price),
             };
-            Cookie::new(site.kind, self.target, aux).0
+            cookie.0
         };
         match means {
             Means::Multi(program) => {

@@ -38,17 +38,24 @@ mod planned;
 mod read;
 mod reaper;
 mod settling;
+mod spans;
 mod stacks;
 mod sys;
 mod traced;
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use aya::{
     Ebpf,
     maps::{self, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
-use observer_ebpf::{GcFigures, GoroutineFigures, Health, Registration, Target};
+use observer_ebpf::{
+    GcFigures, GoroutineFigures, Health, Registration, Target,
+    family::{InFlight, InFlightKey, SpanKey},
+};
 use observer_go::binary::Site;
 
 use self::{
@@ -58,7 +65,10 @@ use self::{
 /// How much the programs say.
 pub use aya_log::Level as LogLevel;
 // They are part of what this module asks for.
-pub use observer_ebpf::{Event, EventKind, Group, ProcessKey};
+pub use observer_ebpf::{
+    Event, EventKind, Group, ProcessKey,
+    family::{Reading, Selection, SpanFigures, UnknownFamily},
+};
 
 pub use self::{
     calibrate::{HitCost, calibrate_child},
@@ -66,6 +76,7 @@ pub use self::{
     error::ProbeError,
     kernel::{Features, Kernel},
     load::{AtOnce, LoadOptions, ProgramBytes},
+    spans::{SpanLabel, Spans},
     stacks::StackError,
 };
 
@@ -93,12 +104,8 @@ impl LinkMode {
 pub struct Attached {
     /// Sites the kernel refused, and why.
     pub refused: Vec<(Site, String)>,
-    /// Collector and stops.
-    pub rare: Standing,
-    /// Batches of goroutines created.
-    pub batch: Standing,
-    /// Each goroutine.
-    pub exact: Standing,
+    /// How each group of probes stands that the file has sites of.
+    pub groups: BTreeMap<Group, Standing>,
 }
 
 /// How one group of a target's probes stands.
@@ -127,26 +134,18 @@ impl Standing {
 impl Attached {
     /// How a group stands.
     pub fn of(&self, group: Group) -> Standing {
-        match group {
-            Group::Rare => self.rare,
-            Group::Batch => self.batch,
-            Group::Exact => self.exact,
-        }
+        self.groups.get(&group).copied().unwrap_or_default()
     }
 
     /// The same, to be changed.
     pub fn of_mut(&mut self, group: Group) -> &mut Standing {
-        match group {
-            Group::Rare => &mut self.rare,
-            Group::Batch => &mut self.batch,
-            Group::Exact => &mut self.exact,
-        }
+        self.groups.entry(group).or_default()
     }
 
     /// Sites with a probe now.
     pub fn sites(&self) -> usize {
-        let on = [self.rare, self.batch, self.exact];
-        on.iter()
+        self.groups
+            .values()
             .filter(|group| group.is_on())
             .map(|group| group.sites)
             .sum()
@@ -173,6 +172,10 @@ pub struct Probes {
     processes: maps::HashMap<MapData, u32, Registration>,
     goroutines: PerCpuHashMap<MapData, ProcessKey, GoroutineFigures>,
     gc: maps::HashMap<MapData, ProcessKey, GcFigures>,
+    spans: PerCpuHashMap<MapData, SpanKey, SpanFigures>,
+    in_flight: maps::HashMap<MapData, InFlightKey, InFlight>,
+    /// The families that are probed.
+    selection: Selection,
     targets: maps::HashMap<MapData, u32, Target>,
     aliases: maps::HashMap<MapData, u64, u64>,
     health: PerCpuArray<MapData, Health>,

@@ -10,7 +10,7 @@ use aya::{
     util::nr_cpus,
 };
 use aya_log::EbpfLogger;
-use observer_ebpf::names;
+use observer_ebpf::{family::Selection, names};
 use observer_go::discover;
 
 use super::{
@@ -40,6 +40,8 @@ pub struct LoadOptions {
     pub log: Option<LogLevel>,
     /// What probes on goroutines may take at once; `None` for any amount.
     pub at_once: Option<AtOnce>,
+    /// Which families are probed.
+    pub selection: Selection,
 }
 
 /// What probes on goroutines may take before an event
@@ -63,13 +65,15 @@ pub struct ProgramBytes {
 }
 
 impl Default for LoadOptions {
-    /// One MiB of events, the links the kernel has, nothing said, and no bounds.
+    /// One MiB of events, the links the kernel has, nothing said, no bounds, and no
+    /// family that is to be asked for.
     fn default() -> Self {
         Self {
             link_mode: None,
             events_bytes: 1 << 20,
             log: None,
             at_once: None,
+            selection: Selection::default(),
         }
     }
 }
@@ -95,6 +99,7 @@ impl Probes {
         // Where it could not be asked for, the load will tell.
         let reads_user_memory = kernel.reads_user_memory != Some(false);
         let reads = u64::from(reads_user_memory);
+        let has_spans = u64::from(options.selection.has_spans());
         let level = options.log.map_or(0, |level| level as u8);
         let (repayment, burst_ns) = options
             .at_once
@@ -104,17 +109,21 @@ impl Probes {
             // One page, the least there is.
             loader.map_max_entries(names::LOG, 1);
         }
+        for map in map_plan::unused(options.selection) {
+            loader.map_max_entries(map, 1);
+        }
         if !types.bpf_mem_alloc {
             let cpus = possible_cpus()?;
-            for (map, entries) in map_plan::entries(cpus) {
+            for (map, entries) in map_plan::entries(cpus, options.selection) {
                 loader.map_max_entries(map, entries);
             }
-            let bytes = map_plan::whole_bytes(cpus, u64::from(options.events_bytes));
+            let bytes =
+                map_plan::whole_bytes(cpus, u64::from(options.events_bytes), options.selection);
             tracing::warn!(
                 "the kernel's hash maps cannot grow (Linux 6.1): they take {} MiB from the start \
                  and have room for {} Go processes at once; of more only the state is read",
                 bytes >> 20,
-                map_plan::processes(cpus),
+                map_plan::processes(cpus, options.selection),
             );
         }
         let mut ebpf = loader
@@ -123,6 +132,7 @@ impl Probes {
             .override_global(names::READS_USER_MEMORY, &reads, true)
             .override_global(names::REPAYMENT, &repayment, true)
             .override_global(names::BURST_NS, &burst_ns, true)
+            .override_global(names::HAS_SPANS, &has_spans, true)
             .override_global(aya_log::LEVEL, &level, true)
             .override_global(names::KERNEL, &types.offsets, true)
             .override_global(names::PID_NAMESPACE, &namespace, true)
@@ -155,6 +165,9 @@ impl Probes {
             processes: map(&mut ebpf, names::PROCESSES)?,
             goroutines: map(&mut ebpf, names::GOROUTINES)?,
             gc: map(&mut ebpf, names::GC)?,
+            spans: map(&mut ebpf, names::SPANS)?,
+            in_flight: map(&mut ebpf, names::IN_FLIGHT)?,
+            selection: options.selection,
             targets: map(&mut ebpf, names::TARGETS)?,
             aliases: map(&mut ebpf, names::ALIASES)?,
             health: map(&mut ebpf, names::HEALTH)?,

@@ -8,7 +8,11 @@
 use object::{
     Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, read::elf::ElfFile64,
 };
-use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target, names};
+use observer_ebpf::{
+    GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target,
+    family::{InFlight, InFlightKey, Selection, SpanFigures, SpanKey},
+    names,
+};
 
 /// `BPF_F_NO_PREALLOC`.
 const NO_PREALLOC: u32 = 1;
@@ -48,12 +52,14 @@ const fn map<K, V>(name: &'static str, per_cpu: bool, whole: u32) -> HashMap {
     }
 }
 
-const MAPS: [HashMap; 5] = [
+const MAPS: [HashMap; 7] = [
     map::<u32, Registration>(names::PROCESSES, false, PROCESSES),
     map::<u32, Target>(names::TARGETS, false, PROCESSES),
     map::<u64, u64>(names::ALIASES, false, PROCESSES),
     map::<ProcessKey, GcFigures>(names::GC, false, FIGURES),
     map::<ProcessKey, GoroutineFigures>(names::GOROUTINES, true, FIGURES),
+    map::<SpanKey, SpanFigures>(names::SPANS, true, FIGURES),
+    map::<InFlightKey, InFlight>(names::IN_FLIGHT, false, PROCESSES),
 ];
 
 impl HashMap {
@@ -72,15 +78,27 @@ impl HashMap {
         }
     }
 
+    /// Whether anything is to be put into it.
+    fn is_used(&self, selection: Selection) -> bool {
+        match self.name {
+            names::SPANS => selection.has_spans(),
+            names::IN_FLIGHT => selection.has_durations(),
+            _ => true,
+        }
+    }
+
     /// Entries it gets where it is allocated whole.
-    fn entries(&self, cpus: u64) -> u32 {
+    fn entries(&self, cpus: u64, selection: Selection) -> u32 {
+        if !self.is_used(selection) {
+            return 1;
+        }
         let room = PER_CPU_BYTES.checked_div(self.on_cpus(cpus));
         room.map_or(self.whole, |room| self.whole.min(room as u32))
     }
 
     /// What it takes, allocated whole.
-    fn whole(&self, cpus: u64) -> u64 {
-        let entries = u64::from(self.entries(cpus));
+    fn whole(&self, cpus: u64, selection: Selection) -> u64 {
+        let entries = u64::from(self.entries(cpus, selection));
         let buckets = 16 * entries.next_power_of_two();
         // One more for each CPU, so that a change needs no memory.
         let spare = if self.per_cpu { 0 } else { cpus };
@@ -89,19 +107,31 @@ impl HashMap {
 }
 
 /// The rooms of maps that are allocated whole, by their names.
-pub(super) fn entries(cpus: u64) -> impl Iterator<Item = (&'static str, u32)> {
-    MAPS.iter().map(move |map| (map.name, map.entries(cpus)))
+pub(super) fn entries(
+    cpus: u64,
+    selection: Selection,
+) -> impl Iterator<Item = (&'static str, u32)> {
+    let entries = move |map: &HashMap| (map.name, map.entries(cpus, selection));
+    MAPS.iter().map(entries)
+}
+
+/// Maps that nothing is put into. Empty, they take memory for the room that they have.
+pub(super) fn unused(selection: Selection) -> impl Iterator<Item = &'static str> {
+    let unused = MAPS.iter().filter(move |map| !map.is_used(selection));
+    unused.map(|map| map.name)
 }
 
 /// How many processes at once have room for all their figures, there.
-pub(super) fn processes(cpus: u64) -> u32 {
-    MAPS.iter().map(|map| map.entries(cpus)).min().unwrap_or(0)
+pub(super) fn processes(cpus: u64, selection: Selection) -> u32 {
+    let used = MAPS.iter().filter(|map| map.is_used(selection));
+    let entries = used.map(|map| map.entries(cpus, selection));
+    entries.min().unwrap_or(0)
 }
 
 /// What all maps take on so many CPUs before anything is in them: allocated
 /// whole, this is all they ever take.
-pub(super) fn whole_bytes(cpus: u64, events: u64) -> u64 {
-    let hashes: u64 = MAPS.iter().map(|map| map.whole(cpus)).sum();
+pub(super) fn whole_bytes(cpus: u64, events: u64, selection: Selection) -> u64 {
+    let hashes: u64 = MAPS.iter().map(|map| map.whole(cpus, selection)).sum();
     hashes + size_of::<Health>() as u64 * cpus + events
 }
 
@@ -148,7 +178,7 @@ pub(super) fn preallocated(object: &[u8]) -> Result<Vec<u8>, String> {
 mod tests {
     use super::{
         super::load::{LoadOptions, OBJECT},
-        MAPS, entries, preallocated, whole_bytes,
+        MAPS, Selection, entries, names, preallocated, whole_bytes,
     };
 
     /// Memory the pod may take, of deploy/observer/daemon-set.yaml.
@@ -159,21 +189,23 @@ mod tests {
         let events = u64::from(LoadOptions::default().events_bytes);
         let manifest = include_str!("../../../deploy/observer/daemon-set.yaml");
         assert!(manifest.contains(&format!("memory: {}Mi", LIMIT >> 20)));
-        let mib = |cpus| whole_bytes(cpus, events) >> 20;
+        let default = Selection::default();
+        let mib = |cpus| whole_bytes(cpus, events, default) >> 20;
         // As docs and comments say.
         assert_eq!((mib(2), mib(128)), (23, 47));
         for cpus in [1, 2, 8, 64, 128, 256, 512, 1024, 4096] {
             assert!(
-                whole_bytes(cpus, events) < LIMIT / 3,
+                whole_bytes(cpus, events, default) < LIMIT / 3,
                 "{cpus}: {}",
                 mib(cpus)
             );
         }
-        let rooms: Vec<_> = entries(128).collect();
-        assert!(
-            rooms.iter().all(|(_, entries)| *entries >= 4096),
-            "{rooms:?}"
-        );
+        let rooms: Vec<_> = entries(128, default).collect();
+        let is_room = |(name, entries): &(&str, u32)| {
+            let is_unused = [names::SPANS, names::IN_FLIGHT].contains(name);
+            *entries >= 4096 || (is_unused && *entries == 1)
+        };
+        assert!(rooms.iter().all(is_room), "{rooms:?}");
     }
 
     #[test]

@@ -6,13 +6,16 @@ use std::{
 };
 
 use aya::maps::{MapError, MapKeys};
-use observer_ebpf::{GcFigures, GoroutineFigures, Health, ProcessKey, Registration, names};
+use observer_ebpf::{
+    GcFigures, GoroutineFigures, Group, Health, ProcessKey, Registration, family::Reading as _,
+    names,
+};
 
 use super::{ProbeError, Probes, clock, error::chain};
 
 /// `BPF_NOEXIST` and `BPF_EXIST` of the kernel's `bpf_map_update_elem`.
 const NO_EXIST: u64 = 1;
-const EXIST: u64 = 2;
+pub(super) const EXIST: u64 = 2;
 
 /// What the kernel keeps.
 pub struct Inventory {
@@ -35,6 +38,7 @@ impl Probes {
             target,
             repaid_at: 0,
             stops_repaid_at: 0,
+            spans_repaid_at: 0,
         };
         let inserted = self.processes.insert(&tgid, &new, NO_EXIST);
         match (self.registration(tgid), inserted) {
@@ -67,19 +71,31 @@ impl Probes {
     pub fn inventory(&self) -> Inventory {
         let goroutines: Vec<_> = self.goroutines.keys().flatten().collect();
         let gc: Vec<_> = self.gc.keys().flatten().collect();
+        let (spans, in_flight) = self.span_keys();
         let registrations = self.registrations();
-        let entries = BTreeMap::from([
+        let mut entries = BTreeMap::from([
             (names::PROCESSES, registrations.len() as u64),
             (names::GOROUTINES, goroutines.len() as u64),
             (names::GC, gc.len() as u64),
             (names::TARGETS, count(self.targets.keys())),
             (names::ALIASES, count(self.aliases.keys())),
         ]);
+        if self.selection.has_spans() {
+            entries.insert(names::SPANS, spans.len() as u64);
+            entries.insert(names::IN_FLIGHT, in_flight.len() as u64);
+        }
         let registered = registrations.into_iter().map(|(tgid, it)| ProcessKey {
             tgid,
             epoch: it.epoch,
         });
-        let keys = goroutines.into_iter().chain(gc).chain(registered).collect();
+        let spans = spans.iter().map(|key| key.process);
+        let in_flight = in_flight.iter().map(|key| key.process);
+        let figures = goroutines
+            .into_iter()
+            .chain(gc)
+            .chain(spans)
+            .chain(in_flight);
+        let keys = figures.chain(registered).collect();
         Inventory { keys, entries }
     }
 
@@ -102,9 +118,9 @@ impl Probes {
         self.goroutines
             .get(&key, 0)
             .map_or(GoroutineFigures::ZERO, |cpus| {
-                cpus.iter()
-                    .copied()
-                    .fold(GoroutineFigures::ZERO, GoroutineFigures::plus)
+                let mut sum = GoroutineFigures::ZERO;
+                cpus.iter().for_each(|cpu| sum.add(cpu));
+                sum
             })
     }
 
@@ -114,6 +130,7 @@ impl Probes {
         // Where there was none, there is nothing to delete.
         let _ = self.goroutines.remove(&key);
         let _ = self.gc.remove(&key);
+        self.take_spans(key);
         figures
     }
 
@@ -158,9 +175,20 @@ impl Probes {
         freed
     }
 
-    /// Forgets what was under way in a target's processes when its probes on
-    /// collections and stops left. None may stand.
-    pub(super) fn forget_unfinished(&mut self, target: u32) {
+    /// Forgets what was under way in a target's processes when a group of its probes
+    /// left. None of it may stand.
+    pub(super) fn forget_unfinished(&mut self, target: u32, group: Group) {
+        if group != Group::RARE {
+            let its = self.registrations().into_iter();
+            let its = its.filter(|(_, registration)| registration.target == target);
+            let keys = its.map(|(tgid, registration)| ProcessKey {
+                tgid,
+                epoch: registration.epoch,
+            });
+            let keys: Vec<_> = keys.collect();
+            self.forget_in_flight(group.family(), &keys);
+            return;
+        }
         for (tgid, registration) in self.registrations() {
             let epoch = registration.epoch;
             let key = ProcessKey { tgid, epoch };

@@ -130,7 +130,7 @@ fn stops_are_told_of_for_themselves_and_go_on_being_counted() {
     assert_eq!(of_kind(&told, EventKind::TooMuchAtOnce).count(), 0);
 
     let set = |probes: &mut Probes, on| {
-        let set = probes.set_group(TARGET, Group::Rare, on);
+        let set = probes.set_group(TARGET, Group::RARE, on);
         set.expect("the probes on stops");
     };
     set(&mut probes, false);

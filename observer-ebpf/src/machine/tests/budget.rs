@@ -24,6 +24,7 @@ fn world(seed: u64, threads: usize, age_us: u32) -> World {
             target: TARGET,
             repaid_at: 0,
             stops_repaid_at: 0,
+            spans_repaid_at: 0,
         };
         state.processes.insert(TGID, registration);
         let target = Target {

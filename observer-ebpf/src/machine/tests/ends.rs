@@ -41,6 +41,7 @@ fn two_threads_that_end_last_tell_once() {
             target: 1,
             repaid_at: 0,
             stops_repaid_at: 0,
+            spans_repaid_at: 0,
         };
         world.state().processes.insert(100, new);
         world
@@ -76,6 +77,7 @@ fn of_two_targets_at_once_one_becomes_the_owner() {
             target: 0,
             repaid_at: 0,
             stops_repaid_at: 0,
+            spans_repaid_at: 0,
         };
         world.state().processes.insert(100, open);
         world.turns.run(|thread| {

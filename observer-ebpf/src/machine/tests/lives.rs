@@ -10,6 +10,7 @@ use std::{
 use super::{model::World, turns::for_each_seed};
 use crate::{
     Cookie, EventKind, GoroutineFigures, ProcessKey, Registration, SiteKind,
+    family::Reading as _,
     machine::{self, Fields},
 };
 
@@ -218,6 +219,7 @@ impl<'a> Machine<'a> {
             target: 0,
             repaid_at: 0,
             stops_repaid_at: 0,
+            spans_repaid_at: 0,
         };
         self.world.state().processes.insert(tgid, registration);
     }
@@ -260,7 +262,7 @@ impl<'a> Machine<'a> {
         for ((process, _), figures) in &state.goroutines.entries {
             let sum = counted.entry(*process).or_default();
             // SAFETY: a value of the map, and nobody else runs any more.
-            *sum = sum.plus(unsafe { **figures });
+            sum.add(unsafe { &**figures });
         }
         for figures in counted.values_mut() {
             figures.unpaid_ns = 0;
@@ -287,9 +289,10 @@ impl<'a> Machine<'a> {
         let of_process = state.goroutines.entries.iter();
         let counted = of_process.filter(|((key, _), _)| *key == process).fold(
             GoroutineFigures::ZERO,
-            |sum, (_, it)| {
+            |mut sum, (_, it)| {
                 // SAFETY: a value of the map, and nobody else runs any more.
-                sum.plus(unsafe { **it })
+                sum.add(unsafe { &**it });
+                sum
             },
         );
         let counted = GoroutineFigures {

@@ -13,6 +13,7 @@ mod lives;
 mod lost;
 mod model;
 mod random;
+mod spans;
 mod stops;
 mod triggers;
 mod turns;

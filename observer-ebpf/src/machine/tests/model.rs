@@ -8,6 +8,7 @@ use std::{
 use super::{random::Random, turns::Turns};
 use crate::{
     GcFigures, GoroutineFigures, ProcessKey, Registration, Target,
+    family::{InFlight, InFlightKey, SpanFigures, SpanKey},
     machine::{Fields, Kernel, Memory, Words},
 };
 
@@ -65,6 +66,9 @@ pub(super) struct State {
     /// Copies by CPU.
     pub(super) goroutines: Values<(ProcessKey, usize), GoroutineFigures>,
     pub(super) gc: Values<ProcessKey, GcFigures>,
+    /// Copies by CPU.
+    pub(super) spans: Values<(SpanKey, usize), SpanFigures>,
+    pub(super) in_flight: Values<InFlightKey, InFlight>,
     pub(super) targets: Values<u32, Target>,
     pub(super) memory: BTreeMap<(u32, u64), u64>,
     pub(super) texts: BTreeMap<u64, [u8; 7]>,
@@ -116,6 +120,8 @@ impl World {
                 processes: Values::new(),
                 goroutines: Values::new(),
                 gc: Values::new(),
+                spans: Values::new(),
+                in_flight: Values::new(),
                 targets: Values::new(),
                 memory: BTreeMap::new(),
                 texts: BTreeMap::new(),
@@ -268,6 +274,7 @@ impl Kernel for Model<'_> {
                 target: 0xdead,
                 repaid_at: 0,
                 stops_repaid_at: 0,
+                spans_repaid_at: 0,
             };
             // SAFETY: made by the map, and nobody runs but this thread.
             unsafe { registration.write(another) };
@@ -284,6 +291,35 @@ impl Kernel for Model<'_> {
 
     fn collector(self, process: ProcessKey) -> Option<*mut GcFigures> {
         self.world.step().gc.get_or(process, GcFigures::ZERO)
+    }
+
+    fn has_spans(self) -> bool {
+        true
+    }
+
+    fn span(self, key: &SpanKey) -> Option<*mut SpanFigures> {
+        let mut state = self.world.step();
+        state.spans.get_or((*key, self.cpu), SpanFigures::ZERO)
+    }
+
+    fn in_flight(self, key: &InFlightKey) -> Option<*mut InFlight> {
+        self.world.step().in_flight.entries.get(key).copied()
+    }
+
+    fn begin(self, key: &InFlightKey, new: &InFlight) {
+        self.world.step().in_flight.insert(*key, *new);
+    }
+
+    fn end(self, key: &InFlightKey) {
+        if let Some(entry) = self.world.step().in_flight.entries.remove(key) {
+            // Its memory is another's now.
+            let another = InFlight {
+                began: 0xdead,
+                label: 0xdead,
+            };
+            // SAFETY: made by the map, and nobody runs but this thread.
+            unsafe { entry.write(another) };
+        }
     }
 
     fn target(self, target: u32) -> Option<*mut Target> {

@@ -1,6 +1,7 @@
 //! Which figures there are, and why one is left out.
 
-use serde::Serialize;
+use observer_ebpf::family::Family;
+use serde::{Serialize, Serializer};
 
 use crate::release::{self, GapReason, StateGap};
 
@@ -16,8 +17,7 @@ pub struct Gap {
 }
 
 /// Groups of figures that are covered or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Figure {
     /// Goroutines created.
     GoroutinesCreated,
@@ -48,6 +48,14 @@ pub enum Figure {
     StateGcCpu,
     /// The runtime's own histograms of stops.
     StateStops,
+    /// What the family of this number counts, which is declared as a span.
+    Declared(u8),
+}
+
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.label())
+    }
 }
 
 impl Figure {
@@ -73,14 +81,15 @@ impl Figure {
         Self::StateStops,
     ];
 
-    /// All of them.
+    /// All of them but those of declared families.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::EVENTS.into_iter().chain(Self::STATE)
     }
 
     /// Its label value.
-    pub const fn label(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
+            Self::Declared(number) => Family::of(number).map_or("", |family| family.name),
             Self::GoroutinesCreated => "goroutines_created",
             Self::GoroutinesExited => "goroutines_exited",
             Self::Goroutines => "goroutines",

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use observer_ebpf::family::Selection;
 use serde::Serialize;
 
 use super::{
@@ -35,15 +36,20 @@ const LOADS_PLUGINS: &str = "plugin.open";
 /// Inspects an open executable. Reads with `pread` only: the file's position
 /// does not move.
 pub fn inspect(file: &File) -> Result<Inspected, InspectError> {
-    whole(Reader::file(file)?)
+    inspect_for(file, Selection::default())
+}
+
+/// The same, for the probes of these families.
+pub fn inspect_for(file: &File, selection: Selection) -> Result<Inspected, InspectError> {
+    whole(Reader::file(file)?, selection)
 }
 
 /// Inspects an executable that is in memory.
 pub fn inspect_bytes(data: &[u8]) -> Result<Inspected, InspectError> {
-    whole(Reader::memory(data))
+    whole(Reader::memory(data), Selection::default())
 }
 
-fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
+fn whole(reader: Reader<'_>, selection: Selection) -> Result<Inspected, InspectError> {
     let image = match Image::open(reader)? {
         Ok(image) => image,
         Err(reason) => return Ok(Inspected::NotGo(reason)),
@@ -59,10 +65,11 @@ fn whole(reader: Reader<'_>) -> Result<Inspected, InspectError> {
     let found = locate::find(&image)?;
     let header = found.as_ref().map(|(header, _)| header);
     let usable = usable(&image, &info.version, release, build_mode, header);
-    let (plan, state) = match usable {
-        Ok(usable) => plans(&image, &info, &usable)?,
+    let (mut plan, state) = match usable {
+        Ok(usable) => plans(&image, &info, &usable, selection)?,
         Err((reason, detail)) => nothing(&image, reason, &detail),
     };
+    sites::explain(&mut plan, selection);
     Ok(Inspected::Go(Box::new(Binary {
         release,
         path: info.path,
@@ -164,6 +171,7 @@ fn doubtful(
     release: GoVersion,
     functions: Vec<Function>,
     doubt: &Doubt,
+    selection: Selection,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
     let described = dwarf::describe(image, &Described::wanted())?;
     let layout = described
@@ -178,7 +186,7 @@ fn doubtful(
         Some((described, layout)) => state_by(image, &functions, described, &layout)?,
         None => no_state,
     };
-    Ok((site_plan(image, isa, release, functions), state))
+    Ok((site_plan(image, isa, release, functions, selection), state))
 }
 
 /// Of a release that nobody has looked at yet: no probes, and the state only
@@ -232,6 +240,7 @@ fn plans(
     image: &Image<'_>,
     info: &buildinfo::BuildInfo,
     usable: &Usable<'_>,
+    selection: Selection,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
     let Usable {
         release,
@@ -248,10 +257,10 @@ fn plans(
         return newer(image, &info.version, release, &functions);
     }
     if let Some(doubt) = doubt(info) {
-        return doubtful(image, isa, release, functions, &doubt);
+        return doubtful(image, isa, release, functions, &doubt, selection);
     }
     let state = state(image, release, &functions)?;
-    Ok((site_plan(image, isa, release, functions), state))
+    Ok((site_plan(image, isa, release, functions, selection), state))
 }
 
 /// All that either needs.
@@ -274,6 +283,7 @@ fn site_plan(
     isa: &'static dyn InstructionSet,
     release: GoVersion,
     functions: Vec<Function>,
+    selection: Selection,
 ) -> SitePlan {
     if functions.iter().any(|it| it.name == LOADS_PLUGINS) {
         // What plugins and their host do is all in the host's memory.
@@ -289,9 +299,10 @@ fn site_plan(
         .into_iter()
         .filter(|it| sites::wanted(release, &it.name))
         .collect();
-    sites::plan(isa, release, &functions, &|address| {
-        Some(image.code(address)?.offset)
-    })
+    let offset_of = |address| Some(image.code(address)?.offset);
+    let mut plan = sites::plan(isa, release, &functions, &offset_of);
+    sites::declare(&mut plan, isa, selection, release, &functions, &offset_of);
+    plan
 }
 
 fn state(

@@ -31,8 +31,9 @@ pub use coverage::{Figure, Gap, Reason};
 pub use error::{InspectError, NotGoReason};
 pub use foreign::{Foreign, foreign};
 pub use functions::{Functions, Place, Symbol};
-pub use inspect::{Inspected, inspect, inspect_bytes};
+pub use inspect::{Inspected, inspect, inspect_bytes, inspect_for};
 pub use observer_ebpf::{Abi, SiteKind};
+use observer_ebpf::{Group, family::Family};
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
@@ -166,11 +167,18 @@ pub struct Site {
     pub emulated: bool,
     /// What one hit counts for: 16 at the goid-refill site, else 1.
     pub weight: u32,
-    /// The cookie's third part: a distance or an [`Abi`], by kind.
+    /// The cookie's third part: a distance, an [`Abi`] or what a span's site says, by kind.
     pub aux: i32,
     /// What the file has there, by which a probe's place is known again.
     #[serde(skip)]
     pub text: Text,
+}
+
+impl Site {
+    /// Which probes its own comes and goes with.
+    pub const fn group(&self) -> Group {
+        Group::of(self.kind, self.aux)
+    }
 }
 
 /// Some bytes of a file.
@@ -191,6 +199,19 @@ pub struct SitePlan {
     pub last_gc_from_pause_start: Option<i64>,
     /// Figures this binary cannot give, and why.
     pub gaps: Vec<Gap>,
+}
+
+impl SitePlan {
+    /// The numbers of the declared families that were asked for, each once at least.
+    pub fn declared(&self) -> impl Iterator<Item = u8> {
+        let probed = self.sites.iter().map(|site| site.group().family());
+        let declared = |number: &u8| Family::of(*number).is_some_and(|it| it.span().is_some());
+        let lacking = self.gaps.iter().filter_map(|gap| match gap.figure {
+            Figure::Declared(number) => Some(number),
+            _ => None,
+        });
+        probed.filter(declared).chain(lacking)
+    }
 }
 
 fn serialize_debug<T: std::fmt::Debug, S: serde::Serializer>(

@@ -10,6 +10,7 @@ use prometheus_client::{
 };
 
 use super::{
+    declared_families,
     families::{self, Family, Kind, Samples},
     group::{self, Group, Key},
     node_families::Node,
@@ -70,6 +71,16 @@ impl NodeCollector {
                 );
                 vec![(None, sink)]
             }
+            Samples::Span(number, of) => self
+                .groups
+                .iter()
+                .filter(|(_, group)| declared_families::knows(group, number))
+                .map(|(key, group)| {
+                    let mut sink = Sink::default();
+                    declared_families::samples(group, number, of, &mut sink);
+                    (Some(key), sink)
+                })
+                .collect(),
             Samples::Group(figure, since, samples) => self
                 .groups
                 .iter()
@@ -109,11 +120,15 @@ fn bound(groups: &mut BTreeMap<Key, Group>, most: u64) -> LeftOut {
 /// How many lines a group makes.
 fn lines_of(group: &Group) -> u64 {
     let mut sink = Sink::default();
-    for family in families::all() {
-        if let Samples::Group(figure, since, samples) = family.samples
-            && group.knows(figure, since)
-        {
-            samples(group, &mut sink);
+    for family in families::with_requested() {
+        match family.samples {
+            Samples::Group(figure, since, samples) if group.knows(figure, since) => {
+                samples(group, &mut sink);
+            }
+            Samples::Span(number, of) if declared_families::knows(group, number) => {
+                declared_families::samples(group, number, of, &mut sink);
+            }
+            _ => {}
         }
     }
     sink.0.iter().map(|(_, value)| value.lines()).sum()
@@ -121,7 +136,7 @@ fn lines_of(group: &Group) -> u64 {
 
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for family in families::all() {
+        for family in families::with_requested() {
             let samples = self.samples(family);
             if samples.iter().all(|(_, sink)| sink.0.is_empty()) {
                 continue;

@@ -3,6 +3,7 @@
 //! Names, types and units are those of client_golang's Go collector wherever
 //! it has one for the figure; the others follow its style.
 
+use observer_ebpf::family::Of;
 use observer_go::{
     binary::Figure,
     runtime::{Stops, TimeHistogram},
@@ -10,9 +11,9 @@ use observer_go::{
 
 use super::{
     buckets::Reduced,
-    cluster_families, goroutine_families,
+    cluster_families, declared_families, goroutine_families,
     group::Group,
-    node_families, security_families,
+    node_families, probe_families, security_families,
     sink::{Sink, Value, seconds},
     state_families, states,
     stops::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
@@ -55,6 +56,8 @@ pub(super) enum Samples {
     /// Of every group that knows the figure exactly and runs at least this
     /// minor version of Go (0 for any).
     Group(Option<Figure>, u16, fn(&Group, &mut Sink)),
+    /// Of every group that knows exactly what the family of this number counts.
+    Span(u8, Of),
     /// Of the observer.
     Node(fn(&node_families::Node<'_>, &mut Sink)),
 }
@@ -80,7 +83,7 @@ pub(super) const fn family(
 pub(super) const SECONDS: Option<&str> = Some("seconds");
 
 /// Families of the observed processes.
-static PROCESSES: [Family; 23] = [
+static PROCESSES: [Family; 19] = [
     family(
         "go_info",
         Kind::Gauge,
@@ -301,67 +304,25 @@ static PROCESSES: [Family; 23] = [
             stops(group, sink, |stop| Value::Float(seconds(stop.stopping_ns)));
         }),
     ),
-    family(
-        "observer_process_coverage",
-        Kind::Gauge,
-        None,
-        "1 where the figures of a group are exact, 0 where they are left out for this reason.",
-        "the executable, its probes and when they were attached",
-        Samples::Group(None, 0, |group, sink| {
-            for (figure, missing) in &group.coverage {
-                let labels = vec![
-                    ("figure", figure.label().to_owned()),
-                    (
-                        "reason",
-                        missing
-                            .map_or("", observer_go::binary::Reason::label)
-                            .to_owned(),
-                    ),
-                ];
-                sink.0
-                    .push((labels, Value::Integer(u64::from(missing.is_none()))));
-            }
-        }),
-    ),
-    family(
-        "observer_probe_hits",
-        Kind::Counter,
-        None,
-        "Probe hits in the process.",
-        "counted by the programs",
-        Samples::Group(None, 0, |group, sink| sink.count(group.hits)),
-    ),
-    family(
-        "observer_probe_cost_seconds",
-        Kind::Counter,
-        SECONDS,
-        "CPU time that probe hits took from the process.",
-        "hits by site, each at observer_probe_hit_seconds",
-        Samples::Group(None, 0, |group, sink| sink.float(group.cost_ns / 1e9)),
-    ),
-    family(
-        "observer_probe_hot",
-        Kind::Gauge,
-        None,
-        "1 where probes on goroutines are set: group exact, one hit for each that comes or goes; group batch, one for 16 created. 0 where they are not needed, or off for a while since they cost more than the budget.",
-        "--goroutine-probes and --probe-budget",
-        Samples::Group(None, 0, |group, sink| {
-            for (label, on) in [("exact", group.probes.exact), ("batch", group.probes.batch)] {
-                sink.labelled("group", label, Value::Integer(u64::from(on)));
-            }
-        }),
-    ),
 ];
 
-/// Every family, in the order of the exposition.
+/// Every family, those that have to be asked for included, in the order of the
+/// exposition.
+pub(super) fn with_requested() -> impl Iterator<Item = &'static Family> {
+    all().chain(declared_families::on_request())
+}
+
+/// Every family that nobody has to ask for, in the order of the exposition.
 pub fn all() -> impl Iterator<Item = &'static Family> {
     PROCESSES
         .iter()
+        .chain(&probe_families::FAMILIES)
         .chain(&state_families::FAMILIES)
         .chain(&goroutine_families::FAMILIES)
         .chain(&node_families::FAMILIES)
         .chain(&cluster_families::FAMILIES)
         .chain(&security_families::FAMILIES)
+        .chain(declared_families::always())
 }
 
 /// The runtime's own histogram where every process has one, else what probes counted.

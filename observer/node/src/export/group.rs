@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use observer_ebpf::{GC_TRIGGERS, STW_REASONS, StopFigures};
+use observer_ebpf::{GC_TRIGGERS, Group as Probes, STW_REASONS, StopFigures, family::Reading as _};
 use observer_go::{
     binary::{Figure, Reason},
     discover::Process,
 };
-use observer_probe::HitCost;
+use observer_probe::{HitCost, Spans};
 
 use super::{buckets::Reduced, creators::Creators};
 use crate::node::{
@@ -139,7 +139,9 @@ pub(super) struct Group {
     pub(super) states: Option<Vec<(Arc<StateSample>, bool)>>,
     /// State less events by figure, of the process where they differ most.
     pub(super) differences: Differences,
-    /// Which probes on goroutines stand for all of its processes.
+    /// What was counted of spans. Those of the ended that had not ended then never will.
+    pub(super) spans: Spans,
+    /// Which probes stand for all of its processes.
     pub(super) probes: Groups,
     /// Probe hits.
     pub(super) hits: u64,
@@ -178,9 +180,11 @@ impl Group {
             pauses: Some((0, 0)),
             states: Some(Vec::new()),
             probes: observation.probes,
-            coverage: Figure::all()
-                .filter(|figure| observation.coverage.0.contains_key(figure))
-                .map(|figure| (figure, None))
+            coverage: observation
+                .coverage
+                .0
+                .keys()
+                .map(|figure| (*figure, None))
                 .collect(),
             ..Self::default()
         };
@@ -263,12 +267,13 @@ impl Group {
                 .chain(found)
                 .max_by_key(|difference| difference.unsigned_abs());
         }
-        self.probes.batch &= observation.probes.batch;
-        self.probes.exact &= observation.probes.exact;
-        self.hits = self.hits.saturating_add(events.goroutines.hits());
+        self.probes = self.probes.and(observation.probes);
+        self.hits = self.hits.saturating_add(events.hits());
+        for (label, more) in events.spans.iter() {
+            self.spans.entry(*label).or_default().add(more);
+        }
 
         let Some(gc) = &events.gc else { return };
-        self.hits = self.hits.saturating_add(gc.hits);
         for (sum, count) in self.cycles.iter_mut().zip(gc.completed) {
             *sum = sum.saturating_add(count);
         }
@@ -313,6 +318,15 @@ impl Group {
     /// of it.
     pub(super) fn knows(&self, figure: Option<Figure>, since: u16) -> bool {
         figure.is_none_or(|figure| self.is_exact(figure)) && self.is_since(since)
+    }
+
+    /// The groups of probes that leave where they cost too much, the dearest first.
+    pub(super) fn hot_probes(&self) -> impl Iterator<Item = Probes> {
+        let declared = self.coverage.keys().filter_map(|figure| match figure {
+            Figure::Declared(family) => Some(Probes::new(*family, 0)),
+            _ => None,
+        });
+        [Probes::EXACT, Probes::BATCH].into_iter().chain(declared)
     }
 
     /// Whether the figure is known of every process of the group.

@@ -179,6 +179,11 @@ pub(super) static FAMILIES: [Family; 33] = [
             ] {
                 sink.labelled("map", map, Value::Integer(refused));
             }
+            // There is none where no span is probed.
+            let spans = observer_ebpf::names::SPANS;
+            if node.snapshot.health.map_entries.contains_key(spans) {
+                sink.labelled("map", spans, Value::Integer(kernel.refused_spans));
+            }
         },
     ),
     node(

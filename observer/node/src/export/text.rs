@@ -105,7 +105,7 @@ fn describe(comment: &str, format: Format, out: &mut String) {
     if keyword == "UNIT" && format == Format::Prometheus {
         return;
     }
-    let kind = families::all()
+    let kind = families::with_requested()
         .find(|family: &&Family| family.name == name)
         .map(|family| family.kind);
     let total = if format == Format::Prometheus && kind == Some(Kind::Counter) {

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use observer_ebpf::family::Reading as _;
 use observer_go::{
     binary::{Figure, Reason},
     discover::{self, Origin},
@@ -245,7 +246,7 @@ fn is_program(observation: &Observation) -> bool {
     let unsampled = missing
         .and_then(Option::as_ref)
         .is_some_and(|missing| missing.reason == Reason::NotSampled);
-    let hit = figures.events.goroutines.hits() > 0 || figures.events.gc.is_some();
+    let hit = figures.events.hits() > 0 || figures.events.gc.is_some();
     figures.state.is_some() || !unsampled || (observation.ended.is_some() && hit)
 }
 

@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::ProcessKey;
+use observer_ebpf::{
+    Group, ProcessKey,
+    family::{Family, TIERS, Thinning},
+};
 use observer_probe::AtOnce;
 
 /// Shortest time a share is taken over: shorter bursts are no load. Below a
@@ -26,47 +29,82 @@ const TOO_MUCH: f64 = 10.0;
 const TOO_MUCH_AT_ONCE: f64 = 0.1;
 /// For how long it may be all that at a stretch.
 const BURST: Duration = Duration::from_millis(200);
-/// In which part of the time that all stay away batches are tried, where it was too
+/// In which part of the time that all stay away the cheapest are tried, where it was too
 /// much at once.
-const BATCHES_SOONER: u32 = 12;
+const CHEAPEST_SOONER: u32 = 12;
 /// How long the probes stay away at first, and at most.
 const AWAY: Duration = Duration::from_secs(60);
-/// How long those on collections and stops do at first: only the kernel's side sends
-/// them away, which does so within a burst, and some of what they tell nobody else does.
-const STOPS_AWAY: Duration = Duration::from_secs(5);
+/// The same of those that only the programs send away. They do so within a burst, and
+/// some of what these probes tell nobody else does.
+const AT_ONCE_AWAY: Duration = Duration::from_secs(5);
 const AWAY_AT_MOST: Duration = Duration::from_secs(600);
 
-/// Which probes on goroutines a file may carry.
+/// How many of a family's groups of probes a file may carry, of those that stay longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub(super) struct Level(pub(super) u8);
+
+impl Level {
     /// None.
-    None,
-    /// One hit for a batch of goroutines.
-    Batch,
-    /// One hit for each too.
-    Exact,
+    pub(super) const NONE: Self = Self(0);
+
+    /// All of a family.
+    pub(super) fn all(family: u8) -> Self {
+        Self(Family::of(family).map_or(0, |family| family.groups.len() as u8))
+    }
+
+    /// All that stay longer than this group.
+    pub(super) const fn without(group: Group) -> Self {
+        Self(group.tier())
+    }
+
+    /// Whether this group is among them.
+    pub(super) const fn allows(self, group: Group) -> bool {
+        self.0 > group.tier()
+    }
 }
 
-/// Nanoseconds that probes on goroutines took, by group.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Cost {
-    pub(super) exact_ns: f64,
-    pub(super) batch_ns: f64,
+/// The load of a family's probes on a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Load {
+    /// The number of the target.
+    pub(super) file: u32,
+    /// The number of the family.
+    pub(super) family: u8,
 }
+
+/// Nanoseconds that a family's probes took, by group.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Cost(pub(super) [f64; TIERS]);
 
 impl Cost {
+    /// All of it.
+    pub(super) fn sum(self) -> f64 {
+        self.0.iter().sum()
+    }
+
+    /// What the groups of a level take.
+    pub(super) fn within(self, level: Level) -> f64 {
+        self.0.iter().take(usize::from(level.0)).sum()
+    }
+
     fn plus(self, more: Self) -> Self {
-        Self {
-            exact_ns: self.exact_ns + more.exact_ns,
-            batch_ns: self.batch_ns + more.batch_ns,
-        }
+        Self(std::array::from_fn(|tier| self.0[tier] + more.0[tier]))
     }
 
     fn less(self, before: Self) -> Self {
-        Self {
-            exact_ns: (self.exact_ns - before.exact_ns).max(0.0),
-            batch_ns: (self.batch_ns - before.batch_ns).max(0.0),
-        }
+        let less = |tier| f64::max(self.0[tier] - before.0[tier], 0.0);
+        Self(std::array::from_fn(less))
+    }
+
+    /// The most groups of which a share of so many nanoseconds is not more than this,
+    /// where others had a part in it.
+    fn fitting(self, ns: f64, share: f64) -> Level {
+        let fits = |level: &Level| {
+            let within = self.within(*level);
+            self.sum() - within > 0.0 && within / ns <= share
+        };
+        let levels = (1..TIERS as u8).rev().map(Level);
+        levels.into_iter().find(fits).unwrap_or(Level::NONE)
     }
 }
 
@@ -102,17 +140,17 @@ pub(super) enum Payer {
     Ended(u32),
 }
 
-/// The accounts, and the files that are over the budget.
+/// The accounts, and the files that are over the budget. Each family is held to it by
+/// itself.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// Of one CPU: 0.01 for a percent.
     share: f64,
-    accounts: HashMap<Payer, Account>,
-    /// What those that ended had cost, by file.
-    ended: HashMap<u32, Cost>,
-    files: HashMap<u32, File>,
-    /// Those that were over it by stops of the world.
-    stops: HashMap<u32, Stops>,
+    /// By payer and family.
+    accounts: HashMap<(Payer, u8), Account>,
+    /// What those that ended had cost.
+    ended: HashMap<Load, Cost>,
+    files: HashMap<Load, File>,
 }
 
 /// What a payer's probes had cost at the start of the window.
@@ -130,17 +168,8 @@ struct File {
     /// Off since, or on again since.
     since: Instant,
     level: Level,
-    /// When batches may be tried before all is.
-    batches_at: Option<Instant>,
-}
-
-/// A file whose probes on collections and stops were off once.
-#[derive(Clone, Copy, Debug)]
-struct Stops {
-    away: Duration,
-    /// Off since, or on again since.
-    since: Instant,
-    off: bool,
+    /// When the cheapest may be tried before all are.
+    cheapest_at: Option<Instant>,
 }
 
 /// How long probes stay away now, which were away so long at the last time, and off
@@ -162,14 +191,19 @@ impl Budget {
             accounts: HashMap::new(),
             ended: HashMap::new(),
             files: HashMap::new(),
-            stops: HashMap::new(),
         }
     }
 
     /// Enters what probes have cost so far; says where that is too much, and
     /// probes must go.
-    pub(super) fn spent(&mut self, now: Instant, payer: Payer, cost: Cost) -> Option<Over> {
-        let account = self.accounts.entry(payer).or_insert(Account {
+    pub(super) fn spent(
+        &mut self,
+        now: Instant,
+        payer: Payer,
+        family: u8,
+        cost: Cost,
+    ) -> Option<Over> {
+        let account = self.accounts.entry((payer, family)).or_insert(Account {
             at: now,
             cost,
             strikes: 0,
@@ -180,7 +214,7 @@ impl Budget {
         }
         let window = cost.less(account.cost);
         let ns = elapsed.as_nanos() as f64;
-        let share = (window.exact_ns + window.batch_ns) / ns;
+        let share = window.sum() / ns;
         let strikes = if share > self.share {
             account.strikes + 1
         } else {
@@ -192,130 +226,102 @@ impl Budget {
             cost,
             strikes: if over { 0 } else { strikes },
         };
-        let batches_fit = window.exact_ns > 0.0 && window.batch_ns / ns <= self.share;
-        over.then_some(Over {
+        over.then(|| Over {
             share,
-            within: if batches_fit {
-                Level::Batch
-            } else {
-                Level::None
-            },
+            within: window.fitting(ns, self.share),
         })
     }
 
     /// A process of a file has ended: what it spent since its last window is
     /// the file's.
-    pub(super) fn ended(&mut self, now: Instant, process: ProcessKey, file: u32, cost: Cost) {
-        let account = self.accounts.remove(&Payer::Process(process));
+    pub(super) fn ended(&mut self, now: Instant, process: ProcessKey, load: Load, cost: Cost) {
+        let Load { file, family } = load;
+        let account = self.accounts.remove(&(Payer::Process(process), family));
         let before = account.map_or_else(Cost::default, |account| account.cost);
-        let total = self.ended.entry(file).or_default();
+        let total = self.ended.entry(load).or_default();
         let account = Account {
             at: now,
             cost: *total,
             strikes: 0,
         };
-        self.accounts.entry(Payer::Ended(file)).or_insert(account);
+        let payer = (Payer::Ended(file), family);
+        self.accounts.entry(payer).or_insert(account);
         *total = total.plus(cost.less(before));
     }
 
     /// Files whose ended processes together spent too much.
-    pub(super) fn ended_over(&mut self, now: Instant) -> Vec<(u32, Over)> {
+    pub(super) fn ended_over(&mut self, now: Instant) -> Vec<(Load, Over)> {
         let ended: Vec<_> = self
             .ended
             .iter()
-            .map(|(file, cost)| (*file, *cost))
+            .map(|(load, cost)| (*load, *cost))
             .collect();
-        let spent = |(file, cost)| Some((file, self.spent(now, Payer::Ended(file), cost)?));
+        let spent = |(load, cost): (Load, _)| {
+            let payer = Payer::Ended(load.file);
+            Some((load, self.spent(now, payer, load.family, cost)?))
+        };
         ended.into_iter().filter_map(spent).collect()
     }
 
     /// Closes the accounts of all others.
     pub(super) fn keep(&mut self, is_known: impl Fn(&ProcessKey) -> bool) {
-        self.accounts.retain(|payer, _| match payer {
+        self.accounts.retain(|(payer, _), _| match payer {
             Payer::Process(process) => is_known(process),
             Payer::Ended(_) => true,
         });
     }
 
-    /// What a file may carry now.
-    pub(super) fn level(&self, file: u32) -> Level {
-        self.files
-            .get(&file)
-            .map_or(Level::Exact, |file| file.level)
+    /// What a file may carry of a family now.
+    pub(super) fn level(&self, load: Load) -> Level {
+        let known = self.files.get(&load);
+        known.map_or_else(|| Level::all(load.family), |file| file.level)
     }
 
     /// A file may carry no more than that from now on; for how long at least.
-    pub(super) fn off(&mut self, now: Instant, file: u32, level: Level) -> Duration {
-        let known = self.files.get(&file);
-        let away = away(now, known.map(|known| (known.away, known.since)), AWAY);
+    pub(super) fn off(&mut self, now: Instant, load: Load, level: Level) -> Duration {
+        let known = self.files.get(&load);
+        let family = Family::of(load.family);
+        let first = match family.map(|family| family.thinning) {
+            Some(Thinning::AtOnce) => AT_ONCE_AWAY,
+            _ => AWAY,
+        };
+        let away = away(now, known.map(|known| (known.away, known.since)), first);
         let entry = File {
             away,
             since: now,
             level,
-            batches_at: None,
+            cheapest_at: None,
         };
-        self.files.insert(file, entry);
+        self.files.insert(load, entry);
         away
     }
 
-    /// A file may carry none from now on. How much it was is not known: batches may be
-    /// tried soon.
-    pub(super) fn off_at_once(&mut self, now: Instant, file: u32) -> Duration {
-        let away = self.off(now, file, Level::None);
-        if let Some(file) = self.files.get_mut(&file) {
-            file.batches_at = Some(now + away / BATCHES_SOONER);
+    /// A file may carry none from now on. How much it was is not known: where the
+    /// family has a cheaper group, that may be tried soon.
+    pub(super) fn off_at_once(&mut self, now: Instant, load: Load) -> Duration {
+        let away = self.off(now, load, Level::NONE);
+        if let Some(file) = self.files.get_mut(&load)
+            && Level::all(load.family) > Level(1)
+        {
+            file.cheapest_at = Some(now + away / CHEAPEST_SOONER);
         }
         away
-    }
-
-    /// A file may carry no probes on collections and stops from now on; for how long.
-    pub(super) fn stops_off(&mut self, now: Instant, file: u32) -> Duration {
-        let known = self.stops.get(&file);
-        let known = known.map(|known| (known.away, known.since));
-        let away = away(now, known, STOPS_AWAY);
-        let entry = Stops {
-            away,
-            since: now,
-            off: true,
-        };
-        self.stops.insert(file, entry);
-        away
-    }
-
-    /// Whether it may carry them.
-    pub(super) fn stops_allowed(&self, file: u32) -> bool {
-        self.stops.get(&file).is_none_or(|stops| !stops.off)
-    }
-
-    /// Files that may carry them again from now on.
-    pub(super) fn stops_on(&mut self, now: Instant) -> Vec<u32> {
-        let mut on = Vec::new();
-        for (file, stops) in &mut self.stops {
-            if stops.off && now.saturating_duration_since(stops.since) >= stops.away {
-                stops.off = false;
-                stops.since = now;
-                on.push(*file);
-            }
-        }
-        on
     }
 
     /// Files some of whose probes have been away for long enough, and which may carry
     /// them again.
-    pub(super) fn due(&self, now: Instant) -> Vec<(u32, Level)> {
-        let due = |file: &File| {
-            if file.level < Level::Exact && now.saturating_duration_since(file.since) >= file.away {
-                Some(Level::Exact)
-            } else if file.batches_at.is_some_and(|at| now >= at) {
-                Some(Level::Batch)
+    pub(super) fn due(&self, now: Instant) -> Vec<(Load, Level)> {
+        let due = |(load, file): (&Load, &File)| {
+            let all = Level::all(load.family);
+            if file.level < all && now.saturating_duration_since(file.since) >= file.away {
+                Some((*load, all))
+            } else if file.cheapest_at.is_some_and(|at| now >= at) {
+                Some((*load, Level(1)))
             } else {
                 None
             }
         };
-        self.files
-            .iter()
-            .filter_map(|(number, file)| Some((*number, due(file)?)))
-            .collect()
+        self.files.iter().filter_map(due).collect()
     }
 
     /// Whether probes would be within the budget of a process that creates
@@ -325,20 +331,19 @@ impl Budget {
     }
 
     /// A file may carry that again.
-    pub(super) fn on(&mut self, now: Instant, file: u32, level: Level) {
-        if let Some(file) = self.files.get_mut(&file) {
+    pub(super) fn on(&mut self, now: Instant, load: Load, level: Level) {
+        if let Some(file) = self.files.get_mut(&load) {
             file.since = now;
             file.level = level;
-            file.batches_at = None;
+            file.cheapest_at = None;
         }
     }
 
     /// A file is no target any more.
     pub(super) fn forget(&mut self, is_target: impl Fn(u32) -> bool) {
-        self.files.retain(|file, _| is_target(*file));
-        self.stops.retain(|file, _| is_target(*file));
-        self.ended.retain(|file, _| is_target(*file));
-        self.accounts.retain(|payer, _| match payer {
+        self.files.retain(|load, _| is_target(load.file));
+        self.ended.retain(|load, _| is_target(load.file));
+        self.accounts.retain(|(payer, _), _| match payer {
             Payer::Process(_) => true,
             Payer::Ended(file) => is_target(*file),
         });

@@ -40,7 +40,13 @@ impl Cgroups {
         let pid = match EventKind::from_u32(event.kind) {
             Some(EventKind::Fork) => event.parent,
             Some(EventKind::Exec | EventKind::FirstHit) => event.tgid,
-            Some(EventKind::Exit | EventKind::TooMuchAtOnce | EventKind::TooManyStops) | None => {
+            Some(
+                EventKind::Exit
+                | EventKind::TooMuchAtOnce
+                | EventKind::TooManyStops
+                | EventKind::TooManySpans,
+            )
+            | None => {
                 return;
             }
         };

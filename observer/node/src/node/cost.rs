@@ -1,7 +1,10 @@
 //! What the probes have cost a process: its hits, each at the price of the
 //! instruction that its probe stands on.
 
-use observer_ebpf::{GoroutineFigures, Group, SiteKind};
+use observer_ebpf::{
+    GoroutineFigures, Group, SiteKind,
+    family::{FAMILIES, Reading as _},
+};
 use observer_go::binary::{Site, SitePlan};
 use observer_probe::HitCost;
 
@@ -9,28 +12,51 @@ use super::{budget::Cost, observation::EventFigures};
 
 /// Nanoseconds that all probe hits took from a process.
 pub(crate) fn cost_ns(plan: &SitePlan, price: HitCost, events: &EventFigures) -> f64 {
-    let rare = events.gc.as_ref().map_or(0, |gc| gc.hits) as f64;
-    // Which of them was hit is not counted; they are some ten in a collection.
-    let Cost { exact_ns, batch_ns } = goroutines(plan, price, &events.goroutines);
-    exact_ns + batch_ns + rare * mean(plan, price, |site| site.kind.group() == Group::Rare)
+    let families = 0..FAMILIES.len() as u8;
+    families
+        .map(|family| of_family(plan, price, events, family).sum())
+        .sum()
+}
+
+/// Nanoseconds that the hits of a family's probes took.
+pub(super) fn of_family(
+    plan: &SitePlan,
+    price: HitCost,
+    events: &EventFigures,
+    family: u8,
+) -> Cost {
+    const GOROUTINES: u8 = Group::EXACT.family();
+    const STOPS: u8 = Group::RARE.family();
+    let group = Group::new(family, 0);
+    let of_all = |hits: u64| match hits {
+        0 => Cost::default(),
+        // Which of them was hit is not counted.
+        hits => Cost([
+            hits as f64 * mean(plan, price, |site| site.group() == group),
+            0.0,
+        ]),
+    };
+    match family {
+        GOROUTINES => goroutines(plan, price, &events.goroutines),
+        STOPS => of_all(events.gc.as_ref().map_or(0, |gc| gc.hits)),
+        span => {
+            let its = events.spans.iter().filter(|(label, _)| label.span == span);
+            of_all(its.map(|(_, figures)| figures.hits()).sum())
+        }
+    }
 }
 
 /// Nanoseconds that the hits of the probes on goroutines took.
-pub(super) fn goroutines(plan: &SitePlan, price: HitCost, figures: &GoroutineFigures) -> Cost {
-    let of = |(kind, hits): (SiteKind, u64)| match hits {
-        0 => 0.0,
-        hits => hits as f64 * mean(plan, price, |site| site.kind == kind),
-    };
-    let exact = [
-        (SiteKind::GoroutineCreated, figures.created),
-        (SiteKind::GoroutineExited, figures.exited),
-        (SiteKind::SystemGoroutineCreated, figures.system_created),
-        (SiteKind::SystemGoroutineExited, figures.system_exited),
-    ];
-    Cost {
-        exact_ns: exact.into_iter().map(of).sum(),
-        batch_ns: of((SiteKind::GoidRefill, figures.goid_refills)),
+fn goroutines(plan: &SitePlan, price: HitCost, figures: &GoroutineFigures) -> Cost {
+    let mut cost = Cost::default();
+    for kind in SiteKind::ALL {
+        let hits = figures.of_kind(kind);
+        if hits > 0 {
+            let tier = usize::from(Group::of(kind, 0).tier());
+            cost.0[tier] += hits as f64 * mean(plan, price, |site| site.kind == kind);
+        }
     }
+    cost
 }
 
 /// Nanoseconds that the creation and the end of one goroutine take.
@@ -41,13 +67,10 @@ pub(super) fn of_one(plan: &SitePlan, price: HitCost) -> Cost {
         goid_refills: 1,
         ..GoroutineFigures::ZERO
     };
-    let Cost { exact_ns, batch_ns } = goroutines(plan, price, &one);
+    let Cost([batch_ns, exact_ns]) = goroutines(plan, price, &one);
     let weight = |site: &Site| (site.kind == SiteKind::GoidRefill).then_some(site.weight);
     let batch = plan.sites.iter().find_map(weight).unwrap_or(1);
-    Cost {
-        exact_ns,
-        batch_ns: batch_ns / f64::from(batch.max(1)),
-    }
+    Cost([batch_ns / f64::from(batch.max(1)), exact_ns])
 }
 
 fn mean(plan: &SitePlan, price: HitCost, is_meant: impl Fn(&Site) -> bool) -> f64 {
@@ -118,7 +141,7 @@ mod tests {
         let expected = 1_000.0 + 1_000.0 + 300.0 + 2.0 * 550.0;
         assert!((cost_ns(&plan, price, &events) - expected).abs() < 1e-6);
         let one = of_one(&plan, price);
-        assert!((one.exact_ns - 1_100.0).abs() < 1e-6);
-        assert!((one.batch_ns - 100.0 / 16.0).abs() < 1e-6);
+        assert!((one.0[1] - 1_100.0).abs() < 1e-6);
+        assert!((one.0[0] - 100.0 / 16.0).abs() < 1e-6);
     }
 }

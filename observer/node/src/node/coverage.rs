@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use observer_ebpf::{Group, ProcessKey, SiteKind};
-use observer_go::binary::{Binary, Figure, Reason};
+use observer_go::binary::{Binary, Figure, Reason, Site};
 use observer_probe::{Attached, Probes};
 
 use super::{
@@ -54,7 +54,8 @@ pub(super) fn coverage(
             .or_else(|| refused(attachment, state(Figure::State), figure))
             .or_else(|| by_standing(standing, figure))
     };
-    let events = Figure::EVENTS.into_iter().map(|figure| {
+    let declared = binary.plan.declared().map(Figure::Declared);
+    let events = Figure::EVENTS.into_iter().chain(declared).map(|figure| {
         // The state tells, whenever the process began and whatever probes stand.
         let by_state = match figure {
             Figure::Goroutines => state(Figure::State).is_none(),
@@ -103,7 +104,7 @@ pub(super) fn is_whole(binary: &Binary, attachment: &Attachment, figure: Figure)
         Attachment::Live(attached) => attached
             .refused
             .iter()
-            .any(|(site, _)| figures_of(site.kind).contains(&figure)),
+            .any(|(site, _)| is_needed(site, figure)),
         Attachment::NoSites | Attachment::Refused(..) => true,
     };
     !is_refused && gap(binary, figure).is_none()
@@ -117,7 +118,7 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
             detail: detail.clone(),
         }),
         Attachment::Live(attached)
-            if attached.exact.since_ns.is_none() && is_of_goroutines(figure) =>
+            if attached.of(Group::EXACT).since_ns.is_none() && is_of_goroutines(figure) =>
         {
             // They are off because the state tells, of this process in a moment.
             let soon = no_state.filter(|missing| missing.reason == Reason::NotSampled);
@@ -130,9 +131,7 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
                 }
             }))
         }
-        Attachment::Live(attached)
-            if attached.rare.sites > 0 && !attached.rare.is_on() && !is_of_goroutines(figure) =>
-        {
+        Attachment::Live(attached) if is_off(attached, Group::RARE) && is_of_stops(figure) => {
             Some(Missing {
                 reason: Reason::OverBudget,
                 detail: "the probes on collections and stops of the world cost a process of this \
@@ -140,11 +139,24 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
                     .to_owned(),
             })
         }
+        Attachment::Live(attached)
+            if matches!(figure, Figure::Declared(family)
+                if is_off(attached, Group::new(family, 0))) =>
+        {
+            Some(Missing {
+                reason: Reason::OverBudget,
+                detail: format!(
+                    "the probes of {} cost a process of this file more than --probe-budget; they \
+                     are off, and tried again after a while",
+                    figure.label()
+                ),
+            })
+        }
         Attachment::Live(attached) => {
             let (site, error) = attached
                 .refused
                 .iter()
-                .find(|(site, _)| figures_of(site.kind).contains(&figure))?;
+                .find(|(site, _)| is_needed(site, figure))?;
             Some(Missing {
                 reason: Reason::ProbeRefused,
                 detail: format!("{} at {:#x}: {error}", site.function, site.address),
@@ -157,7 +169,26 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
 fn is_of_goroutines(figure: Figure) -> bool {
     SiteKind::ALL
         .into_iter()
-        .any(|kind| kind.group() == Group::Exact && figures_of(kind).contains(&figure))
+        .any(|kind| Group::of(kind, 0) == Group::EXACT && figures_of(kind).contains(&figure))
+}
+
+/// Whether a figure comes from the probes on collections and stops.
+fn is_of_stops(figure: Figure) -> bool {
+    !is_of_goroutines(figure) && !matches!(figure, Figure::Declared(_))
+}
+
+/// Whether a file has probes of a group, and they are off.
+fn is_off(attached: &Attached, group: Group) -> bool {
+    let standing = attached.of(group);
+    standing.sites > 0 && !standing.is_on()
+}
+
+/// Whether a figure needs this site.
+fn is_needed(site: &Site, figure: Figure) -> bool {
+    match figure {
+        Figure::Declared(family) => site.group().family() == family,
+        _ => figures_of(site.kind).contains(&figure),
+    }
 }
 
 fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {
@@ -181,7 +212,11 @@ fn figures_of(kind: SiteKind) -> &'static [Figure] {
         SiteKind::GoroutineCreated => &[GoroutinesCreated, Goroutines],
         SiteKind::GoroutineExited => &[GoroutinesExited, Goroutines],
         SiteKind::SystemGoroutineCreated | SiteKind::SystemGoroutineExited => &[Goroutines],
-        SiteKind::GoidRefill => &[],
+        SiteKind::GoidRefill
+        | SiteKind::SpanCounted
+        | SiteKind::SpanBegins
+        | SiteKind::SpanEnds
+        | SiteKind::SpanLabelled => &[],
         SiteKind::GcStart | SiteKind::GcCycle => &[GcCycles],
         SiteKind::StopReason | SiteKind::StartAfterOther => &[OtherStops],
         SiteKind::StopTheWorld
@@ -196,6 +231,9 @@ fn figures_of(kind: SiteKind) -> &'static [Figure] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use observer_ebpf::Group;
     use observer_go::binary::{Figure, Gap, Reason};
     use observer_probe::{Attached, Standing as Probes};
 
@@ -213,17 +251,13 @@ mod tests {
 
     #[test]
     fn over_the_budget_only_goroutines_are_left_out() {
+        let standing = |since_ns| Probes { sites: 5, since_ns };
         let attachment = Attachment::Live(Attached {
             refused: Vec::new(),
-            rare: Probes {
-                sites: 5,
-                since_ns: Some(1),
-            },
-            batch: Probes::default(),
-            exact: Probes {
-                sites: 5,
-                since_ns: None,
-            },
+            groups: BTreeMap::from([
+                (Group::RARE, standing(Some(1))),
+                (Group::EXACT, standing(None)),
+            ]),
         });
         let standing = Standing {
             registered: true,

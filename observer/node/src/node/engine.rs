@@ -22,7 +22,7 @@ use std::{
 };
 
 use lru::LruCache;
-use observer_ebpf::{Event, EventKind, ProcessKey};
+use observer_ebpf::{Event, EventKind, ProcessKey, family::Selection};
 use observer_go::discover::{self, Executable, FileId};
 use observer_probe::{Features, HitCost, LinkMode, Probes};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -93,6 +93,8 @@ pub struct Limits {
     pub goroutine_probes: GoroutineProbes,
     /// How many creators of goroutines are named; 0 for no walks.
     pub creators: usize,
+    /// Which families are probed.
+    pub selection: Selection,
 }
 
 /// What the observer found where it was started.
@@ -200,6 +202,8 @@ struct Engine {
     environment: Environment,
     creators: Option<Creators>,
     inspector: Inspector,
+    /// Which families are probed.
+    selection: Selection,
     targets: Targets,
     processes: Processes,
     exclusion: Exclusion,
@@ -273,12 +277,13 @@ impl Engine {
             budget: Budget::new(limits.probe_budget),
             price: limits.price,
             goroutine_probes: limits.goroutine_probes,
+            selection: limits.selection,
             cautious: false,
             newcomers: None,
             probes: None,
             environment: Environment::default(),
             creators: None,
-            inspector: Inspector::new(limits.cpu_ceiling)?,
+            inspector: Inspector::new(limits.cpu_ceiling, limits.selection)?,
             targets: Targets::new(),
             processes: Processes::new(),
             exclusion: Exclusion::default(),
@@ -444,8 +449,11 @@ impl Engine {
                     self.short_lived(event);
                 }
             }
-            Some(EventKind::TooMuchAtOnce) => self.too_much_at_once(event),
-            Some(EventKind::TooManyStops) => self.too_many_stops(event),
+            Some(
+                kind @ (EventKind::TooMuchAtOnce
+                | EventKind::TooManyStops
+                | EventKind::TooManySpans),
+            ) => self.too_much_at_once(event, kind),
             None => {}
         }
     }
@@ -560,7 +568,7 @@ impl Engine {
         let mut inventory = probes.inventory();
         let keys = inventory.keys.iter().copied();
         let strays: HashSet<ProcessKey> = keys.filter(|key| !known.contains(key)).collect();
-        let mut taken = false;
+        let mut taken = HashSet::new();
         for key in strays.intersection(&self.strays) {
             let registered = probes
                 .registration(key.tgid)
@@ -573,9 +581,10 @@ impl Engine {
                 // It ended just before it was registered.
                 probes.unregister(key.tgid);
             }
-            taken = true;
+            taken.insert(*key);
         }
-        if taken {
+        if !taken.is_empty() {
+            probes.forget_spans(|process| !taken.contains(&process));
             inventory = probes.inventory();
         }
         self.map_entries = inventory.entries;

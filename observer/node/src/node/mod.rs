@@ -26,6 +26,7 @@ mod past;
 mod planes;
 mod processes;
 mod relay;
+pub(crate) mod spans;
 mod targets;
 mod unreadable;
 mod watch;

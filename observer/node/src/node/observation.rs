@@ -7,13 +7,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use observer_ebpf::{GcFigures, GoroutineFigures};
+use observer_ebpf::{GcFigures, GoroutineFigures, Group, family::Reading};
 use observer_go::{
     binary::{Binary, Figure, Reason},
     discover::Process,
     runtime::StateFigures,
 };
-use observer_probe::{Features, HitCost};
+use observer_probe::{Features, HitCost, Spans};
 use serde::Serialize;
 
 use super::{Cluster, Crowded, creators::Walks};
@@ -49,7 +49,7 @@ pub struct Observation {
     pub coverage: Coverage,
     /// Its figures.
     pub figures: Figures,
-    /// Which probes on goroutines stand.
+    /// Which probes stand.
     pub probes: Groups,
     /// When it ended, for one that has.
     pub ended: Option<SystemTime>,
@@ -62,13 +62,27 @@ pub struct Observation {
 /// lived at the same time: they are no more than the machine can run at once.
 pub(super) const BRIEF: Duration = Duration::from_secs(30);
 
-/// Which groups of probes on goroutines stand on a process's file.
+/// Which groups of probes stand on a process's file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Groups {
-    /// One hit for a batch of goroutines created.
-    pub batch: bool,
-    /// One hit for each that comes or goes.
-    pub exact: bool,
+pub struct Groups(u64);
+
+impl Groups {
+    /// Whether a group is among them.
+    pub const fn has(self, group: Group) -> bool {
+        group.is_in(self.0)
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl FromIterator<Group> for Groups {
+    fn from_iter<I: IntoIterator<Item = Group>>(groups: I) -> Self {
+        Self(groups.into_iter().fold(0, |set, group| set | group.bit()))
+    }
 }
 
 /// For each group of figures, why it is left out; `None` when it is exact.
@@ -142,6 +156,35 @@ pub struct EventFigures {
     pub goroutines: GoroutineFigures,
     /// Collector and stops; `None` until the first.
     pub gc: Option<Arc<GcFigures>>,
+    /// Families that are declared as spans.
+    pub spans: Arc<Spans>,
+}
+
+impl Reading for EventFigures {
+    /// Adds what was counted of another process that has ended.
+    fn add(&mut self, more: &Self) {
+        self.goroutines.add(&more.goroutines);
+        match (&mut self.gc, &more.gc) {
+            (Some(gc), Some(more)) => Arc::make_mut(gc).add(more),
+            (None, Some(more)) => self.gc = Some(Arc::clone(more)),
+            (_, None) => {}
+        }
+        if !more.spans.is_empty() {
+            let spans = Arc::make_mut(&mut self.spans);
+            for (label, more) in more.spans.iter() {
+                spans.entry(*label).or_default().add(more);
+            }
+        }
+    }
+
+    fn hits(&self) -> u64 {
+        let gc = self.gc.as_ref().map_or(0, |gc| gc.hits);
+        let spans: u64 = self.spans.values().map(Reading::hits).sum();
+        self.goroutines
+            .hits()
+            .saturating_add(gc)
+            .saturating_add(spans)
+    }
 }
 
 impl EventFigures {

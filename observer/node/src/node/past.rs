@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use observer_ebpf::{GcFigures, GoroutineFigures, TimeHistogram};
+use observer_ebpf::family::Reading as _;
 use observer_go::{discover::Executable, runtime::StateFigures};
 
-use super::{EventFigures, Observation, StateSample};
+use super::{Observation, StateSample};
 
 /// Kinds of programs told apart in one sum.
 const KINDS: usize = 16;
@@ -121,7 +121,7 @@ fn is_alike(a: &Observation, b: &Observation) -> bool {
 }
 
 fn merge(into: &mut Observation, from: &Observation) {
-    merge_events(&mut into.figures.events, &from.figures.events);
+    into.figures.events.add(&from.figures.events);
     if let (Some(into), Some(from)) = (&mut into.figures.state, &from.figures.state) {
         let mut sample = StateSample::clone(into);
         merge_state(Arc::make_mut(&mut sample.figures), &from.figures);
@@ -137,64 +137,6 @@ fn plus_known(into: &mut Option<u64>, from: Option<u64>) {
     if let (Some(into), Some(from)) = (into, from) {
         plus(into, from);
     }
-}
-
-fn merge_events(into: &mut EventFigures, from: &EventFigures) {
-    let GoroutineFigures {
-        created,
-        exited,
-        system_created,
-        system_exited,
-        goid_refills,
-        unpaid_ns: _,
-    } = &mut into.goroutines;
-    let other = &from.goroutines;
-    plus(created, other.created);
-    plus(exited, other.exited);
-    plus(system_created, other.system_created);
-    plus(system_exited, other.system_exited);
-    plus(goid_refills, other.goid_refills);
-    match (&mut into.gc, &from.gc) {
-        (Some(into), Some(from)) => merge_gc(Arc::make_mut(into), from),
-        (None, Some(from)) => into.gc = Some(from.clone()),
-        (_, None) => {}
-    }
-}
-
-fn merge_gc(into: &mut GcFigures, from: &GcFigures) {
-    for (into, from) in [
-        (&mut into.started, &from.started),
-        (&mut into.completed, &from.completed),
-    ] {
-        for (into, from) in into.iter_mut().zip(from) {
-            plus(into, *from);
-        }
-    }
-    plus(&mut into.pause_total_ns, from.pause_total_ns);
-    plus(&mut into.mark_ns, from.mark_ns);
-    plus(&mut into.whole_cycles, from.whole_cycles);
-    plus(&mut into.hits, from.hits);
-    for (into, from) in into.stops.iter_mut().zip(&from.stops) {
-        plus(&mut into.count, from.count);
-        plus(&mut into.total_ns, from.total_ns);
-        plus(&mut into.stopping_ns, from.stopping_ns);
-    }
-    for (into, from) in [
-        (&mut into.total_gc, &from.total_gc),
-        (&mut into.total_other, &from.total_other),
-        (&mut into.stopping_gc, &from.stopping_gc),
-        (&mut into.stopping_other, &from.stopping_other),
-    ] {
-        merge_histogram(into, from);
-    }
-}
-
-fn merge_histogram(into: &mut TimeHistogram, from: &TimeHistogram) {
-    for (into, from) in into.counts.iter_mut().zip(&from.counts) {
-        *into = into.saturating_add(*from);
-    }
-    plus(&mut into.overflow, from.overflow);
-    plus(&mut into.sum_ns, from.sum_ns);
 }
 
 /// Adds what only grows; the rest is of no use once a process has ended.

@@ -174,7 +174,7 @@ mod tests {
             from_start,
             collections_from_start: true,
             goroutines: counted(created).0,
-            gc: None,
+            ..EventFigures::default()
         }
     }
 

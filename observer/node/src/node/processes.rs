@@ -76,9 +76,9 @@ impl Seen {
             .all(is_whole);
         let collections = [GcCycles, GcPauses].into_iter().all(is_whole);
         Self {
-            goroutines: goroutines && target.saw(Group::Exact, exec),
-            batches: target.has(Group::Batch) && target.saw(Group::Batch, exec),
-            collections: collections && target.saw(Group::Rare, exec),
+            goroutines: goroutines && target.saw(Group::EXACT, exec),
+            batches: target.has(Group::BATCH) && target.saw(Group::BATCH, exec),
+            collections: collections && target.saw(Group::RARE, exec),
             probes: target.groups(),
         }
     }

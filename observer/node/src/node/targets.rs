@@ -73,12 +73,9 @@ impl Target {
         }
     }
 
-    /// Which probes on goroutines stand.
+    /// Which probes stand.
     pub(super) fn groups(&self) -> Groups {
-        Groups {
-            batch: self.carries(Group::Batch),
-            exact: self.carries(Group::Exact),
-        }
+        Group::all().filter(|group| self.carries(*group)).collect()
     }
 
     /// Whether the probes of a group stand.
@@ -215,7 +212,7 @@ impl Targets {
         };
         let carries_probe = |site: &&Site| {
             let refused = |(refused, _): &(_, _)| refused == *site;
-            attached.of(site.kind.group()).is_on() && !attached.refused.iter().any(refused)
+            attached.of(site.group()).is_on() && !attached.refused.iter().any(refused)
         };
         let site = target.binary.plan.sites.iter().find(carries_probe)?;
         // What the process maps may be such that nobody can read it.

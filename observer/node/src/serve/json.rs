@@ -9,6 +9,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use observer_ebpf::{Group, family::Reading as _};
 use observer_go::{
     binary::{BuildMode, Figure, Module, Reason},
     discover::{Container, Origin},
@@ -19,7 +20,7 @@ use serde::Serialize;
 
 use crate::{
     export::{STOP_REASONS, TRIGGERS, process_name},
-    node::{Groups, Observation, Place, PodContainer, Snapshot, Uncounted, cost_ns},
+    node::{Observation, Place, PodContainer, Snapshot, Uncounted, cost_ns},
 };
 
 /// One Go process.
@@ -281,9 +282,12 @@ fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -
 
 fn probes(observation: &Observation, price: HitCost) -> ProbesJson {
     let events = &observation.figures.events;
-    let Groups { batch, exact } = observation.probes;
+    let (batch, exact) = (
+        observation.probes.has(Group::BATCH),
+        observation.probes.has(Group::EXACT),
+    );
     ProbesJson {
-        hits: events.goroutines.hits() + events.gc.as_ref().map_or(0, |gc| gc.hits),
+        hits: events.hits(),
         cost_ns: cost_ns(&observation.binary.plan, price, events) as u64,
         hot: batch || exact,
         exact,

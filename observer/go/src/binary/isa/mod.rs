@@ -40,8 +40,14 @@ pub(super) trait InstructionSet: Sync {
     /// The instruction with these bytes at this address, for people.
     fn text(&self, code: &[u8], address: u64) -> String;
 
+    /// In which register Go functions take the integer argument at this place, the first
+    /// one at 0; `None` where they take it elsewhere.
+    fn argument(&self, place: usize) -> Option<Register>;
+
     /// In which registers Go functions take their first `count` integer arguments.
-    fn arguments(&self, count: usize) -> Registers;
+    fn arguments(&self, count: usize) -> Registers {
+        (0..count).map_while(|place| self.argument(place)).collect()
+    }
 
     /// The register in which Go code keeps the goroutine that it runs on.
     fn goroutine(&self) -> Register;

@@ -55,8 +55,8 @@ impl InstructionSet for Toy {
         String::from_utf8_lossy(code).into_owned()
     }
 
-    fn arguments(&self, count: usize) -> Registers {
-        (0..count as u8).map(register).collect()
+    fn argument(&self, place: usize) -> Option<Register> {
+        (place < 9).then(|| register(place as u8))
     }
 
     fn goroutine(&self) -> Register {

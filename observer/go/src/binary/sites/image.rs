@@ -38,7 +38,7 @@ pub(super) type Sites = Result<Vec<Site>, Missing>;
 /// Decoded functions of one executable.
 pub(super) struct Image<'a> {
     pub(super) isa: &'static dyn InstructionSet,
-    version: GoVersion,
+    pub(super) version: GoVersion,
     pub(super) rules: &'static Rules,
     functions: Vec<Code<'a>>,
     offset_of: &'a dyn Fn(u64) -> Option<u64>,
@@ -55,7 +55,7 @@ impl<'a> Image<'a> {
     ) -> Self {
         let functions = functions
             .iter()
-            .filter(|function| super::wanted_by(rules, &function.name))
+            .filter(|function| super::wanted_by(version, rules, &function.name))
             .take(MAX_FUNCTIONS)
             .map(|function| Code::new(isa, function))
             .collect();
@@ -64,6 +64,25 @@ impl<'a> Image<'a> {
             version,
             rules,
             functions,
+            offset_of,
+        }
+    }
+
+    /// Decodes them all.
+    #[cfg(test)]
+    pub(super) fn of_all(
+        isa: &'static dyn InstructionSet,
+        version: GoVersion,
+        rules: &'static Rules,
+        functions: &'a [Function],
+        offset_of: &'a dyn Fn(u64) -> Option<u64>,
+    ) -> Self {
+        let code = |function| Code::new(isa, function);
+        Self {
+            isa,
+            version,
+            rules,
+            functions: functions.iter().map(code).collect(),
             offset_of,
         }
     }

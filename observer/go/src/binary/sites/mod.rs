@@ -9,6 +9,7 @@
 
 mod choose;
 mod code;
+mod declared;
 mod gc;
 mod globals;
 mod goroutines;
@@ -21,14 +22,15 @@ use image::{Image, Missing, Sites};
 
 use super::{Figure, Function, Gap, GoVersion, Reason, SitePlan, isa::InstructionSet};
 use crate::release::{Exit, Rules, rules};
+pub(super) use declared::{declare, explain};
 
 /// Whether [`plan`] wants the machine code of the function of this name. Of a release
 /// without rules it wants none.
 pub(super) fn wanted(version: GoVersion, name: &str) -> bool {
-    rules(version.minor).is_some_and(|rules| wanted_by(rules, name))
+    rules(version.minor).is_some_and(|rules| wanted_by(version, rules, name))
 }
 
-fn wanted_by(rules: &Rules, name: &str) -> bool {
+fn wanted_by(version: GoVersion, rules: &Rules, name: &str) -> bool {
     match name {
         "runtime.newproc1"
         | "runtime.goexit0"
@@ -41,6 +43,7 @@ fn wanted_by(rules: &Rules, name: &str) -> bool {
                 || rules.stopping_function == Some(name)
                 || stops::is_caller(name)
                 || goroutines::is_caller(name)
+                || declared::wanted(version, name)
         }
     }
 }

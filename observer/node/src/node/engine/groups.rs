@@ -1,4 +1,4 @@
-//! Which groups of probes on goroutines stand on which file.
+//! Which groups of probes stand on which file.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use observer_go::discover::Traced;
 
 use super::{Engine, GoroutineProbes};
 use crate::node::{
-    budget::Level,
+    budget::{Level, Load},
     coverage::{Standing, coverage},
     observation::Observation,
     planes::Ids,
@@ -73,7 +73,7 @@ impl Engine {
         for (number, target) in self.targets.iter_mut() {
             let was = target.need.is_exact();
             match files.get(&number) {
-                _ if !target.has(Group::Batch) && !self.cautious => {}
+                _ if !target.has(Group::BATCH) && !self.cautious => {}
                 Some(processes) if processes.all_known => target.need.known(now),
                 Some(processes) if !processes.one_unknown => {}
                 None if self.cautious => {}
@@ -91,21 +91,25 @@ impl Engine {
 
     /// Sets and takes away what the need and the budget say.
     pub(super) fn set_groups(&mut self, target: u32) {
-        let level = self.budget.level(target);
         let Some(entry) = self.targets.get(target) else {
             return;
         };
-        let exact = level >= Level::Exact && entry.need.is_exact();
+        let load = |group: Group| Load {
+            file: target,
+            family: group.family(),
+        };
+        let wanted = |group: Group| {
+            let is_needed = group != Group::EXACT || entry.need.is_exact();
+            is_needed && entry.has(group) && self.budget.level(load(group)).allows(group)
+        };
+        let due = |group: Group| {
+            let on = wanted(group);
+            (on != entry.carries(group)).then_some((group, on))
+        };
         // The dearest first.
-        let wanted = [
-            (Group::Exact, exact),
-            (Group::Batch, level >= Level::Batch),
-            (Group::Rare, self.budget.stops_allowed(target)),
-        ];
-        let wanted = wanted.map(|(group, on)| (group, on && entry.has(group)));
-        let due = wanted.map(|(group, on)| (on != entry.carries(group)).then_some((group, on)));
+        let due: Vec<_> = Group::all().rev().filter_map(due).collect();
         let mut changed = Vec::new();
-        for (group, on) in due.into_iter().flatten() {
+        for (group, on) in due {
             if !on && self.is_traced(target) {
                 continue;
             }
@@ -114,23 +118,21 @@ impl Engine {
             };
             match probes.set_group(target, group, on) {
                 Ok(since) => {
-                    tracing::debug!(target, ?group, on, "probes changed");
+                    tracing::debug!(target, group = group.name(), on, "probes changed");
                     self.targets.stands(target, group, since);
                     changed.push(group);
                 }
                 Err(error) => {
                     let now = Instant::now();
-                    let away = match group {
-                        Group::Exact => self.budget.off(now, target, Level::Batch),
-                        Group::Batch => self.budget.off(now, target, Level::None),
-                        Group::Rare => self.budget.stops_off(now, target),
-                    };
-                    tracing::warn!(%error, ?group, again_after = ?away, "probes stay as they are");
+                    let level = Level::without(group);
+                    let away = self.budget.off(now, load(group), level);
+                    let group = group.name();
+                    tracing::warn!(%error, group, again_after = ?away, "probes stay as they are");
                 }
             }
         }
         if !changed.is_empty() {
-            self.cover(target, changed.contains(&Group::Rare));
+            self.cover(target, changed.contains(&Group::RARE));
         }
     }
 
@@ -188,7 +190,8 @@ impl Engine {
             let was = tracked.observation.probes;
             let mut observation = Observation::clone(&tracked.observation);
             let figures = &mut observation.figures;
-            if groups.exact != was.exact {
+            let has_changed = |group| groups.has(group) != was.has(group);
+            if has_changed(Group::EXACT) {
                 figures.events.from_start = false;
                 figures.differences.created = None;
                 tracked.counted = false;
@@ -198,7 +201,7 @@ impl Engine {
                 figures.differences.cycles = None;
                 figures.differences.pause_total_ns = None;
             }
-            if groups.batch != was.batch {
+            if has_changed(Group::BATCH) {
                 figures.differences.ids = None;
                 tracked.ids = Ids::default();
             }
@@ -244,7 +247,7 @@ impl Engine {
         let is_new = |tracked: &Tracked| {
             let figures = &tracked.observation.figures;
             let sampled = figures.state.is_some() || figures.events.from_start;
-            !sampled && tracked.observation.probes.exact && !tracked.watch.is_old()
+            !sampled && tracked.observation.probes.has(Group::EXACT) && !tracked.watch.is_old()
         };
         let new = self.processes.iter_mut().filter(|tracked| is_new(tracked));
         let new: Vec<u32> = new.map(|new| new.observation.process.pid).collect();

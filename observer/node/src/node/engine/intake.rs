@@ -2,7 +2,7 @@
 
 use std::{os::fd::AsFd, sync::Arc, time::Instant};
 
-use observer_ebpf::{Event, ProcessKey};
+use observer_ebpf::{Event, ProcessKey, family::Reading as _};
 use observer_go::{
     binary::{Binary, Inspected},
     discover::{self, DiscoverError, Executable, FileId, Membership, Process, Witness},
@@ -18,6 +18,7 @@ use crate::node::{
     observation::Observation,
     planes::Ids,
     processes::Seen,
+    spans,
     targets::Known,
     watch::Watch,
 };
@@ -369,11 +370,16 @@ impl Engine {
         };
         let mut events = tracked.observation.figures.events.clone();
         if let (Some(probes), Some(key)) = (&mut self.probes, tracked.key) {
+            if probes.has_spans() {
+                let mut last = probes.spans(key);
+                spans::abandon(&mut last);
+                events.spans = Arc::new(last);
+            }
             (events.goroutines, events.gc) = probes.take(key);
         }
         self.targets.release(tracked.target);
         // Between fork and exec a child runs its parent's file and does nothing in it.
-        let nothing = events.goroutines.hits() == 0 && events.gc.is_none();
+        let nothing = events.hits() == 0 && events.gc.is_none();
         if how == Ended::ByExec && nothing {
             return;
         }

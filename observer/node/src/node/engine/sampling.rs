@@ -5,11 +5,12 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use observer_ebpf::Group;
 use observer_go::{
     discover,
     runtime::{HeldUp, StateFigures, cpus, is_stuck},
 };
-use observer_probe::Probes;
+use observer_probe::{Probes, Spans};
 
 use super::{Engine, intake::Ended};
 use crate::node::{
@@ -67,7 +68,7 @@ impl Engine {
             return Some(self);
         };
         // Where there is nothing to compare, or both say the same, once is enough.
-        let learning = tracked.observation.probes.batch && !tracked.ids.known();
+        let learning = tracked.observation.probes.has(Group::BATCH) && !tracked.ids.known();
         let before = (tracked.apart || learning)
             .then(|| read(self.probes.as_ref(), tracked))
             .flatten();
@@ -82,7 +83,7 @@ impl Engine {
                 self.state_samples += 1;
                 tracked.sampled = Some(Instant::now());
                 tracked.created_per_second = Some(0.0);
-                tracked.counted = tracked.observation.probes.exact;
+                tracked.counted = tracked.observation.probes.has(Group::EXACT);
                 let verdicts = at_rest(tracked, before.as_ref());
                 if !tracked.watch.stood_still(verdicts) {
                     return Some(self);
@@ -221,6 +222,13 @@ fn read(probes: Option<&Probes>, tracked: &Tracked) -> Option<Counted> {
     Some(probes?.read(tracked.key?, known))
 }
 
+/// What spans have counted, where that has changed.
+fn spans(probes: Option<&Probes>, tracked: &Tracked) -> Option<Arc<Spans>> {
+    let spans = probes.filter(|it| it.has_spans())?.spans(tracked.key?);
+    let known = &tracked.observation.figures.events.spans;
+    (spans != **known).then(|| Arc::new(spans))
+}
+
 impl Engine {
     /// Takes a sample to count from; whether there is one.
     pub(super) fn begin(mut self: Box<Self>, pid: u32) -> Option<(Box<Self>, bool)> {
@@ -264,7 +272,7 @@ fn at_rest(tracked: &Tracked, counted: Option<&Counted>) -> Verdicts {
 
 /// How far goroutine ids are from what probes have counted, where that is known.
 fn ids_apart(tracked: &Tracked, state: &StateFigures, counted: &Counted) -> Option<i64> {
-    if !tracked.observation.probes.batch || !tracked.ids.known() {
+    if !tracked.observation.probes.has(Group::BATCH) || !tracked.ids.known() {
         return None;
     }
     // Nothing is learned from it.
@@ -287,12 +295,13 @@ fn update(
     };
     // Behind the state, so that what is counted from here on is not in it.
     let after = read(probes, tracked).or_else(|| before.cloned());
+    let spans = spans(probes, tracked);
     let figures = &tracked.observation.figures;
     let counted = after.as_ref().is_some_and(|after| {
         let events = &figures.events;
         after.0 != events.goroutines
             || after.1.as_ref().map(|gc| gc.hits) != events.gc.as_ref().map(|gc| gc.hits)
-    });
+    }) || spans.is_some();
     let moved = state.as_ref().is_some_and(|now| {
         figures
             .state
@@ -303,7 +312,7 @@ fn update(
         // By a clock that nobody sets.
         let since = tracked.sampled.replace(Instant::now());
         tracked.created_per_second = created_per_second(figures.state.as_deref().zip(since), now);
-        tracked.counted = tracked.observation.probes.exact;
+        tracked.counted = tracked.observation.probes.has(Group::EXACT);
         tracked.at_sample = after.clone().unwrap_or_default();
     }
     let covered = tracked.watch.has_changed();
@@ -320,7 +329,9 @@ fn update(
         differences = planes::compare(events, &before, state, after);
         tracked.apart = planes::compare(events, after, state, after).any();
     }
-    if let (true, Some(state), Some(after)) = (tracked.observation.probes.batch, &state, &after) {
+    if let (true, Some(state), Some(after)) =
+        (tracked.observation.probes.has(Group::BATCH), &state, &after)
+    {
         // What the last sample saw will do for the lower bound.
         let before = before.map_or(&figures.events.goroutines, |before| &before.0);
         differences.ids = tracked.ids.compare(before, state, &after.0);
@@ -336,6 +347,7 @@ fn update(
         Some((goroutines, gc)) => EventFigures {
             goroutines,
             gc,
+            spans: spans.unwrap_or_else(|| Arc::clone(&figures.events.spans)),
             ..figures.events
         },
         None => figures.events.clone(),

@@ -2,16 +2,20 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{Event, Group, ProcessKey};
+use observer_ebpf::{
+    Event, EventKind, Group, ProcessKey,
+    family::{Family, Selection, Thinning},
+};
 use observer_probe::Probes;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Engine;
 use crate::node::{
-    budget::{Cost, Level, Payer},
+    budget::{Level, Load, Payer},
     cost,
     observation::EventFigures,
     processes::Tracked,
@@ -19,100 +23,104 @@ use crate::node::{
 };
 
 impl Engine {
-    /// Takes probes on goroutines off files that have a process above the
-    /// budget, and sets them again when they have been away for long enough.
-    /// `read`: the figures were not read a moment ago.
+    /// Takes probes off files that have a process above the budget, and sets them again
+    /// when they have been away for long enough. `read`: the figures were not read a
+    /// moment ago.
     pub(super) fn keep_budget(&mut self, read: bool) {
         let Some(probes) = &self.probes else { return };
         let now = Instant::now();
-        let mut over = HashMap::<u32, Level>::new();
-        let mut note = |target, level: Level| {
-            let noted = over.entry(target).or_insert(level);
+        let mut over = HashMap::<Load, Level>::new();
+        let mut note = |load, level: Level| {
+            let noted = over.entry(load).or_insert(level);
             *noted = level.min(*noted);
         };
         for tracked in self.processes.iter_mut() {
             let Some(key) = tracked.key else { continue };
-            let seen = tracked.observation.figures.events.goroutines;
-            let figures = if read { probes.goroutines(key) } else { seen };
+            let mut events = tracked.observation.figures.events.clone();
+            if read {
+                events.goroutines = probes.goroutines(key);
+                if probes.has_spans() {
+                    events.spans = Arc::new(probes.spans(key));
+                }
+            }
             let plan = &tracked.observation.binary.plan;
-            let cost = cost::goroutines(plan, self.price, &figures);
-            if let Some(found) = self.budget.spent(now, Payer::Process(key), cost) {
-                let percent = percent(found.share);
-                let file = tracked.observation.process.executable.path.display();
-                tracing::warn!(pid = key.tgid, %file, percent, "probes on goroutines cost more than the budget");
-                note(tracked.target, found.within);
+            for (number, family) in measured(self.selection) {
+                let cost = cost::of_family(plan, self.price, &events, number);
+                let payer = Payer::Process(key);
+                if let Some(found) = self.budget.spent(now, payer, number, cost) {
+                    let percent = percent(found.share);
+                    let file = tracked.observation.process.executable.path.display();
+                    let what = family.name;
+                    tracing::warn!(pid = key.tgid, %file, percent, "probes on {what} cost more than the budget");
+                    let load = Load {
+                        file: tracked.target,
+                        family: number,
+                    };
+                    note(load, found.within);
+                }
             }
         }
-        for (target, found) in self.budget.ended_over(now) {
+        for (load, found) in self.budget.ended_over(now) {
             let percent = percent(found.share);
             tracing::warn!(
-                target,
+                target = load.file,
                 percent,
-                "probes on goroutines cost short-lived processes more than the budget"
+                "probes on {} cost short-lived processes more than the budget",
+                name(load)
             );
-            note(target, found.within);
+            note(load, found.within);
         }
         // Other targets on the same file underneath fire for its processes too.
         if !over.is_empty() {
             for (one, other) in probes.aliases() {
-                let levels = [one, other].map(|target| over.get(&target).copied());
-                if let Some(level) = levels.into_iter().flatten().min() {
-                    over.extend([(one, level), (other, level)]);
+                for (family, _) in measured(self.selection) {
+                    let both = [one, other].map(|file| Load { file, family });
+                    let levels = both.map(|load| over.get(&load).copied());
+                    if let Some(level) = levels.into_iter().flatten().min() {
+                        over.extend(both.map(|load| (load, level)));
+                    }
                 }
             }
         }
-        for (target, level) in over {
-            self.lower(now, target, level);
+        for (load, level) in over {
+            self.lower(now, load, level);
         }
-        for (target, most) in self.budget.due(now) {
-            self.raise(now, target, most);
-        }
-        for target in self.budget.stops_on(now) {
-            tracing::info!(target, "probes on collections and stops allowed again");
-            self.set_groups(target);
+        for (load, most) in self.budget.due(now) {
+            self.raise(now, load, most);
         }
     }
 
-    /// The kernel's side has seen a file's probes on goroutines take so much that
-    /// there is no time to find out how much it is: all leave.
-    pub(super) fn too_much_at_once(&mut self, event: &Event) {
+    /// The kernel's side has seen a file's probes of some families take so much that
+    /// there is no time to find out how much it is: all of them leave. What the state
+    /// tells of the same goes on.
+    pub(super) fn too_much_at_once(&mut self, event: &Event, kind: EventKind) {
         let now = Instant::now();
+        let families: Vec<_> = charged(self.selection, kind).collect();
         for target in self.on_one_file(event.target) {
             // The kernel tells until they are gone.
             let Some(entry) = self.targets.get(target) else {
                 continue;
             };
-            if self.budget.level(target) == Level::None {
-                continue;
+            let mut has_changed = false;
+            for (family, what) in &families {
+                let load = Load {
+                    file: target,
+                    family: *family,
+                };
+                if self.budget.level(load) == Level::NONE {
+                    continue;
+                }
+                let file = entry.path.display();
+                let away = self.budget.off_at_once(now, load);
+                tracing::warn!(
+                    pid = event.tgid, %file, for_at_least = ?away,
+                    "probes on {what} took too much at once, and leave the file"
+                );
+                has_changed = true;
             }
-            let file = entry.path.display();
-            let away = self.budget.off_at_once(now, target);
-            tracing::warn!(
-                pid = event.tgid, %file, for_at_least = ?away,
-                "probes on goroutines took too much at once, and leave the file"
-            );
-            self.set_groups(target);
-        }
-    }
-
-    /// The same of a file's probes on collections and stops. What the state tells of
-    /// them goes on.
-    pub(super) fn too_many_stops(&mut self, event: &Event) {
-        let now = Instant::now();
-        for target in self.on_one_file(event.target) {
-            let Some(entry) = self.targets.get(target) else {
-                continue;
-            };
-            if !self.budget.stops_allowed(target) {
-                continue;
+            if has_changed {
+                self.set_groups(target);
             }
-            let file = entry.path.display();
-            let away = self.budget.stops_off(now, target);
-            tracing::warn!(
-                pid = event.tgid, %file, for_at_least = ?away,
-                "probes on collections and stops took too much at once, and leave the file"
-            );
-            self.set_groups(target);
         }
     }
 
@@ -129,24 +137,43 @@ impl Engine {
     }
 
     /// A file may carry no more than that for a while.
-    pub(super) fn lower(&mut self, now: Instant, target: u32, level: Level) {
-        let has_batch = |target: &Target| target.has(Group::Batch);
-        let level = if self.targets.get(target).is_some_and(has_batch) {
+    pub(super) fn lower(&mut self, now: Instant, load: Load, level: Level) {
+        // What it lacks it cannot keep.
+        let cheapest = Group::new(load.family, 0);
+        let has_cheapest = |target: &Target| target.has(cheapest);
+        let level = if self.targets.get(load.file).is_some_and(has_cheapest) {
             level
         } else {
-            Level::None
+            Level::NONE
         };
-        if level < self.budget.level(target) {
-            let away = self.budget.off(now, target, level);
-            tracing::warn!(target, ?level, for_at_least = ?away, "probes on goroutines taken off a file");
+        if level < self.budget.level(load) {
+            let away = self.budget.off(now, load, level);
+            let (target, what) = (load.file, name(load));
+            tracing::warn!(target, ?level, for_at_least = ?away, "probes on {what} taken off a file");
             self.set_groups(target);
         }
     }
 
     /// A file may carry again what the budget allows, and no more than that.
-    fn raise(&mut self, now: Instant, target: u32, most: Level) {
+    fn raise(&mut self, now: Instant, load: Load, most: Level) {
+        let level = if load.family == Group::EXACT.family() {
+            self.affordable(load.file, most)
+        } else {
+            // Nothing but its probes tells how fast they are hit.
+            most
+        };
+        if level > self.budget.level(load) {
+            let (target, what) = (load.file, name(load));
+            tracing::info!(target, ?level, "probes on {what} allowed again");
+            self.budget.on(now, load, level);
+            self.set_groups(target);
+        }
+    }
+
+    /// How many of the groups of probes on goroutines a file's processes can afford.
+    fn affordable(&mut self, target: u32, most: Level) -> Level {
         let Some(entry) = self.targets.get(target) else {
-            return;
+            return Level::NONE;
         };
         // Without probes only the state tells how fast goroutines are created;
         // where there is none, it must be tried.
@@ -156,19 +183,16 @@ impl Engine {
             .filter(|tracked| tracked.target == target)
             .filter_map(|tracked| tracked.created_per_second)
             .reduce(f64::max);
-        let Cost { exact_ns, batch_ns } = cost::of_one(&entry.binary.plan, self.price);
-        let tried = most == Level::Exact || rate.is_some();
-        let level = if most == Level::Exact && self.budget.allows(rate, exact_ns + batch_ns) {
-            Level::Exact
-        } else if tried && entry.has(Group::Batch) && self.budget.allows(rate, batch_ns) {
-            Level::Batch
+        let all = Level::all(Group::EXACT.family());
+        let batch = Level::without(Group::EXACT);
+        let one = cost::of_one(&entry.binary.plan, self.price);
+        let tried = most == all || rate.is_some();
+        if most == all && self.budget.allows(rate, one.sum()) {
+            all
+        } else if tried && entry.has(Group::BATCH) && self.budget.allows(rate, one.within(batch)) {
+            batch
         } else {
-            Level::None
-        };
-        if level > self.budget.level(target) {
-            tracing::info!(target, ?level, "probes on goroutines allowed again");
-            self.budget.on(now, target, level);
-            self.set_groups(target);
+            Level::NONE
         }
     }
 
@@ -179,8 +203,14 @@ impl Engine {
         let observation = &tracked.observation;
         let plan = &observation.binary.plan;
         if let Some(key) = tracked.key {
-            let cost = cost::goroutines(plan, self.price, &events.goroutines);
-            self.budget.ended(now, key, tracked.target, cost);
+            for (family, _) in measured(self.selection) {
+                let cost = cost::of_family(plan, self.price, events, family);
+                let load = Load {
+                    file: tracked.target,
+                    family,
+                };
+                self.budget.ended(now, key, load, cost);
+            }
         }
         // Where nothing was hit, it is a child that has executed nothing.
         let ran = events.goroutines.hits() > 0 && observation.binary.state.globals.is_some();
@@ -213,6 +243,33 @@ impl Engine {
                 "the observer's own CPU time: interval changed"
             );
         }
+    }
+}
+
+/// The families whose probes are measured against the budget.
+fn measured(selection: Selection) -> impl Iterator<Item = (u8, &'static Family)> {
+    let families = selection.families();
+    families.filter(|(_, family)| family.thinning == Thinning::Measured)
+}
+
+/// The families whose hits the programs charge to the account that an event tells of,
+/// and what they are called together.
+fn charged(selection: Selection, kind: EventKind) -> impl Iterator<Item = (u8, &'static str)> {
+    selection.families().filter_map(move |(number, family)| {
+        let (is_charged, what) = match kind {
+            EventKind::TooManyStops => (number == Group::RARE.family(), "collections and stops"),
+            EventKind::TooManySpans => (family.span().is_some(), family.name),
+            _ => (number == Group::EXACT.family(), family.name),
+        };
+        is_charged.then_some((number, what))
+    })
+}
+
+fn name(load: Load) -> &'static str {
+    match Family::of(load.family) {
+        _ if load.family == Group::RARE.family() => "collections and stops",
+        Some(family) => family.name,
+        None => "",
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey};
+use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey, family::Selection};
 use observer_go::{
     binary::{Binary, Inspected},
     discover::{Executable, FileId},
@@ -34,6 +34,7 @@ pub(super) fn engine() -> Engine {
         price: HitCost::FALLBACK,
         goroutine_probes: GoroutineProbes::Auto,
         creators: 0,
+        selection: Selection::default(),
     };
     let (sender, _) = watch::channel(None);
     let stop = Arc::new(Stop::new().expect("a descriptor"));

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use observer_ebpf::family::Selection;
 use observer_go::{
     binary::{self, Binary, InspectError, Inspected},
     discover::FileId,
@@ -80,7 +81,7 @@ impl From<InspectError> for Failed {
 }
 
 /// All that may take as long as the file's system likes.
-pub(super) fn look(job: Job) -> Done {
+pub(super) fn look(job: Job, selection: Selection) -> Done {
     let Job {
         id, pinned, known, ..
     } = job;
@@ -99,7 +100,7 @@ pub(super) fn look(job: Job) -> Done {
     };
     let result = match known {
         Some(binary) => Ok(Inspected::Go(Box::new(binary.as_ref().clone()))),
-        None => inspected(&file),
+        None => inspected(&file, selection),
     };
     let is_same = FileId::of_file(&file).is_ok_and(|found| found == id);
     let opened = match elsewhere {
@@ -131,8 +132,8 @@ pub(super) fn opened(pinned: BorrowedFd<'_>) -> Result<File, Errno> {
 
 /// What a file is. Inspection returns errors; should a hostile file find a panic all
 /// the same, it costs that file's coverage and nothing else.
-pub(super) fn inspected(file: &File) -> Result<Inspected, Failed> {
-    match catch_unwind(AssertUnwindSafe(|| binary::inspect(file))) {
+pub(super) fn inspected(file: &File, selection: Selection) -> Result<Inspected, Failed> {
+    match catch_unwind(AssertUnwindSafe(|| binary::inspect_for(file, selection))) {
         Ok(result) => result.map_err(Failed::from),
         Err(_) => Err(Failed::Damaged("inspection panicked".to_owned())),
     }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use lru::LruCache;
+use observer_ebpf::family::Selection;
 use observer_go::{
     binary::{Binary, Inspected},
     discover::{self, FileId, MappedFile},
@@ -88,7 +89,7 @@ impl Judged {
 /// Inspects a file that nothing is known of.
 fn judge(file: &MappedFile) -> Result<Option<Arc<Binary>>, ()> {
     let open = opened(file.pinned.as_fd()).map_err(drop)?;
-    let result = inspected(&open);
+    let result = inspected(&open, Selection::default());
     // Written to meanwhile, or already since it was looked at.
     if FileId::of_file(&open).ok() != Some(file.id) {
         return Err(());

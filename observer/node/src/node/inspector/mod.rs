@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use observer_ebpf::family::Selection;
 use observer_go::discover::FileId;
 use rustix::{
     event::{EventfdFlags, eventfd},
@@ -105,6 +106,7 @@ impl Running {
 /// Files on their way.
 pub(super) struct Inspector {
     wake: Arc<OwnedFd>,
+    selection: Selection,
     sender: mpsc::Sender<Finished>,
     receiver: mpsc::Receiver<Finished>,
     waiting: HashMap<u64, VecDeque<Job>>,
@@ -126,12 +128,13 @@ pub(super) struct Inspector {
 }
 
 impl Inspector {
-    /// Where the observer may take `percent` of one core.
-    pub(super) fn new(percent: f64) -> rustix::io::Result<Self> {
+    /// Where the observer may take `percent` of one core, for the probes of these families.
+    pub(super) fn new(percent: f64, selection: Selection) -> rustix::io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let (sender, receiver) = mpsc::channel();
         Ok(Self {
             wake: Arc::new(wake),
+            selection,
             sender,
             receiver,
             waiting: HashMap::new(),
@@ -329,6 +332,7 @@ impl Inspector {
         let sender = self.sender.clone();
         let wake = Arc::clone(&self.wake);
         let judged = Arc::clone(&self.judged);
+        let selection = self.selection;
         // Taken by the thread; where there is none, it is still here.
         let place = Arc::new(std::sync::Mutex::new(Some(task)));
         let theirs = Arc::clone(&place);
@@ -342,7 +346,7 @@ impl Inspector {
             let Some(task) = take(&theirs) else { return };
             let cgroup = task.cgroup();
             let outcome = match task {
-                Task::File(job) => Outcome::File(look(job)),
+                Task::File(job) => Outcome::File(look(job, selection)),
                 Task::Search(it) => Outcome::Search(search(&it, &judged)),
             };
             let finished = Finished {

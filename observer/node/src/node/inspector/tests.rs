@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use observer_ebpf::family::Selection;
 use observer_go::{
     binary::Inspected,
     discover::{self, FileId},
@@ -32,7 +33,7 @@ fn search_of(pid: u32, number: u64, cgroup: u64) -> Search {
 
 #[test]
 fn a_program_is_searched_and_one_that_is_gone_is_nothing() {
-    let mut inspector = Inspector::new(100.0).expect("a descriptor");
+    let mut inspector = Inspector::new(100.0, Selection::default()).expect("a descriptor");
     // No process has the second id: above the kernel's limit.
     for (number, pid) in [(1, process::id()), (2, 1 << 23)] {
         assert!(inspector.search(search_of(pid, number, number)));
@@ -53,7 +54,7 @@ fn a_program_is_searched_and_one_that_is_gone_is_nothing() {
 
 #[test]
 fn one_search_runs_at_a_time_and_no_more_than_so_many_wait() {
-    let mut inspector = Inspector::new(100.0).expect("a descriptor");
+    let mut inspector = Inspector::new(100.0, Selection::default()).expect("a descriptor");
     // What has ended is noticed in `done` only.
     for number in 0..=WAITING_OF_ONE as u64 {
         assert!(inspector.search(search_of(1 << 23, number, 7)));
@@ -84,7 +85,7 @@ fn job(file: &File) -> Job {
 
 #[test]
 fn what_no_thread_could_be_started_for_waits_and_is_inspected_later() {
-    let mut inspector = Inspector::new(100.0).expect("a descriptor");
+    let mut inspector = Inspector::new(100.0, Selection::default()).expect("a descriptor");
     let spawn = std::mem::replace(&mut inspector.spawn, refuse);
     let begun = Instant::now();
     let files = [(), ()].map(|()| tempfile::tempfile().expect("a file"));

@@ -74,8 +74,8 @@ impl InstructionSet for X86_64 {
         text
     }
 
-    fn arguments(&self, count: usize) -> Registers {
-        ARGUMENTS.into_iter().take(count).collect()
+    fn argument(&self, place: usize) -> Option<Register> {
+        ARGUMENTS.get(place).copied()
     }
 
     fn goroutine(&self) -> Register {

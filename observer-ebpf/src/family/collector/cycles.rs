@@ -1,12 +1,14 @@
 //! The collector's cycles: when they begin and end, and what their parts add up to.
 
-use super::{Collector, Words, triggers::NOT_SEEN};
-use crate::{CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures};
+use super::{Collector, NOT_SEEN};
+use crate::{
+    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, machine::Words,
+};
 
 impl<K: Words> Collector<K> {
     /// A cycle begins. From here to its end the runtime lets no other begin.
     #[inline(always)]
-    pub(super) fn begin(self, trigger: u32) {
+    pub(crate) fn begin(self, trigger: u32) {
         let gc = self.gc;
         // SAFETY: a live map value; the runtime's `work.startSema` is held.
         unsafe {
@@ -19,7 +21,7 @@ impl<K: Words> Collector<K> {
 
     /// The sweep termination pause from `start` to `end` was seen whole.
     #[inline(always)]
-    pub(super) fn sweep_terminated(self, start: u64, end: u64) {
+    pub(crate) fn sweep_terminated(self, start: u64, end: u64) {
         let gc = self.gc;
         // SAFETY: a live map value; the runtime's `worldsema` is held.
         unsafe {
@@ -35,7 +37,7 @@ impl<K: Words> Collector<K> {
 
     /// A mark termination pause ended in more marking.
     #[inline(always)]
-    pub(super) fn mark_restarted(self, pause: u64) {
+    pub(crate) fn mark_restarted(self, pause: u64) {
         // SAFETY: as above.
         let paused = unsafe { &mut (*self.gc).cycle.mark_termination_ns };
         *paused = paused.wrapping_add(pause);
@@ -44,7 +46,7 @@ impl<K: Words> Collector<K> {
     /// Mark termination ended the cycle. `pause` is its last pause, or `None`
     /// where it could not be measured.
     #[inline(always)]
-    pub(super) fn mark_terminated(self, start: u64, pause: Option<u64>) {
+    pub(crate) fn mark_terminated(self, start: u64, pause: Option<u64>) {
         let gc = self.gc;
         // SAFETY: as above.
         unsafe {
@@ -75,7 +77,7 @@ impl<K: Words> Collector<K> {
 
     /// A part of the cycle that runs could not be measured.
     #[inline(always)]
-    pub(super) fn spoil(self) {
+    pub(crate) fn spoil(self) {
         // SAFETY: as above.
         unsafe {
             if (*self.gc).cycle_seen == CYCLE_MARKING {

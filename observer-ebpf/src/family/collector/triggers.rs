@@ -9,11 +9,11 @@
 //! A place is one word, goroutine and trigger together, so that nobody finds the
 //! trigger of one goroutine beside another.
 
-use super::{Collector, Words};
-use crate::{GC_TRIGGERS, PENDING_TRIGGERS};
+use super::Collector;
+use crate::{GC_TRIGGERS, PENDING_TRIGGERS, machine::Words};
 
 /// A cycle's trigger, where its `gcStart` was not seen.
-pub(super) const NOT_SEEN: u32 = GC_TRIGGERS as u32 - 1;
+pub(crate) const NOT_SEEN: u32 = GC_TRIGGERS as u32 - 1;
 
 /// The bits of a place that hold the trigger. A `g` lies at a multiple of eight.
 const TRIGGER: u64 = 7;
@@ -32,7 +32,7 @@ impl<K: Words> Collector<K> {
     /// Keeps the trigger of a goroutine that called `gcStart`. Several threads may
     /// be here at once, hence the exchange.
     #[inline(always)]
-    pub(super) fn remember(self, goroutine: u64, kind: u64) {
+    pub(crate) fn remember(self, goroutine: u64, kind: u64) {
         let new = place_of(goroutine, kind);
         for index in 0..PENDING_TRIGGERS {
             // SAFETY: a field of a live map value.
@@ -61,7 +61,7 @@ impl<K: Words> Collector<K> {
 
     /// Takes back what [`Self::remember`] kept.
     #[inline(always)]
-    pub(super) fn recall(self, goroutine: u64) -> u32 {
+    pub(crate) fn recall(self, goroutine: u64) -> u32 {
         let goroutine = goroutine & !TRIGGER;
         for index in 0..PENDING_TRIGGERS {
             // What is left is the trigger, where the goroutine is this one.

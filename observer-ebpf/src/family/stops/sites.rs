@@ -1,16 +1,17 @@
 //! Stops of the world, of every release: which site says what about them. What
 //! only releases up to 1.21 need is in `older`.
 
-use super::{
-    Collector, Kernel, Registers,
-    record::{MARK_TERMINATION, SWEEP_TERMINATION, UNKNOWN, known},
+use super::record::{MARK_TERMINATION, SWEEP_TERMINATION, UNKNOWN, known};
+use crate::{
+    Abi, Cookie, SiteKind,
+    family::collector::Collector,
+    machine::{Kernel, Registers},
 };
-use crate::{Abi, Cookie, SiteKind};
 
 impl<K: Kernel> Collector<K> {
     /// A hit at a site of `stopTheWorld…` or `startTheWorld…`.
     #[inline(always)]
-    pub(super) fn hit(self, kind: SiteKind, cookie: Cookie, registers: Registers) {
+    pub(crate) fn hit(self, kind: SiteKind, cookie: Cookie, registers: Registers) {
         match kind {
             SiteKind::StopReason => self.reason_given(registers),
             SiteKind::StopTheWorld => self.stop(cookie.aux(), registers.rax),

@@ -3,11 +3,14 @@
 //! collector's stops began. Up to 1.20 the reason comes as a text, before the stop.
 
 use super::{
-    Collector, Kernel, Registers,
     record::{MARK_TERMINATION, SWEEP_TERMINATION, UNKNOWN},
     waiting,
 };
-use crate::{Cookie, SiteKind, StwReason};
+use crate::{
+    Cookie, SiteKind, StwReason,
+    family::collector::Collector,
+    machine::{Kernel, Registers},
+};
 
 /// Tries to change a word that others change too. Each fails only where another
 /// thread has succeeded.

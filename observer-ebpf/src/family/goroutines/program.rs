@@ -1,7 +1,7 @@
 //! Goroutines created and ended.
 
-use super::Words;
-use crate::{GoroutineFigures, SiteKind};
+use super::figures::GoroutineFigures;
+use crate::{SiteKind, machine::Words};
 
 /// Counts one hit. Atomic also in a CPU's own copy: on preemptible kernels another
 /// thread's hit on the same CPU may interrupt this one.
@@ -10,7 +10,7 @@ use crate::{GoroutineFigures, SiteKind};
 ///
 /// `figures` must be a live map value.
 #[inline(always)]
-pub(super) unsafe fn count(kernel: impl Words, figures: *mut GoroutineFigures, kind: SiteKind) {
+pub(crate) unsafe fn count(kernel: impl Words, figures: *mut GoroutineFigures, kind: SiteKind) {
     // SAFETY: as the caller promises.
     unsafe {
         let counter = match kind {

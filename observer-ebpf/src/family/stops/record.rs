@@ -1,9 +1,10 @@
 //! Counting a stop that has ended.
 
-use super::{Collector, Words};
 use crate::{
     CYCLE_UNSEEN, STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason,
-    TIME_HISTOGRAM_BUCKETS, TimeHistogram, machine::triggers::NOT_SEEN,
+    TIME_HISTOGRAM_BUCKETS, TimeHistogram,
+    family::collector::{Collector, NOT_SEEN},
+    machine::Words,
 };
 
 pub(super) const MARK_TERMINATION: u32 = StwReason::GcMarkTermination as u32;
@@ -13,7 +14,7 @@ pub(super) const UNKNOWN: u32 = StwReason::Unknown as u32;
 impl<K: Words> Collector<K> {
     /// Counts a stop, and keeps for a while when it began and how long it took.
     #[inline(always)]
-    pub(super) fn ended(self, reason: u32, (began, pause): (u64, u64), ends_cycle: bool) {
+    pub(crate) fn ended(self, reason: u32, (began, pause): (u64, u64), ends_cycle: bool) {
         let gc = self.gc;
         // SAFETY: a live map value; the runtime's `worldsema` is held.
         unsafe {
@@ -45,7 +46,7 @@ impl<K: Words> Collector<K> {
 
     /// Counts the time that a stop took until every P had stopped.
     #[inline(always)]
-    pub(super) fn stopped(self, reason: u32, stopping: u64) {
+    pub(crate) fn stopped(self, reason: u32, stopping: u64) {
         let gc = self.gc;
         // SAFETY: as above.
         unsafe {

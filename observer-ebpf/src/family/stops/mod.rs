@@ -1,0 +1,20 @@
+//! Stops of the world: why, for how long, and how long it took to stop.
+
+mod figures;
+mod older;
+mod record;
+mod sites;
+mod waiting;
+
+pub use figures::{STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason};
+
+use super::{Family, Sites, Thinning};
+
+pub(super) static FAMILY: Family = Family {
+    name: "stops",
+    on_request: false,
+    groups: &["rare"],
+    thinning: Thinning::AtOnce,
+    sites: Sites::Chosen,
+    figures: &[],
+};
