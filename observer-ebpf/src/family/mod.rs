@@ -9,6 +9,7 @@
 pub(crate) mod collector;
 pub(crate) mod goroutines;
 mod group;
+mod morestack;
 mod selection;
 pub(crate) mod span;
 pub(crate) mod stops;
@@ -26,6 +27,7 @@ pub static FAMILIES: &[&Family] = &[
     &stops::FAMILY,
     &collector::FAMILY,
     &goroutines::FAMILY,
+    &morestack::FAMILY,
 ];
 
 /// What is known of a family without looking at a program.
