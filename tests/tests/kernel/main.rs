@@ -38,4 +38,5 @@ mod read_only;
 mod served;
 mod serving;
 mod shared_libraries;
+mod spans;
 mod state;
