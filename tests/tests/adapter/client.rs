@@ -15,8 +15,6 @@ use observer_tests::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Version of Go that the client is built with.
-
 /// What the client makes of an answer.
 #[derive(Debug, Deserialize)]
 struct Answer {

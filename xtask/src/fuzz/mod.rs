@@ -79,8 +79,8 @@ pub(crate) fn alone(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let Some(name) = &settings.target else {
         return run(workspace, &fixtures, settings.seconds);
     };
-    let named = TARGETS.iter().find(|target| target.name == name);
-    let target = named.with_context(|| {
+    let chosen = TARGETS.iter().find(|target| target.name == name);
+    let target = chosen.with_context(|| {
         let names = TARGETS.map(|target| target.name).join(", ");
         format!("there is no fuzz target {name}; there are {names}")
     })?;

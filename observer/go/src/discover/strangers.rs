@@ -47,13 +47,11 @@ pub fn mountinfo(text: &[u8]) {
             let Some(directory) = mount.directory(path) else {
                 continue;
             };
+            let shown = format!("{mount:?} {}: {}", path.display(), directory.display());
             let below = directory.strip_prefix(&mount.point);
-            let below = below.unwrap_or_else(|_| panic!("{mount:?} {path:?}: {directory:?}"));
+            let below = below.unwrap_or_else(|_| panic!("{shown}"));
             let inside = |part| matches!(part, Component::Normal(_));
-            assert!(
-                below.components().all(inside),
-                "{mount:?} {path:?}: {directory:?}"
-            );
+            assert!(below.components().all(inside), "{shown}");
         }
     }
 }

@@ -158,7 +158,7 @@ fn inspect_records_a_process_and_replays_it() {
     let file = directory.path().join("process.txt.gz");
     let file = file.to_str().expect("a path in UTF-8");
     let record = ["inspect", pid.as_str(), "--record", file];
-    let output = run(&record);
+    let output = run(record);
     assert!(output.status.success(), "{output:?}");
     let mode = fs::metadata(file)
         .expect("the recording")

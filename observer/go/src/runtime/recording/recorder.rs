@@ -28,17 +28,16 @@ impl Recorder {
         for (address, bytes) in batch.places() {
             let place = (address, bytes.len());
             let known = self.known.get(&place).filter(|known| same(known, bytes));
-            let bytes = match known {
-                Some(known) => Arc::clone(known),
-                None => {
-                    self.held = self.held.saturating_add(bytes.len());
-                    if self.held > MOST_BYTES {
-                        continue;
-                    }
-                    let bytes: Arc<[u8]> = bytes.into();
-                    self.known.insert(place, Arc::clone(&bytes));
-                    bytes
+            let bytes = if let Some(known) = known {
+                Arc::clone(known)
+            } else {
+                self.held = self.held.saturating_add(bytes.len());
+                if self.held > MOST_BYTES {
+                    continue;
                 }
+                let bytes: Arc<[u8]> = bytes.into();
+                self.known.insert(place, Arc::clone(&bytes));
+                bytes
             };
             self.reads.push(Read { address, bytes });
         }

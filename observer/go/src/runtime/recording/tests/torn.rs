@@ -78,7 +78,8 @@ fn beyond(figures: &StateFigures, second: &StateFigures, any_order: bool) -> Str
         now.zip(*then)
             .is_some_and(|(now, then)| now > then + slack(name))
     });
-    ahead.map(|pair| format!("{pair:?} is ahead\n")).collect()
+    let ahead: Vec<_> = ahead.map(|pair| format!("{pair:?} is ahead")).collect();
+    ahead.join("\n")
 }
 
 /// A reader of a program that is at the first moment and, after so many places, at the
