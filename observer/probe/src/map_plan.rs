@@ -192,7 +192,7 @@ mod tests {
         let default = Selection::default();
         let mib = |cpus| whole_bytes(cpus, events, default) >> 20;
         // As docs and comments say.
-        assert_eq!((mib(2), mib(128)), (23, 47));
+        assert_eq!((mib(2), mib(128)), (22, 47));
         for cpus in [1, 2, 8, 64, 128, 256, 512, 1024, 4096] {
             assert!(
                 whole_bytes(cpus, events, default) < LIMIT / 3,
