@@ -76,6 +76,7 @@ pub use self::{
     error::ProbeError,
     kernel::{Features, Kernel},
     load::{AtOnce, LoadOptions, ProgramBytes},
+    read::Inventory,
     spans::{SpanLabel, Spans},
     stacks::StackError,
 };

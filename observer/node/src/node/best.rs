@@ -10,7 +10,7 @@ use observer_go::{
     runtime::StateFigures,
 };
 
-use super::{EventFigures, Observation};
+use super::observation::{EventFigures, Observation, StateSample};
 
 /// Where a figure comes from.
 enum Source<'a> {
@@ -136,7 +136,7 @@ impl Observation {
         of_state: impl Fn(&StateFigures) -> Option<u64>,
         of_events: impl Fn(&EventFigures) -> u64,
     ) -> Option<u64> {
-        let known = |sample: &super::StateSample| of_state(&sample.figures).is_some();
+        let known = |sample: &StateSample| of_state(&sample.figures).is_some();
         let source = match (&self.figures.state, self.state()) {
             (_, Some(state)) if of_state(state).is_some() => Source::State(state),
             (Some(sample), None) if known(sample) => Source::Withheld,

@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use observer_ebpf::{Event, EventKind};
-use observer_go::discover::{self, Container, Witness};
+use observer_go::discover::{Container, Witness};
+
+use super::system::System;
 
 /// Cgroups remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
@@ -32,7 +34,7 @@ impl Cgroups {
 
     /// Asks the process of an event about the cgroup that it was in, where the
     /// answer is not known for good.
-    pub(super) fn ask(&mut self, event: &Event) {
+    pub(super) fn ask(&mut self, system: &dyn System, event: &Event) {
         if let Some(Known::Sure(_) | Known::Shared) = self.0.get(&event.cgroup) {
             return;
         }
@@ -50,15 +52,15 @@ impl Cgroups {
                 return;
             }
         };
-        if let Some(witness) = discover::witness(pid, event.cgroup) {
+        if let Some(witness) = system.witness(pid, event.cgroup) {
             self.learn(witness);
         }
     }
 
     /// The container of a process that was in this cgroup and is gone.
-    pub(super) fn container_of(&mut self, cgroup: u64) -> Option<Container> {
+    pub(super) fn container_of(&mut self, system: &dyn System, cgroup: u64) -> Option<Container> {
         if self.0.get(&cgroup).is_none() {
-            for witness in discover::witnesses(cgroup) {
+            for witness in system.witnesses(cgroup) {
                 let enough = witness.sure;
                 self.learn(witness);
                 if enough {
@@ -89,9 +91,10 @@ impl Cgroups {
 
 #[cfg(test)]
 mod tests {
-    use observer_go::discover::Runtime;
+    use observer_go::discover::{self, Runtime};
 
     use super::*;
+    use crate::node::system::Live;
 
     fn said(cgroup: u64, container: Option<&str>, sure: bool) -> Witness {
         Witness {
@@ -109,7 +112,9 @@ mod tests {
     const NOBODY: u64 = u64::MAX - 7;
 
     fn container(cgroups: &mut Cgroups) -> Option<String> {
-        cgroups.container_of(NOBODY).map(|container| container.id)
+        cgroups
+            .container_of(&Live, NOBODY)
+            .map(|container| container.id)
     }
 
     #[test]
@@ -161,10 +166,10 @@ mod tests {
             comm: [0; observer_ebpf::COMM_LEN],
         };
         let mut cgroups = Cgroups::new();
-        cgroups.ask(&event(EventKind::Exit, own.pid, 0));
-        cgroups.ask(&event(EventKind::Fork, u32::MAX, u32::MAX));
+        cgroups.ask(&Live, &event(EventKind::Exit, own.pid, 0));
+        cgroups.ask(&Live, &event(EventKind::Fork, u32::MAX, u32::MAX));
         assert!(cgroups.0.get(&cgroup).is_none());
-        cgroups.ask(&event(EventKind::Fork, u32::MAX, own.pid));
+        cgroups.ask(&Live, &event(EventKind::Fork, u32::MAX, own.pid));
         let told = cgroups.0.get(&cgroup).map(|known| match known {
             Known::Sure(container) | Known::Claimed(container) => container.clone(),
             Known::Shared => panic!("one process contradicts itself"),

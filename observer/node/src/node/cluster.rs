@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Observation, Snapshot};
+use super::observation::Observation;
 
 /// What the cluster tells of a snapshot.
 #[derive(Clone, Debug, Default)]
@@ -24,29 +24,6 @@ pub struct Cluster {
     pub unattributed: u64,
     /// Whether processes outside pods are exported.
     pub host_processes: bool,
-}
-
-impl Snapshot {
-    /// Each process and where it belongs: without Kubernetes to the host.
-    pub fn placed(&self) -> impl Iterator<Item = (&Arc<Observation>, &Place)> {
-        let places = self.cluster.as_ref().map(|cluster| &cluster.places);
-        let place = move |at| places.and_then(|places: &Vec<Place>| places.get(at));
-        self.processes
-            .iter()
-            .enumerate()
-            .map(move |(at, observation)| (observation, place(at).unwrap_or(&Place::Host)))
-    }
-
-    /// Whether a process that ended is counted with all others of its program: one that
-    /// lived briefly, and whose container's processes are not one series anyway.
-    pub(crate) fn folds(&self, observation: &Observation) -> bool {
-        let outside = observation.process.container.is_none();
-        observation.brief
-            && match &self.cluster {
-                None => true,
-                Some(cluster) => cluster.host_processes && outside,
-            }
-    }
 }
 
 /// How the watch of this node's pods goes.

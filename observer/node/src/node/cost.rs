@@ -91,7 +91,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{cost_ns, of_one};
-    use crate::node::EventFigures;
+    use crate::node::observation::EventFigures;
 
     fn site(kind: SiteKind, emulated: bool) -> Site {
         Site {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use observer_ebpf::{Group, ProcessKey, SiteKind};
 use observer_go::binary::{Binary, Figure, Reason, Site};
-use observer_probe::{Attached, Probes};
+use observer_probe::Attached;
 
 use super::{
+    kernel::KernelSide,
     observation::{Coverage, Missing},
     watch::Watch,
 };
@@ -22,6 +23,15 @@ pub(super) enum Attachment {
     Refused(Reason, String),
 }
 
+impl Attachment {
+    /// An excluded process runs the same file.
+    pub(super) fn shared_with_excluded() -> Self {
+        let detail = "a process that is not to be observed runs the same file, and probes stand on \
+         files; what is read from memory is not touched by that";
+        Self::Refused(Reason::Excluded, detail.to_owned())
+    }
+}
+
 /// What holds of one process besides its binary.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
@@ -34,7 +44,11 @@ pub(super) struct Standing {
 impl Standing {
     /// Of a process with this place in the kernel's maps. Where there are no probes,
     /// there are no maps that could have been full.
-    pub(super) fn new(key: Option<ProcessKey>, probes: Option<&Probes>, from_start: bool) -> Self {
+    pub(super) fn new(
+        key: Option<ProcessKey>,
+        probes: Option<&dyn KernelSide>,
+        from_start: bool,
+    ) -> Self {
         Self {
             registered: key.is_some() || probes.is_none(),
             from_start,

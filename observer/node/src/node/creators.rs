@@ -10,11 +10,15 @@ use std::{
 };
 
 use observer_go::{
-    discover::{self, Process},
-    runtime::{self, Symbol, WalkLimits},
+    discover,
+    runtime::{self, WalkLimits},
 };
 
-use super::{Observation, Snapshots};
+use super::{
+    observation::Observation,
+    snapshot::Snapshots,
+    walks::{Identity, WalkCounts, Walked, Walks, identity},
+};
 use crate::vitals::Vitals;
 
 /// Between two walks over one process, at least.
@@ -27,64 +31,6 @@ const REST: u32 = 49;
 const LONGEST: Duration = Duration::from_millis(500);
 /// While there is nothing to do.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// A process over its life; an exec keeps pid and start, and changes the file.
-type Identity = (u32, u64, u64, u64);
-
-fn identity(process: &Process) -> Identity {
-    let file = process.executable.id;
-    (process.pid, process.start_ticks, file.device, file.inode)
-}
-
-/// What a walk that reached the end found.
-#[derive(Clone, Debug)]
-pub struct Walked {
-    /// Those that created most, and how many live.
-    pub creators: Vec<(Symbol, u64)>,
-    /// Goroutines of all the others.
-    pub other: u64,
-    /// How many creators may be named.
-    pub most: usize,
-}
-
-/// How walks ended.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WalkCounts {
-    /// At the last goroutine.
-    pub complete: u64,
-    /// At the time limit: what they found is not shown.
-    pub cut_short: u64,
-    /// The memory could not be read, or the process was gone.
-    pub failed: u64,
-}
-
-/// What is known of every process that was walked over lately.
-#[derive(Clone, Debug, Default)]
-pub struct Walks {
-    found: HashMap<Identity, Arc<Walked>>,
-    /// `None` where nobody asked for walks.
-    pub counts: Option<WalkCounts>,
-}
-
-impl Walks {
-    /// As if these processes had been walked over.
-    #[cfg(any(test, feature = "fixtures"))]
-    pub(crate) fn over(processes: &[Observation], walked: &Walked) -> Self {
-        let found = |process: &Observation| (identity(&process.process), Arc::new(walked.clone()));
-        Self {
-            found: processes.iter().map(found).collect(),
-            counts: Some(WalkCounts {
-                complete: processes.len() as u64,
-                ..WalkCounts::default()
-            }),
-        }
-    }
-
-    /// What is known of a process.
-    pub fn of(&self, process: &Process) -> Option<&Walked> {
-        self.found.get(&identity(process)).map(AsRef::as_ref)
-    }
-}
 
 #[derive(Default)]
 struct Known {

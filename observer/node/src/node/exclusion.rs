@@ -2,8 +2,9 @@
 
 use std::os::fd::BorrowedFd;
 
-use observer_go::discover::{self, DiscoverError, Executable, Membership};
+use observer_go::discover::{DiscoverError, Executable, Membership};
 
+use super::system::System;
 use crate::exclude::Rules;
 
 /// Whether a process may be observed.
@@ -42,6 +43,7 @@ impl Exclusion {
     /// About a process that runs this, wherever it is.
     pub(super) fn verdict(
         &self,
+        system: &dyn System,
         pid: u32,
         executable: &Executable,
     ) -> Result<Verdict, DiscoverError> {
@@ -50,7 +52,7 @@ impl Exclusion {
         }
         match &self.wishes {
             // One look more, and only where it matters.
-            Some(wishes) => Ok(wishes.verdict(&discover::membership(pid)?)),
+            Some(wishes) => Ok(wishes.verdict(&system.membership(pid)?)),
             None => Ok(Verdict::Observe),
         }
     }

@@ -31,31 +31,6 @@ pub(super) trait Kinship {
     fn lives(&self, pid: u32, start_ticks: u64) -> bool;
 }
 
-/// By /proc.
-pub(super) struct Proc;
-
-impl Kinship for Proc {
-    fn kin(&self, pid: u32) -> Option<Kin> {
-        discover::kin(pid).ok()
-    }
-
-    fn all_in(&self, container: &str) -> Vec<Kin> {
-        discover::all_in(container)
-    }
-
-    fn is_from_outside(&self, pid: u32, parent: u32) -> bool {
-        discover::is_from_outside(pid, parent)
-    }
-
-    fn share_pid_namespace(&self, one: u32, other: u32) -> bool {
-        discover::share_pid_namespace(one, other)
-    }
-
-    fn lives(&self, pid: u32, start_ticks: u64) -> bool {
-        discover::alive(pid, start_ticks)
-    }
-}
-
 /// Who began a process, as the kernel told.
 #[derive(Clone, Copy, Debug)]
 struct Link {
@@ -95,7 +70,7 @@ impl Lineage {
     }
 
     /// Notes who began whom.
-    pub(super) fn told(&mut self, event: &Event, kinship: &impl Kinship) {
+    pub(super) fn told(&mut self, event: &Event, kinship: &dyn Kinship) {
         // What the runtime begets on its way in is gone, or about to execute; its
         // last process is begun from outside, whoever forked it.
         let enters = event.comm.starts_with(discover::RUNC.as_bytes());
@@ -135,7 +110,7 @@ impl Lineage {
     /// that container's.
     pub(super) fn origin(
         &mut self,
-        kinship: &impl Kinship,
+        kinship: &dyn Kinship,
         pid: u32,
         container: &Container,
         mut is_in: impl FnMut(u64) -> bool,
@@ -198,11 +173,11 @@ impl Lineage {
         origin
     }
 
-    fn is_known(&self, kinship: &impl Kinship, pid: u32) -> bool {
+    fn is_known(&self, kinship: &dyn Kinship, pid: u32) -> bool {
         self.links.contains(&pid) || self.found.contains(&pid) || kinship.kin(pid).is_some()
     }
 
-    fn known(&mut self, kinship: &impl Kinship, pid: u32, container: &str) -> Option<Origin> {
+    fn known(&mut self, kinship: &dyn Kinship, pid: u32, container: &str) -> Option<Origin> {
         let found = self.found.get(&pid)?;
         let lives = |start| kinship.lives(pid, start) || kinship.kin(pid).is_none();
         (found.container == container && found.start_ticks.is_none_or(lives))
@@ -212,7 +187,7 @@ impl Lineage {
     /// Of a process whose parent is outside of the container.
     fn of_entry(
         &mut self,
-        kinship: &impl Kinship,
+        kinship: &dyn Kinship,
         pid: u32,
         kin: Option<&Kin>,
         container: &str,
@@ -247,7 +222,7 @@ impl Lineage {
         Origin::Injected
     }
 
-    fn main(&mut self, kinship: &impl Kinship, container: &str) -> Option<Kin> {
+    fn main(&mut self, kinship: &dyn Kinship, container: &str) -> Option<Kin> {
         if let Some(main) = self.mains.get(container)
             && kinship.lives(main.pid, main.start_ticks)
         {
@@ -268,7 +243,7 @@ impl Lineage {
 
 /// Whether its parent is the one that takes in orphans of a pid namespace that
 /// the pod's containers share: the pod's own first process.
-fn is_orphan(kinship: &impl Kinship, kin: &Kin) -> bool {
+fn is_orphan(kinship: &dyn Kinship, kin: &Kin) -> bool {
     kinship.kin(kin.parent).is_some_and(|parent| {
         parent.inner_pid == 1
             && kin.pod_uid.is_some()

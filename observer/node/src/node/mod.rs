@@ -6,6 +6,7 @@
 //! only reads.
 
 mod best;
+mod breakpoint;
 mod budget;
 mod ceiling;
 mod cgroups;
@@ -19,6 +20,7 @@ mod exclusion;
 mod held;
 mod hosts;
 mod inspector;
+mod kernel;
 mod lineage;
 mod need;
 mod observation;
@@ -26,20 +28,26 @@ mod past;
 mod planes;
 mod processes;
 mod relay;
+mod settings;
+mod snapshot;
 pub(crate) mod spans;
+mod system;
+mod target;
 mod targets;
 mod unreadable;
+mod walks;
 mod watch;
 
 pub use budget::at_once;
 pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Uncounted, Workload};
 pub(crate) use cost::cost_ns;
-pub use creators::{WalkCounts, Walked, Walks};
-pub use engine::{Environment, GoroutineProbes, Limits, Node, Snapshots, StartError};
+pub use engine::{Node, StartError};
 pub use exclusion::{Exclusion, Verdict, Wishes};
 pub use observation::{
-    Coverage, Differences, EventFigures, Figures, Groups, Health, Missing, Observation, Snapshot,
-    StateSample,
+    Coverage, Differences, EventFigures, Figures, Groups, Missing, Observation, StateSample,
 };
 pub use past::Crowded;
 pub(crate) use past::add as add_ended;
+pub use settings::{Environment, GoroutineProbes, Limits};
+pub use snapshot::{Health, Snapshot, Snapshots};
+pub use walks::{WalkCounts, Walked, Walks};

@@ -1,4 +1,4 @@
-//! What is known at one instant.
+//! What is known of one process at one instant.
 
 use std::{
     collections::BTreeMap,
@@ -13,28 +13,8 @@ use observer_go::{
     discover::Process,
     runtime::StateFigures,
 };
-use observer_probe::{Features, HitCost, Spans};
+use observer_probe::Spans;
 use serde::Serialize;
-
-use super::{Cluster, Crowded, creators::Walks};
-
-/// Everything known of the node at one instant.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// When it was taken.
-    pub at: SystemTime,
-    /// Go processes, those that ended lately included, ordered by pid.
-    pub processes: Vec<Arc<Observation>>,
-    /// Sums of those that lived briefly and are shown no more, by program.
-    pub past: Vec<Arc<Observation>>,
-    /// The observer's own state.
-    pub health: Health,
-    /// Who created the goroutines of the processes walked over lately.
-    pub creators: Walks,
-    /// What the cluster tells of it; `None` without Kubernetes, and as the
-    /// engine takes it.
-    pub cluster: Option<Arc<Cluster>>,
-}
 
 /// What is known of one Go process.
 #[derive(Clone, Debug)]
@@ -202,40 +182,4 @@ impl EventFigures {
             None
         }
     }
-}
-
-/// The observer's own state.
-#[derive(Clone, Debug, Default)]
-pub struct Health {
-    /// The programs' own counters, summed over CPUs.
-    pub kernel: observer_ebpf::Health,
-    /// Probe targets attached now.
-    pub targets: u64,
-    /// Sites probed now.
-    pub sites: u64,
-    /// Files that were inspected, by result (`go`, `not_go`, `error`, `left_out`).
-    pub inspected: BTreeMap<&'static str, u64>,
-    /// Attachments the kernel refused.
-    pub refused_attachments: u64,
-    /// Entries in the per-process maps (PROCESSES, GOROUTINES, GC).
-    pub map_entries: BTreeMap<&'static str, u64>,
-    /// Samples of a process's state.
-    pub state_samples: u64,
-    /// Those that were dropped, because what was read could not be true or
-    /// could not be read.
-    pub state_dropped: u64,
-    /// What the observer lacks, named, with what is lost by it.
-    pub missing: Vec<String>,
-    /// What the kernel can do.
-    pub features: Features,
-    /// Processes that may not be looked at, by reason.
-    pub unreadable: BTreeMap<Reason, u64>,
-    /// Processes that nobody touches, by reason.
-    pub held: BTreeMap<Reason, u64>,
-    /// What a probe hit costs a process.
-    pub price: HitCost,
-    /// How often figures are read now.
-    pub interval: Duration,
-    /// Ended processes that found no room in the sum of their program.
-    pub crowded: Crowded,
 }

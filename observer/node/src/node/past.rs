@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use observer_ebpf::family::Reading as _;
 use observer_go::{discover::Executable, runtime::StateFigures};
 
-use super::{Observation, StateSample};
+use super::observation::{Observation, StateSample};
 
 /// Kinds of programs told apart in one sum.
 const KINDS: usize = 16;

@@ -17,7 +17,7 @@ use super::{
     observation::{BRIEF, Coverage, EventFigures, Figures, Groups, Observation, StateSample},
     past::{Crowded, Programs},
     planes::{self, Counted, Ids},
-    targets::Target,
+    target::Target,
     watch::Watch,
 };
 

@@ -1,10 +1,12 @@
 //! Files that processes run: which are known, and which carry probes.
 
+mod excluded;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
     num::NonZeroUsize,
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::fd::AsRawFd,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,20 +15,23 @@ use std::{
 use lru::LruCache;
 use observer_ebpf::{Cookie, Group, ProcessKey};
 use observer_go::{
-    binary::{Binary, Reason, Site},
-    discover::{self, DiscoverError, Executable, FileId, Traced},
-    runtime,
+    binary::{Binary, Reason},
+    discover::{Executable, FileId},
 };
-use observer_probe::{ProbeError, Probes};
+use observer_probe::ProbeError;
 
-use super::{coverage::Attachment, inspector::Opened, need::Need, observation::Groups};
+use super::{
+    coverage::Attachment,
+    inspector::Opened,
+    kernel::KernelSide,
+    need::Need,
+    system::System,
+    target::{Build, Target, build},
+};
 
 /// How long probes stay on a file that nothing runs, so that a program started
 /// again and again is counted from its first instruction each time.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a file carries no probes after an excluded process last ran it: the
-/// next one is to find none there.
-const EXCLUDED: Duration = Duration::from_hours(1);
 /// Files remembered as not Go, and builds remembered after their last process.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 const BUILDS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -36,79 +41,6 @@ const BUILDS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 const FAILED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 const LATER: Duration = Duration::from_secs(5);
 const MOST_DOUBLED: u32 = 9;
-
-/// Longest that the look for a breakpoint may take.
-const BREAKPOINT: Duration = Duration::from_secs(2);
-
-/// A file without its device: overlayfs shows one file of an image's layer
-/// under a device of its own to each container, all else alike. The change
-/// time, which nobody can set, makes a chance match of two files absurd.
-type Build = (u64, u64, i128, i128);
-
-fn build(id: FileId) -> Build {
-    (id.inode, id.size, id.modified_ns, id.changed_ns)
-}
-
-/// A Go executable that processes run.
-pub(super) struct Target {
-    pub(super) binary: Arc<Binary>,
-    pub(super) path: PathBuf,
-    pub(super) attachment: Attachment,
-    /// Which probes on goroutines its processes need.
-    pub(super) need: Need,
-    /// What it was found as first.
-    pub(super) file: FileId,
-    /// What leads to it now.
-    files: Vec<FileId>,
-    processes: usize,
-    idle_since: Option<Instant>,
-}
-
-impl Target {
-    /// Whether a group of its probes saw a program whole that began then.
-    pub(super) fn saw(&self, group: Group, exec: Option<u64>) -> bool {
-        match &self.attachment {
-            Attachment::Live(attached) => attached.of(group).saw(exec),
-            _ => false,
-        }
-    }
-
-    /// Which probes stand.
-    pub(super) fn groups(&self) -> Groups {
-        Group::all().filter(|group| self.carries(*group)).collect()
-    }
-
-    /// Whether the probes of a group stand.
-    pub(super) fn carries(&self, group: Group) -> bool {
-        match &self.attachment {
-            Attachment::Live(attached) => attached.of(group).is_on(),
-            _ => false,
-        }
-    }
-
-    /// Whether it has sites of a group that the kernel takes.
-    pub(super) fn has(&self, group: Group) -> bool {
-        match &self.attachment {
-            Attachment::Live(attached) => attached.of(group).sites > 0,
-            _ => false,
-        }
-    }
-
-    /// A process that runs the file, with its probes, and is traced: then they must
-    /// not leave.
-    pub(super) fn traced(&self) -> Result<Option<Traced>, DiscoverError> {
-        if !matches!(self.attachment, Attachment::Live(_)) {
-            return Ok(None);
-        }
-        let traced = discover::traced(|file| self.file.may_share_text(&file))?;
-        Ok(traced.first().map(|(_, traced)| *traced))
-    }
-
-    /// Whether it is this file, by whatever device.
-    fn is_build(&self, id: FileId) -> bool {
-        self.files.iter().any(|file| build(*file) == build(id))
-    }
-}
 
 /// What is known of a file.
 pub(super) enum Known {
@@ -176,7 +108,7 @@ impl Targets {
     }
 
     /// What is known of the file that `pid` runs.
-    pub(super) fn known(&mut self, pid: u32, id: FileId) -> Known {
+    pub(super) fn known(&mut self, system: &dyn System, pid: u32, id: FileId) -> Known {
         if let Some(target) = self.files.get(&id) {
             return Known::Target(*target);
         }
@@ -187,7 +119,7 @@ impl Targets {
             let loads_libraries = false;
             return Known::NotGo { loads_libraries };
         }
-        if let Some(target) = self.same_file(pid, id) {
+        if let Some(target) = self.same_file(system, pid, id) {
             self.files.insert(id, target);
             if let Some(entry) = self.targets.get_mut(&target) {
                 entry.files.push(id);
@@ -202,23 +134,14 @@ impl Targets {
 
     /// A target that is the same file underneath: alike in all but the device,
     /// and its breakpoint stands in the memory of `pid` already.
-    fn same_file(&self, pid: u32, id: FileId) -> Option<u32> {
+    fn same_file(&self, system: &dyn System, pid: u32, id: FileId) -> Option<u32> {
         let (number, target) = self
             .targets
             .iter()
             .find(|(_, target)| target.is_build(id))?;
-        let Attachment::Live(attached) = &target.attachment else {
-            return None;
-        };
-        let carries_probe = |site: &&Site| {
-            let refused = |(refused, _): &(_, _)| refused == *site;
-            attached.of(site.group()).is_on() && !attached.refused.iter().any(refused)
-        };
-        let site = target.binary.plan.sites.iter().find(carries_probe)?;
-        // What the process maps may be such that nobody can read it.
-        let offset = site.offset;
-        let stands = runtime::within(BREAKPOINT, pid, move || has_breakpoint(pid, id, offset));
-        stands.unwrap_or(false).then_some(*number)
+        let offset = target.probed_site()?.offset;
+        let stands = system.has_breakpoint(pid, id, offset);
+        stands.then_some(*number)
     }
 
     pub(super) fn is_not_go(&mut self, id: FileId, loads_libraries: bool) {
@@ -241,7 +164,7 @@ impl Targets {
     /// unseen, and may hold up whoever opens it.
     pub(super) fn attach(
         &mut self,
-        probes: Option<&mut Probes>,
+        probes: Option<&mut dyn KernelSide>,
         executable: &Executable,
         opened: &Opened,
         binary: Arc<Binary>,
@@ -251,7 +174,7 @@ impl Targets {
         let number = self.next;
         self.builds.put(build(executable.id), Arc::clone(&binary));
         let attachment = if self.excluded.contains_key(&build(executable.id)) {
-            shared_with_excluded()
+            Attachment::shared_with_excluded()
         } else if binary.plan.sites.is_empty() {
             Attachment::NoSites
         } else {
@@ -327,7 +250,11 @@ impl Targets {
     /// Takes the probes off a file that somebody waits to write to. What it holds
     /// afterwards is another program, and is inspected anew. Returns processes that
     /// the target no longer owns in the kernel.
-    pub(super) fn give_way(&mut self, number: u32, probes: Option<&mut Probes>) -> Vec<ProcessKey> {
+    pub(super) fn give_way(
+        &mut self,
+        number: u32,
+        probes: Option<&mut dyn KernelSide>,
+    ) -> Vec<ProcessKey> {
         let freed = probes.map(|probes| {
             probes.detach(number);
             probes.forget_target(number)
@@ -359,7 +286,7 @@ impl Targets {
     }
 
     /// Takes the probes off files that nothing has run for a while.
-    pub(super) fn retire(&mut self, mut probes: Option<&mut Probes>) {
+    pub(super) fn retire(&mut self, system: &dyn System, mut probes: Option<&mut dyn KernelSide>) {
         let is_idle = |since: Instant| since.elapsed() > IDLE;
         let idle = self
             .targets
@@ -369,7 +296,7 @@ impl Targets {
         for number in idle {
             let target = self.targets.get(&number);
             // Not known is not safe.
-            let may_leave = target.is_none_or(|it| matches!(it.traced(), Ok(None)));
+            let may_leave = target.is_none_or(|it| matches!(it.traced(system), Ok(None)));
             if may_leave {
                 self.forget(number, probes.as_deref_mut());
             }
@@ -377,7 +304,7 @@ impl Targets {
     }
 
     /// Takes the probes off a file, and forgets that it is one.
-    pub(super) fn forget(&mut self, number: u32, probes: Option<&mut Probes>) {
+    pub(super) fn forget(&mut self, number: u32, probes: Option<&mut dyn KernelSide>) {
         if let Some(probes) = probes {
             probes.detach(number);
             probes.forget_target(number);
@@ -397,81 +324,14 @@ impl Targets {
     pub(super) fn remember(&mut self, id: FileId, binary: Arc<Binary>) {
         self.builds.put(build(id), binary);
     }
-
-    /// An excluded process runs this file: it carries no probes from now on,
-    /// whatever else runs it. The targets that have some still.
-    pub(super) fn exclude(&mut self, id: FileId) -> Vec<u32> {
-        self.excluded.insert(build(id), (id, Instant::now()));
-        let live = |target: &Target| matches!(target.attachment, Attachment::Live(_));
-        let targets = self.targets.iter();
-        let targets = targets.filter(|(_, target)| target.is_build(id) && live(target));
-        targets.map(|(number, _)| *number).collect()
-    }
-
-    /// Files that are to carry no probes, and have some still.
-    pub(super) fn excluded_with_probes(&self) -> Vec<FileId> {
-        let live = |target: &&Target| matches!(target.attachment, Attachment::Live(_));
-        let ids = self.excluded.values().map(|(id, _)| *id);
-        let carries = |id: &FileId| {
-            let mut live = self.targets.values().filter(live);
-            live.any(|target| target.is_build(*id))
-        };
-        ids.filter(carries).collect()
-    }
-
-    /// Takes the probes off a file for an excluded process's sake. Returns
-    /// processes that the target no longer owns in the kernel.
-    pub(super) fn strip(&mut self, number: u32, probes: Option<&mut Probes>) -> Vec<ProcessKey> {
-        let freed = probes.map(|probes| {
-            probes.detach(number);
-            probes.forget_target(number)
-        });
-        if let Some(target) = self.targets.get_mut(&number) {
-            tracing::info!(
-                file = %target.path.display(),
-                "an excluded process runs this file; its probes leave"
-            );
-            target.attachment = shared_with_excluded();
-        }
-        freed.unwrap_or_default()
-    }
-
-    /// Files that no excluded process has run for long.
-    pub(super) fn excluded_no_more(&self) -> Vec<FileId> {
-        let old = self
-            .excluded
-            .values()
-            .filter(|(_, at)| at.elapsed() > EXCLUDED);
-        old.map(|(id, _)| *id).collect()
-    }
-
-    /// Lets a file carry probes again, unless it is one of `still`. The targets
-    /// that may be attached anew.
-    pub(super) fn readmit(
-        &mut self,
-        id: FileId,
-        mut still: impl Iterator<Item = FileId>,
-    ) -> Vec<u32> {
-        if still.any(|file| build(file) == build(id)) {
-            return Vec::new();
-        }
-        self.excluded.remove(&build(id));
-        let lost = |target: &Target| {
-            matches!(&target.attachment, Attachment::Refused(Reason::Excluded, _))
-        };
-        let targets = self.targets.iter();
-        let targets = targets.filter(|(_, target)| target.is_build(id) && lost(target));
-        targets.map(|(number, _)| *number).collect()
-    }
 }
 
-fn shared_with_excluded() -> Attachment {
-    let detail = "a process that is not to be observed runs the same file, and probes stand on \
-         files; what is read from memory is not touched by that";
-    Attachment::Refused(Reason::Excluded, detail.to_owned())
-}
-
-fn attach(probes: Option<&mut Probes>, number: u32, file: &File, binary: &Binary) -> Attachment {
+fn attach(
+    probes: Option<&mut dyn KernelSide>,
+    number: u32,
+    file: &File,
+    binary: &Binary,
+) -> Attachment {
     let Some(probes) = probes else {
         let why = "eBPF is not available to the observer; it said why when it started".to_owned();
         return Attachment::Refused(Reason::NoEbpf, why);
@@ -489,29 +349,4 @@ fn attach(probes: Option<&mut Probes>, number: u32, file: &File, binary: &Binary
             Attachment::Refused(reason, error.to_string())
         }
     }
-}
-
-/// Whether an int3 stands at an offset of file `id` in the memory of `pid`, which was
-/// found to run it.
-fn has_breakpoint(pid: u32, id: FileId, offset: u64) -> bool {
-    const INT3: u8 = 0xcc;
-    // Before the maps: once another program has begun, this memory gives nothing, so
-    // that no place is looked up in one program and read in another.
-    let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else {
-        return false;
-    };
-    let Ok(maps) = procfs::process::Process::new(pid as i32).and_then(|process| process.maps())
-    else {
-        return false;
-    };
-    let Some(map) = maps.iter().find(|map| {
-        let length = map.address.1 - map.address.0;
-        map.inode == id.inode && (map.offset..map.offset.saturating_add(length)).contains(&offset)
-    }) else {
-        return false;
-    };
-    let mut byte = [0];
-    let read = memory.read_exact_at(&mut byte, map.address.0 + (offset - map.offset));
-    // It may have been another program's memory from the first.
-    read.is_ok() && byte[0] == INT3 && discover::runs(pid, id).is_ok()
 }

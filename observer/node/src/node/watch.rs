@@ -8,13 +8,14 @@ use std::{
 use observer_go::{
     binary::{Binary, Figure, Gap, Reason},
     discover::{self, Refusal},
-    runtime::{HeldUp, MemoryError, Reader, StateError, StateFigures, WalkError, reader_of},
+    runtime::{HeldUp, MemoryError, StateError, StateFigures, WalkError},
 };
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     doubt::{Doubt, Verdicts},
     observation::Missing,
+    system::{StateReader, System},
 };
 
 /// With so many samples in a row that were not good, or not taken, figures are withheld:
@@ -63,7 +64,7 @@ pub(super) enum Sampled {
 
 /// Watches one process.
 pub(super) struct Watch {
-    reader: Option<Box<Reader>>,
+    reader: Option<Box<dyn StateReader>>,
     since: Instant,
     failures: u32,
     retry: Option<Instant>,
@@ -201,13 +202,13 @@ impl Watch {
 
     /// Looks at the process once: everything here that reads its memory. A process
     /// that makes looking dear is looked at less often.
-    pub(super) fn look(&mut self, pid: u32, binary: &Binary) -> Looked {
+    pub(super) fn look(&mut self, system: &dyn System, pid: u32, binary: &Binary) -> Looked {
         let began = Instant::now();
         let cpu = self.slow.then(thread_time);
         let looked = if self.stands_still() {
             Looked::StandsStill
         } else {
-            Looked::Sampled(self.sample(pid, binary))
+            Looked::Sampled(self.sample(system, pid, binary))
         };
         self.slow = began.elapsed() > LONG;
         if self.slow
@@ -274,13 +275,13 @@ impl Watch {
     }
 
     /// Reads the state once.
-    fn sample(&mut self, pid: u32, binary: &Binary) -> Sampled {
+    fn sample(&mut self, system: &dyn System, pid: u32, binary: &Binary) -> Sampled {
         if self.reader.is_none() {
-            if self.since.elapsed() < FORKED && discover::has_only_forked(pid) {
+            if self.since.elapsed() < FORKED && system.has_only_forked(pid) {
                 return Sampled::Nothing;
             }
-            match reader_of(pid, binary) {
-                Ok(reader) => self.reader = Some(Box::new(reader)),
+            match system.reader(pid, binary) {
+                Ok(reader) => self.reader = Some(reader),
                 Err(WalkError::State(error)) => return self.failed(&error),
                 Err(_) => return Sampled::Nothing,
             }

@@ -11,7 +11,7 @@ use super::{
     AT_REST, CREATED, CYCLES, Contradiction, Doubt, FIGURES, IDS, IN_A_ROW, PAUSES, UNTIL_BELIEVED,
     Verdict, Verdicts,
 };
-use crate::node::Differences;
+use crate::node::observation::Differences;
 
 const DAY: Duration = Duration::from_hours(24);
 const CPUS: u64 = 2;

@@ -4,10 +4,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use observer_go::{
     binary::Binary,
-    discover::{self, Executable, FileId},
+    discover::{Executable, FileId},
 };
 
-use super::Engine;
+use super::state::Engine;
 use crate::node::{
     exclusion::{Verdict, Wishes},
     held::place,
@@ -23,7 +23,7 @@ impl Engine {
         exec: Option<u64>,
         binary: &Arc<Binary>,
     ) -> bool {
-        match self.exclusion.verdict(pid, executable) {
+        match self.exclusion.verdict(&*self.system, pid, executable) {
             Ok(Verdict::Observe) => true,
             Ok(verdict) => {
                 self.hold(pid, executable.id, exec, binary, verdict);
@@ -68,7 +68,7 @@ impl Engine {
             if self.is_traced(target) {
                 continue;
             }
-            let freed = self.targets.strip(target, self.probes.as_mut());
+            let freed = self.targets.strip(target, self.probes.as_deref_mut());
             self.disown(target, freed);
             self.cover(target, true);
         }
@@ -121,8 +121,9 @@ impl Engine {
     /// Looks after those that are held, and after files that nobody excluded
     /// runs any more.
     pub(super) fn keep_held(&mut self) {
+        let system = &*self.system;
         self.left_alone
-            .retain(|process| discover::alive(process.pid, process.start_ticks));
+            .retain(|process| system.lives(process.pid, process.start_ticks));
         let held: Vec<u32> = self
             .left_alone
             .iter()
@@ -149,7 +150,7 @@ impl Engine {
             .left_alone
             .get(pid)
             .map(|it| it.observation.process.executable.id);
-        let Ok(now) = discover::executable(pid) else {
+        let Ok(now) = self.system.executable(pid) else {
             return;
         };
         if known.is_some_and(|known| known != now.id) {
@@ -168,7 +169,7 @@ impl Engine {
             for pid in &pids {
                 self.drop_figures(*pid);
             }
-            self.targets.forget(target, self.probes.as_mut());
+            self.targets.forget(target, self.probes.as_deref_mut());
             for pid in pids {
                 self.look(pid, None);
             }

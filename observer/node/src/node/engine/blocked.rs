@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use observer_go::{discover, runtime::Stuck};
+use observer_go::runtime::Stuck;
+
+use crate::node::system::System;
 
 /// With so many held up, nobody who holds up one has another tried.
 const MOST: usize = 64;
@@ -25,12 +27,12 @@ pub(super) enum Party {
 }
 
 impl Party {
-    fn of(pid: u32, pod_uid: Option<&str>) -> Self {
+    fn of(system: &dyn System, pid: u32, pod_uid: Option<&str>) -> Self {
         if let Some(pod) = pod_uid {
             return Self::Pod(pod.to_owned());
         }
-        match discover::user(pid) {
-            None | Some(0) => Self::Cgroup(discover::cgroup_key(pid)),
+        match system.user(pid) {
+            None | Some(0) => Self::Cgroup(system.cgroup_key(pid)),
             Some(user) => Self::User(user),
         }
     }
@@ -42,8 +44,14 @@ pub(super) struct Blocked(HashMap<u64, (Stuck, Party)>);
 
 impl Blocked {
     /// A process holds up this read.
-    pub(super) fn add(&mut self, number: u64, pid: u32, pod_uid: Option<&str>) {
-        self.put(number, pid, Party::of(pid, pod_uid));
+    pub(super) fn add(
+        &mut self,
+        system: &dyn System,
+        number: u64,
+        pid: u32,
+        pod_uid: Option<&str>,
+    ) {
+        self.put(number, pid, Party::of(system, pid, pod_uid));
     }
 
     fn put(&mut self, number: u64, pid: u32, party: Party) {
@@ -56,9 +64,9 @@ impl Blocked {
     }
 
     /// Whether a process may not be read, since its party holds up too many.
-    pub(super) fn refuses(&self, pid: u32, pod_uid: Option<&str>) -> bool {
+    pub(super) fn refuses(&self, system: &dyn System, pid: u32, pod_uid: Option<&str>) -> bool {
         // Mostly so few that nobody needs to be asked for its user.
-        self.0.len() >= MOST_OF_ONE && self.refuses_party(&Party::of(pid, pod_uid))
+        self.0.len() >= MOST_OF_ONE && self.refuses_party(&Party::of(system, pid, pod_uid))
     }
 
     fn refuses_party(&self, party: &Party) -> bool {
@@ -70,6 +78,7 @@ impl Blocked {
 #[cfg(test)]
 mod tests {
     use super::{Blocked, MOST, MOST_OF_ONE, Party};
+    use crate::node::system::Live;
 
     /// No process has such ids.
     const PID: u32 = u32::MAX - 1000;
@@ -112,9 +121,9 @@ mod tests {
     #[test]
     fn a_process_is_its_pods_or_its_users() {
         let own = std::process::id();
-        assert_eq!(Party::of(own, Some("a")), Party::Pod("a".to_owned()));
+        assert_eq!(Party::of(&Live, own, Some("a")), Party::Pod("a".to_owned()));
         let user = rustix::process::geteuid().as_raw();
-        match Party::of(own, None) {
+        match Party::of(&Live, own, None) {
             Party::User(found) => assert_eq!(found, user),
             Party::Cgroup(_) => assert_eq!(user, 0),
             Party::Pod(_) => panic!("it is in no pod"),

@@ -1,34 +1,19 @@
 //! Which groups of probes stand on which file.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Instant};
 
 use observer_ebpf::Group;
 use observer_go::discover::Traced;
 
-use super::{Engine, GoroutineProbes};
+use super::{schedule::Newcomers, state::Engine};
 use crate::node::{
     budget::{Level, Load},
     coverage::{Standing, coverage},
     observation::Observation,
     planes::Ids,
     processes::Tracked,
+    settings::GoroutineProbes,
 };
-
-/// A program that begins takes some milliseconds until it can be sampled.
-const SOON: Duration = Duration::from_millis(8);
-/// How often it is tried.
-const TRIES: u32 = 5;
-
-/// Processes that began before the probes on every goroutine were back: read
-/// at once, lest they end before the next sample.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Newcomers {
-    due: Instant,
-    tries: u32,
-}
 
 /// What is known of a file's processes.
 #[derive(Clone, Copy)]
@@ -143,7 +128,7 @@ impl Engine {
             self.held.remove(&target);
             return false;
         };
-        match entry.traced() {
+        match entry.traced(&*self.system) {
             Ok(Some(Traced { pid, tracer })) => {
                 if self.held.insert(target) {
                     tracing::info!(
@@ -206,7 +191,7 @@ impl Engine {
                 tracked.ids = Ids::default();
             }
             let from_start = figures.events.from_start;
-            let standing = Standing::new(tracked.key, self.probes.as_ref(), from_start);
+            let standing = Standing::new(tracked.key, self.probes.as_deref(), from_start);
             observation.probes = groups;
             observation.coverage =
                 coverage(&entry.binary, &entry.attachment, standing, &tracked.watch);
@@ -226,10 +211,7 @@ impl Engine {
         }
         entry.need.unknown(now);
         self.set_groups(target);
-        self.newcomers = Some(Newcomers {
-            due: now + SOON,
-            tries: TRIES,
-        });
+        self.newcomers = Some(Newcomers::new(now));
     }
 
     /// When to look at newcomers.
@@ -260,11 +242,8 @@ impl Engine {
         }
         self.relay.busy(false);
         // Others may have come meanwhile.
-        if left && newcomers.tries > 1 && self.newcomers.is_none() {
-            self.newcomers = Some(Newcomers {
-                due: Instant::now() + SOON,
-                tries: newcomers.tries - 1,
-            });
+        if left && self.newcomers.is_none() {
+            self.newcomers = newcomers.again(Instant::now());
         }
         Some(self)
     }

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use observer_go::discover::{self, FileId};
+use observer_go::discover::{Executable, FileId};
 
-use super::Engine;
+use super::state::Engine;
 use crate::node::{
     exclusion::Verdict,
     held::place,
@@ -33,7 +33,7 @@ impl Engine {
     fn may_be_searched(&mut self, pid: u32, known: FileId) -> bool {
         // Who cannot be looked at any more has ended; if not, the next look at all
         // that runs tells of it again.
-        let Ok(executable) = discover::executable(pid) else {
+        let Ok(executable) = self.system.executable(pid) else {
             self.hosts.forget(pid);
             return false;
         };
@@ -43,13 +43,13 @@ impl Engine {
             return false;
         }
         matches!(
-            self.exclusion.verdict(pid, &executable),
+            self.exclusion.verdict(&*self.system, pid, &executable),
             Ok(Verdict::Observe)
         )
     }
 
     fn begin_search(&mut self, pid: u32, executable: FileId, now: Instant) {
-        let pages = discover::mapped_pages(pid);
+        let pages = self.system.mapped_pages(pid);
         let Some(number) = self.hosts.begin(pid, pages, now) else {
             return;
         };
@@ -57,7 +57,7 @@ impl Engine {
             pid,
             number,
             executable,
-            cgroup: discover::cgroup_key(pid),
+            cgroup: self.system.cgroup_key(pid),
         };
         if !self.inspector.search(search) {
             self.hosts.put_off(pid);
@@ -90,9 +90,9 @@ impl Engine {
         let mut gone = Vec::new();
         for host in self.hosts.listed() {
             let process = &host.process;
-            let runs = discover::alive(process.pid, process.start_ticks)
-                && discover::executable(process.pid)
-                    .is_ok_and(|now| now.id == process.executable.id);
+            let is_same = |now: Executable| now.id == process.executable.id;
+            let runs = self.system.lives(process.pid, process.start_ticks)
+                && self.system.executable(process.pid).is_ok_and(is_same);
             // What is not known any more, was known.
             let excluded = || {
                 let verdict = (self.exclusion).verdict_there(&process.executable, &place(process));

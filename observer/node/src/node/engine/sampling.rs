@@ -10,28 +10,22 @@ use observer_go::{
     discover,
     runtime::{HeldUp, StateFigures, cpus, is_stuck},
 };
-use observer_probe::{Probes, Spans};
+use observer_probe::Spans;
 
-use super::{Engine, intake::Ended};
+use super::{lives::Ended, schedule::Round, state::Engine};
 use crate::node::{
     coverage::{Standing, coverage},
     creators::Creators,
     doubt::Verdicts,
-    observation::{Differences, EventFigures, Figures, Observation, Snapshot, StateSample},
+    kernel::KernelSide,
+    observation::{Differences, EventFigures, Figures, Observation, StateSample},
     planes::{self, Counted},
     processes::Tracked,
     relay::Reading,
+    snapshot::Snapshot,
     targets::Targets,
     watch::{Looked, Sampled},
 };
-
-/// One sample of every process.
-#[derive(Default)]
-pub(super) struct Round {
-    left: Vec<u32>,
-    /// Those that run another program, where nobody else tells of an exec.
-    replaced: Vec<u32>,
-}
 
 impl Engine {
     /// Reads every figure and publishes what is known. Where a process held the round
@@ -70,7 +64,7 @@ impl Engine {
         // Where there is nothing to compare, or both say the same, once is enough.
         let learning = tracked.observation.probes.has(Group::BATCH) && !tracked.ids.known();
         let before = (tracked.apart || learning)
-            .then(|| read(self.probes.as_ref(), tracked))
+            .then(|| read(self.probes.as_deref(), tracked))
             .flatten();
         let looked;
         (self, looked) = self.look_into(pid)?;
@@ -94,7 +88,7 @@ impl Engine {
         };
         self.state_samples += u64::from(!matches!(sampled, Sampled::Nothing));
         self.state_dropped += u64::from(matches!(sampled, Sampled::Dropped));
-        let probes = self.probes.as_ref();
+        let probes = self.probes.as_deref();
         if matches!(sampled, Sampled::Replaced) && probes.is_none() {
             self.round.get_or_insert_default().replaced.push(pid);
         }
@@ -122,9 +116,9 @@ impl Engine {
         }
         let stand_in = tracked.watch.stand_in();
         let mut watch = std::mem::replace(&mut tracked.watch, stand_in);
-        let relay = Arc::clone(&self.relay);
+        let (relay, system) = (Arc::clone(&self.relay), Arc::clone(&self.system));
         let (mut this, (watch, looked)) = relay.read(self, pid, move || {
-            let looked = watch.look(pid, &binary);
+            let looked = watch.look(&*system, pid, &binary);
             (watch, looked)
         })?;
         if let Some(tracked) = this.processes.get_mut(pid) {
@@ -138,7 +132,7 @@ impl Engine {
         if is_stuck(pid) {
             return Some(HeldUp::By(pid));
         }
-        if self.blocked.refuses(pid, self.pod_uid(pid)) {
+        if (self.blocked).refuses(&*self.system, pid, self.pod_uid(pid)) {
             return Some(HeldUp::ByMany);
         }
         // Whoever held up this read would hold up the engine.
@@ -154,14 +148,14 @@ impl Engine {
     pub(super) fn give_up(&mut self, reading: Reading) {
         let Reading { number, pid, .. } = reading;
         let pod_uid = self.pod_uid(pid).map(str::to_owned);
-        self.blocked.add(number, pid, pod_uid.as_deref());
+        (self.blocked).add(&*self.system, number, pid, pod_uid.as_deref());
         let Some(tracked) = self.processes.get_mut(pid) else {
             return;
         };
         let file = tracked.observation.process.executable.path.display();
         tracing::warn!(pid, %file, "a read of this process's memory does not come back; its state is left out");
         tracked.watch.give_up(number, pid);
-        let probes = self.probes.as_ref();
+        let probes = self.probes.as_deref();
         update(tracked, probes, &self.targets, None, Sampled::Nothing);
     }
 
@@ -187,7 +181,7 @@ impl Engine {
         for tracked in self.processes.iter_mut() {
             let age = tracked.sampled.map(|sampled| sampled.elapsed());
             if age.is_some_and(|age| tracked.watch.grows_old(age, interval)) {
-                let probes = self.probes.as_ref();
+                let probes = self.probes.as_deref();
                 update(tracked, probes, &self.targets, None, Sampled::Nothing);
             }
         }
@@ -217,13 +211,13 @@ impl Engine {
     }
 }
 
-fn read(probes: Option<&Probes>, tracked: &Tracked) -> Option<Counted> {
+fn read(probes: Option<&dyn KernelSide>, tracked: &Tracked) -> Option<Counted> {
     let known = tracked.observation.figures.events.gc.as_ref();
     Some(probes?.read(tracked.key?, known))
 }
 
 /// What spans have counted, where that has changed.
-fn spans(probes: Option<&Probes>, tracked: &Tracked) -> Option<Arc<Spans>> {
+fn spans(probes: Option<&dyn KernelSide>, tracked: &Tracked) -> Option<Arc<Spans>> {
     let spans = probes.filter(|it| it.has_spans())?.spans(tracked.key?);
     let known = &tracked.observation.figures.events.spans;
     (spans != **known).then(|| Arc::new(spans))
@@ -234,7 +228,7 @@ impl Engine {
     pub(super) fn begin(mut self: Box<Self>, pid: u32) -> Option<(Box<Self>, bool)> {
         let counted = |engine: &Self| {
             let tracked = engine.processes.get(pid)?;
-            read(engine.probes.as_ref(), tracked)
+            read(engine.probes.as_deref(), tracked)
         };
         let before = counted(&self);
         let looked;
@@ -247,7 +241,7 @@ impl Engine {
         let Some(tracked) = self.processes.get_mut(pid) else {
             return Some((self, false));
         };
-        let probes = self.probes.as_ref();
+        let probes = self.probes.as_deref();
         update(tracked, probes, &self.targets, before.as_ref(), sampled);
         Some((self, true))
     }
@@ -283,7 +277,7 @@ fn ids_apart(tracked: &Tracked, state: &StateFigures, counted: &Counted) -> Opti
 /// Puts what was read into the process's observation.
 fn update(
     tracked: &mut Tracked,
-    probes: Option<&Probes>,
+    probes: Option<&dyn KernelSide>,
     targets: &Targets,
     before: Option<&Counted>,
     sampled: Sampled,

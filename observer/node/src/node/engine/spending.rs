@@ -10,16 +10,16 @@ use observer_ebpf::{
     Event, EventKind, Group, ProcessKey,
     family::{Family, Selection, Thinning},
 };
-use observer_probe::Probes;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Engine;
+use super::state::Engine;
 use crate::node::{
     budget::{Level, Load, Payer},
     cost,
+    kernel::KernelSide,
     observation::EventFigures,
     processes::Tracked,
-    targets::Target,
+    target::Target,
 };
 
 impl Engine {
@@ -126,7 +126,7 @@ impl Engine {
 
     /// A target, and those on the same file underneath, which fire for its processes.
     fn on_one_file(&self, target: u32) -> HashSet<u32> {
-        let aliases = self.probes.as_ref().map(Probes::aliases);
+        let aliases = self.probes.as_deref().map(KernelSide::aliases);
         let mut targets = HashSet::from([target]);
         for (one, other) in aliases.unwrap_or_default() {
             if one == target || other == target {

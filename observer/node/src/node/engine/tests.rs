@@ -14,12 +14,13 @@ use observer_go::{
 use observer_probe::HitCost;
 use tokio::sync::watch;
 
-use super::{Engine, GoroutineProbes, Limits, Stop};
+use super::{Engine, Stop};
 use crate::{
     fixtures::binary,
     node::{
         inspector::{Done, Opened},
         need::Need,
+        settings::{GoroutineProbes, Limits},
     },
     vitals::Vitals,
 };

@@ -16,7 +16,10 @@ use observer_go::{
     discover::{self, FileId, MappedFile},
 };
 
-use super::{cpu_time, inspected, opened};
+use super::{
+    cpu::cpu_time,
+    file::{inspected, opened},
+};
 
 /// Files remembered. On a node most programs load the same few.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");

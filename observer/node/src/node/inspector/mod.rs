@@ -6,6 +6,7 @@
 //! CPU time that both may take together.
 
 mod allowance;
+mod cpu;
 mod file;
 mod ground;
 mod library;
@@ -21,14 +22,12 @@ use std::{
 
 use observer_ebpf::family::Selection;
 use observer_go::discover::FileId;
-use rustix::{
-    event::{EventfdFlags, eventfd},
-    time::{ClockId, clock_gettime},
-};
+use rustix::event::{EventfdFlags, eventfd};
 
 use self::{
     allowance::Allowance,
-    file::{inspected, look, opened},
+    cpu::cpu_time,
+    file::look,
     library::{Judged, search},
 };
 pub(super) use self::{
@@ -387,12 +386,6 @@ fn take<T>(waiting: &mut HashMap<u64, VecDeque<T>>, cgroup: u64) -> Option<T> {
         waiting.remove(&cgroup);
     }
     first
-}
-
-/// CPU time that this thread has taken.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 #[cfg(test)]

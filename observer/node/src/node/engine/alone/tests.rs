@@ -14,17 +14,14 @@ use observer_go::{
 };
 use observer_probe::Attached;
 
-use super::Verdict;
+use super::{Engine, Verdict};
 use crate::{
     fixtures::{binary, observation},
     node::{
-        Coverage,
         coverage::Attachment,
-        engine::{
-            Engine,
-            tests::{engine, target_of},
-        },
+        engine::tests::{engine, target_of},
         exclusion::Wishes,
+        observation::Coverage,
         processes::Seen,
     },
 };
@@ -103,7 +100,7 @@ fn a_file_that_nobody_observed_runs_keeps_its_probes_as_long_as_a_debugger_is_th
     engine.drop_figures(tracee.pid());
     let retire = |engine: &mut Engine| {
         engine.targets.idle_for(target, Duration::from_secs(90));
-        engine.targets.retire(None);
+        engine.targets.retire(&*engine.system, None);
     };
     retire(&mut engine);
     assert!(carries_probes(&engine, target));

@@ -11,15 +11,12 @@ use observer_go::{
     runtime::StateFigures,
 };
 
-use super::{Ended, Sampled, update};
+use super::{Ended, Engine, Sampled, update};
 use crate::{
     fixtures::{binary, observation, with_state},
     node::{
-        Coverage, Observation,
-        engine::{
-            Engine,
-            tests::{PID, engine, target},
-        },
+        engine::tests::{PID, engine, target},
+        observation::{Coverage, Observation},
         processes::Seen,
     },
 };
