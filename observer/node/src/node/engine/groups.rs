@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use observer_ebpf::Group;
-use observer_go::discover::Traced;
+use observer_go::discover::{Process, Traced};
 
 use super::{schedule::Newcomers, state::Engine};
 use crate::node::{
@@ -167,11 +167,22 @@ impl Engine {
     /// lived while goroutines, or stops, were not counted is no longer known from the
     /// start.
     pub(super) fn cover(&mut self, target: u32, stops_changed: bool) {
+        self.cover_those(target, stops_changed, |_| true);
+    }
+
+    /// The same, of some of them.
+    pub(super) fn cover_those(
+        &mut self,
+        target: u32,
+        stops_changed: bool,
+        concerns: impl Fn(&Process) -> bool,
+    ) {
         let Some(entry) = self.targets.get(target) else {
             return;
         };
         let groups = entry.groups();
-        for tracked in self.processes.iter_mut().filter(|it| it.target == target) {
+        let its = |it: &&mut Tracked| it.target == target && concerns(&it.observation.process);
+        for tracked in self.processes.iter_mut().filter(its) {
             let was = tracked.observation.probes;
             let mut observation = Observation::clone(&tracked.observation);
             let figures = &mut observation.figures;

@@ -23,6 +23,9 @@ use crate::node::{
 impl Engine {
     /// A process runs a new program.
     pub(super) fn exec(&mut self, event: &Event) {
+        if self.is_outrun(event) {
+            return;
+        }
         // What it is to be left alone for may be another thing now.
         self.left_alone.remove(event.tgid);
         self.hosts.forget(event.tgid);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use lru::LruCache;
-use observer_ebpf::{ProcessKey, family::Selection};
+use observer_ebpf::{Event, ProcessKey, family::Selection};
 use observer_go::discover::{Executable, FileId};
 use observer_probe::HitCost;
 use tokio::sync::watch;
@@ -159,6 +159,15 @@ impl Engine {
     /// Whether the process was looked at, and is observed or left alone since.
     pub(super) fn knows(&self, pid: u32) -> bool {
         self.processes.contains(pid) || self.left_alone.contains(pid)
+    }
+
+    /// Whether an event tells of an earlier life of a process than the one that is
+    /// observed. A sweep may be faster than events, and has ended the earlier one.
+    pub(super) fn is_outrun(&self, event: &Event) -> bool {
+        let key = self.processes.get(event.tgid).and_then(|it| it.key);
+        // Epochs are times, and start over after more than an hour.
+        let is_later = |key: ProcessKey| (key.epoch.wrapping_sub(event.epoch) as i32) > 0;
+        event.epoch != 0 && key.is_some_and(is_later)
     }
 
     pub(super) fn health(&self) -> Health {

@@ -150,6 +150,9 @@ impl Engine {
                 }
             }
             Some(EventKind::Exit) => {
+                if self.is_outrun(event) {
+                    return;
+                }
                 if self.processes.contains(event.tgid) {
                     self.end(event.tgid, Ended::Exited);
                 } else {

@@ -1,5 +1,7 @@
 //! Files with probes that somebody waits to write to.
 
+use std::sync::Arc;
+
 use observer_ebpf::ProcessKey;
 
 use super::state::Engine;
@@ -17,6 +19,11 @@ impl Engine {
             }
             let freed = self.targets.give_way(target, self.probes.as_deref_mut());
             self.disown(target, freed);
+            // Who has ended was counted to its end, of which an event is on its way.
+            let system = Arc::clone(&self.system);
+            self.cover_those(target, true, |process| {
+                system.lives(process.pid, process.start_ticks)
+            });
         }
     }
 
