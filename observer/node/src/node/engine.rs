@@ -94,4 +94,6 @@ impl Node {
 }
 
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod tests;

@@ -95,7 +95,8 @@ impl<E: Relayed> Relay<E> {
         Self::start_by(spawn, pulse)
     }
 
-    fn start_by(spawn: Spawn, pulse: Pulse) -> io::Result<Arc<Self>> {
+    /// The same, with threads that are started so.
+    pub(super) fn start_by(spawn: Spawn, pulse: Pulse) -> io::Result<Arc<Self>> {
         let relay = Arc::new(Self {
             slot: Mutex::new(Slot {
                 engine: None,
@@ -194,13 +195,13 @@ impl<E: Relayed> Relay<E> {
     }
 
     /// The read that goes on.
-    fn going_on(&self) -> Option<u64> {
+    pub(super) fn going_on(&self) -> Option<u64> {
         let slot = unpoisoned(&self.slot);
         slot.engine.as_ref().map(|_| slot.reading.number)
     }
 
     /// The engine, where this read still goes on and sleeps.
-    fn take_over(self: &Arc<Self>, number: u64) -> Option<Box<E>> {
+    pub(super) fn take_over(self: &Arc<Self>, number: u64) -> Option<Box<E>> {
         // Held throughout: a read that comes back meanwhile finds it either way.
         let mut slot = unpoisoned(&self.slot);
         let reading = slot.reading;

@@ -1,26 +1,32 @@
 //! What the engine does with events, without a kernel behind it.
 
+mod detach;
+mod execs;
+mod lost;
+mod random;
+mod refused;
+mod reuse;
+mod threads;
+
 use std::{
     fs::File,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey, family::Selection};
+use observer_ebpf::{COMM_LEN, Event, EventKind, ProcessKey};
 use observer_go::{
     binary::{Binary, Inspected},
     discover::{Executable, FileId},
 };
-use observer_probe::HitCost;
 use tokio::sync::watch;
 
-use super::{Engine, Stop};
+use super::{Engine, Stop, fake::limits};
 use crate::{
     fixtures::binary,
     node::{
         inspector::{Done, Opened},
         need::Need,
-        settings::{GoroutineProbes, Limits},
     },
     vitals::Vitals,
 };
@@ -29,18 +35,10 @@ use crate::{
 pub(super) const PID: u32 = 1 << 23;
 
 pub(super) fn engine() -> Engine {
-    let limits = Limits {
-        probe_budget: 1.0,
-        cpu_ceiling: 5.0,
-        price: HitCost::FALLBACK,
-        goroutine_probes: GoroutineProbes::Auto,
-        creators: 0,
-        selection: Selection::default(),
-    };
     let (sender, _) = watch::channel(None);
     let stop = Arc::new(Stop::new().expect("a descriptor"));
     let vitals = Vitals::default();
-    Engine::new(Duration::from_secs(1), limits, sender, stop, &vitals).expect("a descriptor")
+    Engine::new(Duration::from_secs(1), limits(), sender, stop, &vitals).expect("a descriptor")
 }
 
 /// A file without probes, which is said to be this.

@@ -151,6 +151,12 @@ impl Inspector {
         })
     }
 
+    /// As if threads were started so.
+    #[cfg(test)]
+    pub(super) fn spawn_by(&mut self, spawn: fn(Work) -> io::Result<()>) {
+        self.spawn = spawn;
+    }
+
     /// Readable when [`Self::done`] has something.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
