@@ -190,6 +190,7 @@ fn limits(settings: &NodeSettings, probes: Option<&mut Probes>) -> Limits {
         cpu_ceiling: settings.cpu_ceiling,
         creators: settings.goroutine_creators,
         selection: settings.selection(),
+        clocks: settings.clocks(),
         price: probes.map(Probes::calibrate).unwrap_or_default(),
         goroutine_probes: match settings.goroutine_probes {
             GoroutineProbes::Auto => observer_node::GoroutineProbes::Auto,

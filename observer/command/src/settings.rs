@@ -10,6 +10,7 @@ use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use observer_adapter::AdapterSettings;
 use observer_node::{
+    Clocks,
     auth::SecuritySettings,
     exclude::{Rule, Rules},
     listen::bind::Address,
@@ -132,6 +133,14 @@ pub(crate) struct NodeSettings {
     #[arg(long, value_name = "N", default_value = "0", value_parser = creators, env = "OBSERVER_GOROUTINE_CREATORS")]
     pub(crate) goroutine_creators: usize,
 
+    /// How long probes on each goroutine stay at least once they came back to a file.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval, env = "OBSERVER_PROBES_STAY", hide = true)]
+    pub(crate) probes_stay: Duration,
+
+    /// How often everything is compared with /proc where no event was missed.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = interval, env = "OBSERVER_FULL_SWEEP", hide = true)]
+    pub(crate) full_sweep: Duration,
+
     /// Whether to ask the Kubernetes API server which pods run on this node:
     /// auto does where the observer runs in a pod with a service account.
     #[arg(
@@ -181,6 +190,14 @@ impl NodeSettings {
         named.fold(Selection::default(), |all, name| {
             all.with(name).unwrap_or(all)
         })
+    }
+
+    /// How long things are left as they are.
+    pub(crate) fn clocks(&self) -> Clocks {
+        Clocks {
+            stay: self.probes_stay,
+            full_sweep: self.full_sweep,
+        }
     }
 
     /// Where to listen, on Kubernetes or not.
@@ -429,6 +446,10 @@ mod tests {
         assert!((settings.cpu_ceiling - 5.0).abs() < 1e-9);
         assert_eq!(settings.goroutine_probes, super::GoroutineProbes::Auto);
         assert_eq!(settings.goroutine_creators, 0);
+        // Those that tests shorten are the engine's own otherwise.
+        let clocks = (settings.clocks(), observer_node::Clocks::default());
+        assert_eq!(clocks.0.stay, clocks.1.stay);
+        assert_eq!(clocks.0.full_sweep, clocks.1.full_sweep);
         assert!((node(&["--probe-budget", "0.25%"]).unwrap().probe_budget - 0.25).abs() < 1e-9);
     }
 
@@ -482,6 +503,8 @@ mod tests {
             (["--interval", "0s"], "between 10ms and 1h"),
             (["--interval", "soon"], "such as 1s or 250ms"),
             (["--listen", "nonsense"], "--listen"),
+            (["--probes-stay", "0s"], "between 10ms and 1h"),
+            (["--full-sweep", "soon"], "such as 1s or 250ms"),
             (["--table", "maybe"], "auto"),
             (["--probe-budget", "0"], "above 0 and up to 100"),
             (["--probe-budget", "NaN"], "above 0 and up to 100"),

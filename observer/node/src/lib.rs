@@ -29,7 +29,7 @@ pub mod serve;
 pub mod vitals;
 
 pub use self::node::{
-    Cluster, Coverage, Crowded, Differences, Environment, EventFigures, Exclusion, Figures,
+    Clocks, Cluster, Coverage, Crowded, Differences, Environment, EventFigures, Exclusion, Figures,
     GoroutineProbes, Groups, Health, Limits, Missing, Node, Observation, Place, Pod, PodContainer,
     PodWatch, Snapshot, Snapshots, StartError, StateSample, Uncounted, Verdict, WalkCounts, Walked,
     Walks, Wishes, Workload, at_once,

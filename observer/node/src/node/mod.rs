@@ -10,6 +10,7 @@ mod breakpoint;
 mod budget;
 mod ceiling;
 mod cgroups;
+mod clocks;
 mod cluster;
 mod cost;
 mod coverage;
@@ -39,6 +40,7 @@ mod walks;
 mod watch;
 
 pub use budget::at_once;
+pub use clocks::Clocks;
 pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Uncounted, Workload};
 pub(crate) use cost::cost_ns;
 pub use engine::{Node, StartError};

@@ -7,9 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long they stay at least once they came back.
-const STAY: Duration = Duration::from_secs(60);
-/// The same where a process ended before its state was read: more will follow.
+/// How long they stay at least where a process ended before its state was read: more will follow.
 const STAY_FOR_SHORT_LIVED: Duration = Duration::from_secs(600);
 
 /// What one file needs.
@@ -50,11 +48,11 @@ impl Need {
     }
 
     /// The state of a process is not known, or nothing runs the file: what
-    /// runs it next is to be seen from its start.
-    pub(super) fn unknown(&mut self, now: Instant) {
+    /// runs it next is to be seen from its start. They `stay` as long at least.
+    pub(super) fn unknown(&mut self, now: Instant, stay: Duration) {
         if !self.exact {
             self.exact = true;
-            self.until = self.until.max(Some(now + STAY));
+            self.until = self.until.max(Some(now + stay));
         }
     }
 
@@ -70,21 +68,23 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::Need;
+    use crate::node::clocks::Clocks;
 
     #[test]
     fn they_leave_at_once_and_come_back_for_a_minute() {
         let (mut need, now) = (Need::new(), Instant::now());
+        let stay = Clocks::default().stay;
         let after = |seconds| now + Duration::from_secs(seconds);
         assert!(need.is_exact());
         need.known(now);
         assert!(!need.is_exact());
-        need.unknown(after(1));
+        need.unknown(after(1), stay);
         assert!(need.is_exact());
         // However often it changes in between.
         for second in 2..61 {
             need.known(after(second));
             assert!(need.is_exact(), "{second}");
-            need.unknown(after(second));
+            need.unknown(after(second), stay);
         }
         need.known(after(61));
         assert!(!need.is_exact());
@@ -100,7 +100,7 @@ mod tests {
         need.known(after(599));
         assert!(need.is_exact());
         need.known(after(600));
-        need.unknown(after(601));
+        need.unknown(after(601), Clocks::default().stay);
         need.known(after(660));
         assert!(need.is_exact());
     }

@@ -3,6 +3,8 @@
 use observer_ebpf::family::Selection;
 use observer_probe::{Features, HitCost};
 
+use super::clocks::Clocks;
+
 /// When probes on every goroutine are to be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoroutineProbes {
@@ -27,6 +29,8 @@ pub struct Limits {
     pub creators: usize,
     /// Which families are probed.
     pub selection: Selection,
+    /// How long things are left as they are.
+    pub clocks: Clocks,
 }
 
 /// What the observer found where it was started.

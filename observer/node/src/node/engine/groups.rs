@@ -63,7 +63,7 @@ impl Engine {
                 Some(processes) if !processes.one_unknown => {}
                 None if self.cautious => {}
                 // Nothing runs it: what runs it next is to be seen whole.
-                Some(_) | None => target.need.unknown(now),
+                Some(_) | None => target.need.unknown(now, self.clocks.stay),
             }
             if target.need.is_exact() != was {
                 changed.push(number);
@@ -220,7 +220,7 @@ impl Engine {
         if entry.need.is_exact() || self.cautious {
             return;
         }
-        entry.need.unknown(now);
+        entry.need.unknown(now, self.clocks.stay);
         self.set_groups(target);
         self.newcomers = Some(Newcomers::new(now));
     }

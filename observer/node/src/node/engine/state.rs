@@ -23,6 +23,7 @@ use crate::{
         budget::Budget,
         ceiling::Ceiling,
         cgroups::Cgroups,
+        clocks::Clocks,
         creators::Creators,
         exclusion::Exclusion,
         held::Held,
@@ -49,6 +50,7 @@ pub(super) struct Engine {
     /// Dropped first: that it ended is the reason why all behind it does.
     pub(super) pulse: Pulse,
     pub(super) schedule: Schedule,
+    pub(super) clocks: Clocks,
     pub(super) relay: Arc<Relay<Self>>,
     /// The round of samples that goes on.
     pub(super) round: Option<Round>,
@@ -118,6 +120,7 @@ impl Engine {
                 next_account: began,
                 first: true,
             },
+            clocks: limits.clocks,
             relay: Relay::start(vitals.part("watch"))?,
             round: None,
             blocked: Blocked::default(),

@@ -1,18 +1,12 @@
 //! What sets right what events missed: everything is held against /proc.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Instant};
 
 use observer_ebpf::ProcessKey;
 use observer_go::discover::FileId;
 
 use super::{lives::Ended, state::Engine};
 use crate::node::kernel::KernelSide;
-
-/// How often that is done where no event was missed.
-const FULL_SWEEP: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Whether the kernel told of every process that came and went since
@@ -21,7 +15,7 @@ impl Engine {
         let health = self.probes.as_deref().map(KernelSide::health);
         let lost = health.map(|health| health.lost_events);
         let now = Instant::now();
-        let recent = |(at, _): &(Instant, _)| now.duration_since(*at) < FULL_SWEEP;
+        let recent = |(at, _): &(Instant, _)| now.duration_since(*at) < self.clocks.full_sweep;
         let saw = lost.is_some()
             && self
                 .compared

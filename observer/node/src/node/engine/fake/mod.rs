@@ -25,6 +25,7 @@ use self::{kernel::FakeKernel, system::FakeSystem, world::World};
 use super::{state::Engine, stop::Stop};
 use crate::{
     node::{
+        clocks::Clocks,
         observation::Observation,
         relay::Relay,
         settings::{GoroutineProbes, Limits},
@@ -44,6 +45,7 @@ pub(super) fn limits() -> Limits {
         goroutine_probes: GoroutineProbes::Auto,
         creators: 0,
         selection: Selection::default(),
+        clocks: Clocks::default(),
     }
 }
 
