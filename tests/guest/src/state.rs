@@ -1,9 +1,9 @@
 //! Many builds at once: what is read from the runtimes' memory is what each
 //! program says of itself, whether or not this kernel takes probes.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use observer_testkit::{Observer, agreement::Agreement, observer::SETTLED, program::Program, wait};
+use observer_testkit::{Observer, agreement::Agreement, program::Program, wait};
 use serde_json::Value;
 
 use crate::builds;
@@ -49,13 +49,13 @@ fn differing(
     observer: &Observer,
     mut programs: Vec<&mut (String, Program)>,
 ) -> BTreeMap<String, Vec<String>> {
-    thread::sleep(SETTLED * 2);
+    observer.settle();
     let before: Vec<_> = programs
         .iter()
         .map(|(_, program)| awaited(observer, program.pid))
         .collect();
     let said: Vec<_> = programs.iter_mut().map(|(_, p)| p.report()).collect();
-    thread::sleep(SETTLED * 2);
+    observer.settle();
     let all = programs.iter().zip(before).zip(said);
     all.filter_map(|(((name, program), before), said)| {
         let mut agreement = Agreement::default();
