@@ -12,7 +12,7 @@ use observer_tests::{
     wait,
 };
 
-use crate::probes::attach;
+use crate::beside::probes::attach;
 
 const TARGET: u32 = 1;
 /// What is charged for a hit where it was not measured (`HitCost::FALLBACK`); all

@@ -150,18 +150,6 @@ fn a_process_within_the_budget_keeps_its_probes() {
     assert_eq!(interval, Some(0.2));
 }
 
-#[test]
-fn an_observer_over_its_ceiling_looks_less_often() {
-    let mut command = Command::new(observer());
-    command.env("OBSERVER_CPU_CEILING", "0.001");
-    let observer = Observer::start_as(command);
-    let interval = || metrics::sum(&observer.metrics(), "observer_interval_seconds", &[]);
-    assert_eq!(interval(), Some(0.2));
-    // It is averaged over ten seconds.
-    let longer = wait::comes_true(Duration::from_secs(40), || interval() >= Some(0.4));
-    assert!(longer, "{:?}\n{}", interval(), observer.log());
-}
-
 /// Creates 20,000 goroutines a second: too many to count each, not too many
 /// for batches.
 #[test]

@@ -10,7 +10,7 @@ use observer_tests::{
     wait,
 };
 
-use crate::probes::attach;
+use crate::beside::probes::attach;
 
 const TARGET: u32 = 1;
 

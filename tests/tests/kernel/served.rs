@@ -11,7 +11,7 @@ use observer_tests::{
     Observer, Workload,
     fuse::{Manner, Served},
     observer::ATTACH,
-    paths::{GO, NEWEST, fixture, go1},
+    paths::{self, GO, NEWEST, fixture, go1},
     wait,
 };
 use rustix::{
@@ -98,7 +98,7 @@ fn taken(observer: &Observer) -> f64 {
 fn probes_come_and_go_elsewhere_while_a_server_is_silent() {
     let observer = auto();
     let mut neighbour = Workload::start(&fixture("workload", GO, "default"));
-    observer.settled(neighbour.pid);
+    observer.attached(neighbour.pid);
     let served = Served::mount(idle());
     let running = Running::of(&served);
     let pid = running.0.id();
@@ -137,7 +137,9 @@ fn probes_come_and_go_elsewhere_while_a_server_is_silent() {
 
 #[test]
 fn a_file_that_failed_once_is_looked_at_again() {
-    let observer = Observer::start();
+    let mut command = Command::new(paths::observer());
+    command.env("OBSERVER_FULL_SWEEP", "4s");
+    let observer = Observer::start_as(command);
     let served = Served::mount(idle());
     let signal = |signal| {
         let pid = Pid::from_raw(observer.pid() as i32).expect("its id");

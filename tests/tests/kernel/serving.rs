@@ -13,7 +13,6 @@ use std::{
 use observer_tests::{
     Observer, Workload, metrics,
     paths::{self, GO, fixture},
-    short::Family,
     wait,
 };
 use seccompiler::{
@@ -178,41 +177,6 @@ fn a_log_that_nobody_reads_stops_nobody() {
     let observer = Observer::start_as(command);
     log_more_than_is_read(&observer);
     assert_goes_on("a pipe that nobody reads", observer);
-}
-
-#[test]
-fn what_lived_briefly_is_one_series_and_stays_counted() {
-    let observer = Observer::start();
-    // The probes stand before the first child begins.
-    let known = Family::standing();
-    observer.attached(known.pid());
-    let mut parent = Family::of(200, 4, ["20", "10ms"]);
-    wait::until("two hundred children", Duration::from_secs(120), || {
-        parent.has_ended().then_some(())
-    });
-    let truth = parent.truth();
-    let program = observer.attached(known.pid()).process;
-    let created = |pid: &str| {
-        let labels = [format!("process=\"{program}\""), format!("pid=\"{pid}\"")];
-        let labels = labels.each_ref().map(String::as_str);
-        let name = "go_sched_goroutines_created_goroutines_total";
-        metrics::sum(&observer.metrics(), name, &labels)
-    };
-    let whole = || (created("") == Some(truth.created as f64)).then_some(());
-    wait::until("all that they created", SOON, whole);
-    let of_others = |sample: &metrics::Sample| {
-        let own = [format!("pid=\"{}\"", known.pid()), "pid=\"\"".to_owned()];
-        sample.labels.contains(&format!("process=\"{program}\""))
-            && !own.iter().any(|own| sample.labels.contains(own))
-    };
-    let others = observer.metrics().into_iter().filter(of_others).count();
-    assert_eq!(others, 0, "series of those that ended");
-    wait::until("none of them shown", Duration::from_secs(60), || {
-        let all = observer.processes();
-        let ended = all.iter().filter(|it| it.process == program && it.ended);
-        (ended.count() == 0).then_some(())
-    });
-    whole().expect("what they created stays");
 }
 
 /// Where a process listens, as the kernel writes it: address and port in hexadecimal.

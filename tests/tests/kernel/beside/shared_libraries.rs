@@ -52,14 +52,14 @@ impl Place {
     }
 
     fn linked(&self) -> PathBuf {
-        let source = include_str!("../../fixtures/cshared/hosts/linked.c");
+        let source = include_str!("../../../fixtures/cshared/hosts/linked.c");
         let directory = self.0.path().display();
         let (search, run) = (format!("-L{directory}"), format!("-Wl,-rpath,{directory}"));
         self.compile("linked", source, &[&search, "-lburst", &run])
     }
 
     fn later(&self) -> PathBuf {
-        let source = include_str!("../../fixtures/cshared/hosts/later.c");
+        let source = include_str!("../../../fixtures/cshared/hosts/later.c");
         self.compile("later", source, &["-ldl"])
     }
 }

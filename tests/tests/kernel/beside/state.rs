@@ -266,7 +266,7 @@ fn a_leak_is_named() {
 
 #[test]
 fn a_leak_is_named_with_its_line() {
-    let source = include_str!("../../fixtures/state/main.go");
+    let source = include_str!("../../../fixtures/state/main.go");
     let line = source
         .lines()
         .position(|l| l.contains("go wait() // the leak"));

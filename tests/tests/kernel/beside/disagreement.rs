@@ -40,6 +40,14 @@ fn all_covered(process: &Process) -> bool {
     process.coverage.values().all(|coverage| coverage.covered)
 }
 
+/// What is known of these processes, and not of another test's.
+fn of(observer: &Observer, pids: &[u32]) -> Vec<Process> {
+    let mut seen = observer.processes();
+    seen.retain(|process| pids.contains(&process.pid));
+    assert!(seen.len() >= pids.len(), "{seen:?}");
+    seen
+}
+
 fn exported(observer: &Observer, name: &str, pid: u32) -> Option<f64> {
     let pid = format!("pid=\"{pid}\"");
     metrics::sum(&observer.metrics(), name, &[&pid])
@@ -182,6 +190,7 @@ fn what_comes_to_rest_contradicts_nothing() {
     for w in &all {
         observer.attached(w.pid);
     }
+    let pids: Vec<_> = all.iter().map(|w| w.pid).chain([first.pid]).collect();
     for _ in 0..4 {
         for w in &mut all {
             w.run("burst 500 0");
@@ -189,7 +198,7 @@ fn what_comes_to_rest_contradicts_nothing() {
         }
         // Some looks at each at rest.
         thread::sleep(8 * INTERVAL);
-        for seen in observer.processes() {
+        for seen in of(&observer, &pids) {
             let wrong: Vec<_> = seen
                 .coverage
                 .iter()
@@ -213,6 +222,7 @@ fn what_is_busy_contradicts_nothing() {
     for w in &all {
         observer.attached(w.pid);
     }
+    let pids: Vec<_> = all.iter().map(|w| w.pid).chain([first.pid]).collect();
     // Amid goroutines and collections is where the two planes are apart.
     for _ in 0..20 {
         for w in &mut all {
@@ -223,7 +233,7 @@ fn what_is_busy_contradicts_nothing() {
             w.finish("burst 2000 0");
             w.finish("gc 20");
         }
-        for seen in observer.processes() {
+        for seen in of(&observer, &pids) {
             let wrong: Vec<_> = seen
                 .coverage
                 .keys()
