@@ -2,18 +2,18 @@
 
 mod again;
 pub(crate) mod cluster;
+mod kernel;
 #[cfg(test)]
 mod never;
 mod page;
+mod slowest;
 mod stage;
 
 use std::{
     env,
     ffi::OsString,
-    panic,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -21,10 +21,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_releases::NEWEST;
 
 use crate::{
-    build, fixtures, fuzz,
+    fixtures, fuzz,
     image::{self, Arch},
     setup::{self, Privilege, is_root},
-    ui::{self, Step, step},
+    ui::{self, step},
     vm,
     workspace::Workspace,
 };
@@ -32,13 +32,8 @@ use crate::{
 pub(crate) use again::Again;
 pub(crate) use stage::Stage;
 
-use again::failed_of_libtest;
 use stage::{Needed, needed, select};
 
-/// Those of the tests on the kernel that may run beside an observer.
-const LIBRARY: &str = "library::";
-/// Those that nothing may run beside.
-const ALONE: &str = "alone::";
 /// How long the test command fuzzes, all targets together.
 const FUZZ_SECONDS: u64 = 20;
 
@@ -132,7 +127,7 @@ fn run(
             let fixtures = fixtures()?;
             fuzz::run(workspace, &fixtures, FUZZ_SECONDS)
         }
-        Stage::Kernel => kernel(workspace, &fixtures()?, filter, again),
+        Stage::Kernel => kernel::run(workspace, &fixtures()?, filter, again),
         Stage::Kernels => vm::step(workspace, filter, again),
         Stage::Page => page::run(workspace, &fixtures()?, filter, again),
         Stage::Cluster => cluster::run(workspace, &fixtures()?, filter, again),
@@ -255,67 +250,9 @@ fn passed(output: &str) -> u64 {
         .sum()
 }
 
-fn kernel(
-    workspace: &Workspace,
-    fixtures: &Path,
-    filter: Option<&str>,
-    again: &Again,
-) -> Result<()> {
-    let observer = image::program(workspace, Arch::Amd64)?;
-    // For the one test that gives the observer another C library.
-    let dynamic = build::dynamic_observer(workspace)?;
-    // Of the manifests' release, not whichever the machine has.
-    crate::cluster::prepare(workspace)?;
-    let kubectl = crate::cluster::kubectl_binary(workspace);
-    let more = [
-        ("OBSERVER_BIN", observer.into_os_string()),
-        ("OBSERVER_DYNAMIC", dynamic.into_os_string()),
-        ("OBSERVER_KUBECTL", kubectl.into_os_string()),
-    ];
-    let test = |args: &[&str]| {
-        as_root(workspace, fixtures, &["test"], &more).map(|mut command| {
-            command.args(["--locked", "--package", "observer-tests"]);
-            command.args(args);
-            command
-        })
-    };
-    // Each of them is in this one program.
-    let alone = |name: &str| test(&["--test", "kernel", name, "--", "--exact"]);
-    let run =
-        |step: &Step, command: &mut Command| again.run(step, command, failed_of_libtest, alone);
-    if let Some(filter) = filter {
-        let mut command = test(&["--no-fail-fast", filter, "--", "--test-threads=1"])?;
-        return step("tests on the kernel", |step| run(step, &mut command));
-    }
-    step("build of the tests on the kernel", |step| {
-        step.run(&mut test(&["--no-run"])?)
-    })?;
-    let one_by_one = ["--", "--test-threads=1"];
-    let but = [
-        &["--no-fail-fast"],
-        &one_by_one[..],
-        &["--skip", LIBRARY, "--skip", ALONE],
-    ];
-    let only = |name| test(&[&["--test", "kernel", name], &one_by_one[..]].concat());
-    let mut observers = test(&but.concat())?;
-    let mut library = only(LIBRARY)?;
-    step("tests on the kernel", |step| {
-        thread::scope(|scope| {
-            let library = scope.spawn(|| run(step, &mut library));
-            let observers = run(step, &mut observers);
-            let library = library
-                .join()
-                .unwrap_or_else(|panic| panic::resume_unwind(panic));
-            observers.and(library)
-        })
-    })?;
-    step("tests on the kernel, alone", |step| {
-        run(step, &mut only(ALONE)?)
-    })
-}
-
 /// A cargo command that builds as this user and runs what it built as root,
-/// with the paths that the tests crate reads, and with more variables.
+/// with the paths that the tests crate reads, and with more variables. Cargo itself does
+/// not get them: it would build anew for some of them.
 pub(crate) fn as_root(
     workspace: &Workspace,
     fixtures: &Path,
@@ -328,13 +265,14 @@ pub(crate) fn as_root(
     ];
     let variables: Vec<_> = paths.into_iter().chain(more.iter().cloned()).collect();
     let mut command = workspace.cargo(cargo);
-    if is_root() {
-        command.envs(variables);
-        return Ok(command);
-    }
-    Privilege::get(workspace, "testing on the kernel")?;
     // sudo's own PATH and variables would not reach the tests otherwise.
-    let mut runner: Vec<OsString> = ["sudo", "-E", "env"].map(OsString::from).to_vec();
+    let become_root: &[&str] = if is_root() {
+        &["env"]
+    } else {
+        Privilege::get(workspace, "testing on the kernel")?;
+        &["sudo", "-E", "env"]
+    };
+    let mut runner: Vec<OsString> = become_root.iter().map(OsString::from).collect();
     let path = ("PATH", workspace.path());
     for (name, value) in variables.into_iter().chain([path]) {
         let mut word = OsString::from(name);

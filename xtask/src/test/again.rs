@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Result;
 
+use super::slowest::slowest;
 use crate::ui::Step;
 
 /// Where more fail, it was no chance.
@@ -46,8 +47,8 @@ impl Again {
         needed.push(name.to_owned());
     }
 
-    /// Runs tests and shows what they say. `failed` finds those that failed in it, and
-    /// `alone` runs one of them.
+    /// Runs tests and shows what they say, and which took longest. `failed` finds those
+    /// that failed in it, and `alone` runs one of them.
     pub(crate) fn run(
         &self,
         step: &Step,
@@ -56,6 +57,9 @@ impl Again {
         alone: impl Fn(&str) -> Result<Command>,
     ) -> Result<()> {
         let (result, said) = step.transcript(command)?;
+        for line in slowest(&said) {
+            step.line_out(&line);
+        }
         let Err(error) = result else { return Ok(()) };
         let names = failed(&said);
         if !self.allowed || names.is_empty() || names.len() > AT_MOST {

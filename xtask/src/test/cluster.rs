@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::again::{Again, failed_of_libtest};
+use super::{
+    again::{Again, failed_of_libtest},
+    slowest::{ALLOWED, TIMED},
+};
 use crate::{
     cache, cluster,
     image::{self, Arch},
@@ -39,12 +42,17 @@ pub(super) fn run(
         let mut args = vec!["--test", name];
         args.extend(filter);
         args.extend(["--", "--test-threads=4"]);
+        args.extend(TIMED);
         args
     };
     // The adapter changes the observers that the others want as they are.
     let all = [args("cluster"), args("adapter")];
     let definitions = cluster::cert_manager_definitions(workspace)?;
-    let more = [("OBSERVER_CERT_MANAGER", definitions.into_os_string())];
+    let (allowed, yes) = ALLOWED;
+    let more = [
+        ("OBSERVER_CERT_MANAGER", definitions.into_os_string()),
+        (allowed, yes.into()),
+    ];
     within(workspace, fixtures, &["test"], &all, &more, again)
 }
 
