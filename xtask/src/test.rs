@@ -125,7 +125,7 @@ fn run(
         Stage::Fixtures => fixtures().map(drop),
         Stage::Fuzz => {
             let fixtures = fixtures()?;
-            fuzz::run(workspace, &fixtures, FUZZ_SECONDS)
+            fuzz::run(workspace, &fixtures, FUZZ_SECONDS, fuzz::Finds::Panics)
         }
         Stage::Kernel => kernel::run(workspace, &fixtures()?, filter, again),
         Stage::Kernels => vm::step(workspace, filter, again),

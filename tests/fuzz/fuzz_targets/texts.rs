@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use observer_fuzz as _;
 use observer_go::discover::strangers;
 
 fuzz_target!(|input: &[u8]| {

@@ -6,6 +6,8 @@
 //! inputs stay small, and a change meets the tables that are read rather than megabytes
 //! of code.
 
+mod bounded;
+
 use std::{env, fs, path::PathBuf};
 
 /// Where the originals are that a target begins with; `cargo xtask fuzz` says it.

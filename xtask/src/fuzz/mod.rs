@@ -19,6 +19,34 @@ const ORIGINALS: &str = "OBSERVER_FUZZ_ORIGINALS";
 /// Lines of a failure that are shown.
 const TAIL: usize = 40;
 
+/// What a fuzzed program looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finds {
+    /// Panics, overflows, endless loops and memory without bounds: what safe Rust may
+    /// do, which almost all of what reads strangers' input is. It is built sooner.
+    Panics,
+    /// Wrong use of memory, too.
+    Memory,
+}
+
+impl Finds {
+    /// How it is built.
+    fn sanitizer(self) -> &'static str {
+        match self {
+            Self::Panics => "none",
+            Self::Memory => "address",
+        }
+    }
+
+    /// Where, in the cache. Neither build is to make the other anew.
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Panics => "target-fuzz-plain",
+            Self::Memory => "target-fuzz",
+        }
+    }
+}
+
 /// A fuzz target of `tests/fuzz`.
 struct Target {
     name: &'static str,
@@ -77,7 +105,7 @@ pub(crate) fn alone(workspace: &Workspace, settings: &Settings) -> Result<()> {
     setup::go::toolchains(workspace, &VERSIONS)?;
     let fixtures = fixtures::build(workspace)?;
     let Some(name) = &settings.target else {
-        return run(workspace, &fixtures, settings.seconds);
+        return run(workspace, &fixtures, settings.seconds, Finds::Memory);
     };
     let chosen = TARGETS.iter().find(|target| target.name == name);
     let target = chosen.with_context(|| {
@@ -88,14 +116,23 @@ pub(crate) fn alone(workspace: &Workspace, settings: &Settings) -> Result<()> {
         Some(input) => How::Once(input),
         None => How::For(settings.seconds),
     };
-    fuzz(workspace, target, &fixtures, &how)
+    fuzz(workspace, target, &fixtures, &how, Finds::Memory)
 }
 
 /// Runs every target for its share; what each finds stays in the cache for the next run.
-pub(crate) fn run(workspace: &Workspace, fixtures: &Path, seconds: u64) -> Result<()> {
+pub(crate) fn run(
+    workspace: &Workspace,
+    fixtures: &Path,
+    seconds: u64,
+    finds: Finds,
+) -> Result<()> {
+    // All at once, so that no processor waits for the last of one target's code.
+    step("fuzz targets", |step| {
+        step.run(&mut command(workspace, "build", finds))
+    })?;
     for target in &TARGETS {
         let share = How::For((seconds * target.tenths / 10).max(1));
-        fuzz(workspace, target, fixtures, &share)?;
+        fuzz(workspace, target, fixtures, &share, finds)?;
     }
     Ok(())
 }
@@ -105,7 +142,13 @@ enum How<'a> {
     Once(&'a Path),
 }
 
-fn fuzz(workspace: &Workspace, target: &Target, fixtures: &Path, how: &How<'_>) -> Result<()> {
+fn fuzz(
+    workspace: &Workspace,
+    target: &Target,
+    fixtures: &Path,
+    how: &How<'_>,
+    finds: Finds,
+) -> Result<()> {
     let name = target.name;
     let title = match how {
         How::For(seconds) => format!("fuzz {name} for {seconds} s"),
@@ -118,7 +161,8 @@ fn fuzz(workspace: &Workspace, target: &Target, fixtures: &Path, how: &How<'_>) 
         let place = seeds::Place::of(workspace, fixtures, &all, name)?;
         (target.seed)(&place)?;
         fs::create_dir_all(&failures)?;
-        let mut command = command(workspace, name)?;
+        let mut command = command(workspace, "run", finds);
+        command.arg(source(workspace, name)?);
         match how {
             How::For(seconds) => {
                 command.arg(&place.corpus).arg("--");
@@ -150,7 +194,8 @@ fn fuzz(workspace: &Workspace, target: &Target, fixtures: &Path, how: &How<'_>) 
     })
 }
 
-fn command(workspace: &Workspace, name: &str) -> Result<Command> {
+/// The name of a target, where there is such a one.
+fn source<'a>(workspace: &Workspace, name: &'a str) -> Result<&'a str> {
     let package = workspace.root.join("tests/fuzz");
     ensure!(
         package
@@ -161,16 +206,20 @@ fn command(workspace: &Workspace, name: &str) -> Result<Command> {
         "{} is missing: the fuzz target `{name}` is expected there",
         package.display()
     );
-    let mut command = workspace.cargo(["fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
+    Ok(name)
+}
+
+fn command(workspace: &Workspace, task: &str, finds: Finds) -> Command {
+    let mut command = workspace.cargo(["fuzz", task, "--fuzz-dir", "tests/fuzz"]);
     command
+        .args(["--sanitizer", finds.sanitizer()])
         .arg("--target-dir")
-        .arg(workspace.cache.join("target-fuzz"))
-        .arg(name)
+        .arg(workspace.cache.join(finds.directory()))
         // Sanitizers are unstable flags; this lets the pinned stable
         // toolchain take them.
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("CARGO_TARGET_DIR");
-    Ok(command)
+    command
 }
 
 /// What failed, with what, and how to see it again.
