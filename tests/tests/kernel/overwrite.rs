@@ -31,8 +31,9 @@ const OVERWRITES: usize = 1_000;
 const OVERWRITES_BY_PERF_LINKS: usize = 30;
 /// How often the observer is killed while somebody waits to write.
 const KILLS: usize = 20;
-/// How often it is left to its timer, 6 s each.
+/// How often it is left to its timer, which is two thirds of this.
 const STOPS: usize = 5;
+const BREAK_SECONDS: u32 = 9;
 /// Until the kernel has taken the perf events of a killed observer away.
 const CLEAN: Duration = Duration::from_secs(30);
 /// The kernel's own setting of how long a writer waits for a lease.
@@ -285,7 +286,7 @@ fn also_while_the_observer_ends_with_perf_links() {
 #[test]
 fn also_where_the_observer_is_stopped() {
     // The observer takes its patience from it, and the test need not take as long.
-    let _break_time = BreakTime::set("15");
+    let _break_time = BreakTime::set(&BREAK_SECONDS.to_string());
     let directory = tempfile::tempdir().expect("a directory");
     let file = place(directory.path());
     let programs = programs();
@@ -299,7 +300,10 @@ fn also_where_the_observer_is_stopped() {
         let how = format!("turn {turn}, after the observer was stopped");
         ran_well(&run(&file), &how);
         // It was not let in over the probes: the kernel had ended the observer.
-        assert!(waited < Duration::from_secs(15), "{how}: {waited:?}");
+        assert!(
+            waited < Duration::from_secs(BREAK_SECONDS.into()),
+            "{how}: {waited:?}"
+        );
         wait::until("the observer's end", ATTACH, || {
             fs::read_to_string(format!("/proc/{}/stat", observer.pid()))
                 .map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
