@@ -47,18 +47,28 @@ fn site(ctx: &ProbeContext, empty: &ProgramArray) {
     machine::hit(Bpf, tgid, kind, cookie, || registers(ctx));
 }
 
+/// Reads a register where it is asked for. The compiler would otherwise read one of several
+/// from an address that it chooses first, and the verifier takes no such address in a
+/// program's context.
+macro_rules! read {
+    ($regs:ident . $($register:tt)+) => {
+        // SAFETY: it is within the registers that the caller has, which are aligned.
+        unsafe { (&raw const (*$regs).$($register)+).read_volatile() }
+    };
+}
+
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
 fn registers(ctx: &ProbeContext) -> Registers {
-    // SAFETY: the context of a uprobe is the task's registers, whole.
-    let regs = unsafe { &*ctx.regs };
+    // The context of a uprobe is the task's registers, whole.
+    let regs = ctx.regs;
     Registers {
-        rax: regs.rax,
-        rbx: regs.rbx,
-        rcx: regs.rcx,
-        rdi: regs.rdi,
-        r14: regs.r14,
-        rip: regs.rip,
+        rax: read!(regs.rax),
+        rbx: read!(regs.rbx),
+        rcx: read!(regs.rcx),
+        rdi: read!(regs.rdi),
+        r14: read!(regs.r14),
+        rip: read!(regs.rip),
     }
 }
 
@@ -67,14 +77,14 @@ fn registers(ctx: &ProbeContext) -> Registers {
 #[cfg(bpf_target_arch = "aarch64")]
 #[inline(always)]
 fn registers(ctx: &ProbeContext) -> Registers {
-    // SAFETY: the context of a uprobe is the task's registers, whole.
-    let regs = unsafe { &*ctx.regs };
+    // The context of a uprobe is the task's registers, whole.
+    let regs = ctx.regs;
     Registers {
-        rax: regs.regs[0],
-        rbx: regs.regs[1],
-        rcx: regs.regs[2],
-        rdi: regs.regs[3],
-        r14: regs.regs[28],
-        rip: regs.pc,
+        rax: read!(regs.regs[0]),
+        rbx: read!(regs.regs[1]),
+        rcx: read!(regs.regs[2]),
+        rdi: read!(regs.regs[3]),
+        r14: read!(regs.regs[28]),
+        rip: read!(regs.pc),
     }
 }
