@@ -20,6 +20,7 @@ use crate::{
     telemetry::Nodes,
 };
 
+mod reach;
 mod whose;
 
 const ALL: &str = "/namespaces/shop/pods/*/go_goroutines";
