@@ -231,6 +231,7 @@ fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
             "observer-node",
             "observer-probe",
             "observer-releases",
+            "observer-testkit",
             "xtask",
         ];
         command.args(packages.iter().flat_map(|package| ["--package", package]));

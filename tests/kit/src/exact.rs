@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::Process,
-    metrics,
+    metrics::{self, Exposition},
     workload::{Report, Workload},
 };
 
@@ -55,7 +55,7 @@ pub fn said(report: &Report, minor: u32) -> Figures {
 }
 
 /// The same figures, as the observer has them.
-pub fn seen(process: &Process, samples: &[metrics::Sample], names: &Figures) -> Figures {
+pub fn seen(process: &Process, samples: &Exposition, names: &Figures) -> Figures {
     let f = &process.figures;
     let pid = format!("pid=\"{}\"", process.pid);
     let of = |name: &str| match name {

@@ -14,7 +14,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::NamedTempFile;
 
-use crate::{api::Process, metrics, paths, wait};
+use crate::{api::Process, metrics::Exposition, paths, wait};
 
 /// How often the observer under test reads its counters.
 pub const INTERVAL: Duration = Duration::from_millis(200);
@@ -210,8 +210,8 @@ impl Observer {
     }
 
     /// All series.
-    pub fn metrics(&self) -> Vec<metrics::Sample> {
-        metrics::parse(&self.get("/metrics"))
+    pub fn metrics(&self) -> Exposition {
+        Exposition::parse(&self.get("/metrics"))
     }
 
     /// Asks it to end, and says how it did and how long that took.

@@ -8,7 +8,6 @@ pub mod burst;
 pub mod namespace;
 pub mod observers;
 pub mod prometheus;
-pub mod series;
 mod tls;
 pub mod turn;
 pub mod variant;

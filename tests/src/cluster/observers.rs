@@ -4,8 +4,8 @@ use std::{fs, sync::OnceLock};
 
 use serde_json::Value;
 
-use super::{Cluster, NAMESPACE, NODES, SOON, series::Exposition, tls};
-use crate::wait;
+use super::{Cluster, NAMESPACE, NODES, SOON, tls};
+use crate::{metrics::Exposition, wait};
 
 /// Whose token the tests show: Prometheus' own, which may read metrics.
 const ACCOUNT: (&str, &str) = ("monitoring", "prometheus");

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use super::{series::Series, tls};
-use crate::wait;
+use super::tls;
+use crate::{metrics::Series, wait};
 
 /// A scrape, and what a rule makes of it, each at the latest.
 pub const SCRAPED: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Cluster, Namespace, Observer, burst, namespace, now};
-use crate::{cluster::series::Exposition, wait};
+use crate::{metrics::Exposition, wait};
 
 /// Name of the container.
 const CONTAINER: &str = "witness";

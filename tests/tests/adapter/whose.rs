@@ -6,9 +6,9 @@ use observer_tests::{
         Adapter, Cluster, NODES, Namespace, Observer, SOON,
         burst::NEWEST,
         namespace::{burst, pod_spec},
-        series::Exposition,
         turn,
     },
+    metrics::Exposition,
     wait,
 };
 use serde_json::{Value, json};

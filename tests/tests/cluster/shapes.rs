@@ -7,10 +7,9 @@ use observer_tests::{
     cluster::{
         Cluster, NODES, Namespace, Observer, SOON, burst,
         namespace::{self, fixture, pod, pod_spec},
-        now,
-        series::Exposition,
-        turn,
+        now, turn,
     },
+    metrics::Exposition,
     paths::GO,
     wait,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use observer_tests::{Observer, Process, metrics, observer::ATTACH, short::Family, wait};
+use observer_tests::{Observer, Process, observer::ATTACH, short::Family, wait};
 
 #[test]
 fn ten_thousand_processes_leave_the_maps_as_they_were() {
@@ -13,14 +13,9 @@ fn ten_thousand_processes_leave_the_maps_as_they_were() {
     let exited = || observer.attached(known.pid()).figures.exited;
     let exited_before = exited();
     let entries = || {
-        let samples = observer.metrics();
-        let maps: Vec<_> = samples
-            .iter()
-            .filter(|s| s.name == "observer_map_entries")
-            .cloned()
-            .collect();
-        assert!(!maps.is_empty(), "observer_map_entries is not exported");
-        maps
+        let mut metrics = observer.metrics();
+        let maps = metrics.series.remove("observer_map_entries");
+        maps.expect("observer_map_entries is not exported")
     };
     // Entries are counted every few seconds: all that there are now, whoever else's.
     wait::until("the child", ATTACH, || {
@@ -31,7 +26,11 @@ fn ten_thousand_processes_leave_the_maps_as_they_were() {
     let living = observer.processes();
     let living = living.iter().filter(|it| !it.ended && it.attached());
     let living = living.count();
-    let counted = || metrics::sum(&entries(), "observer_map_entries", &["map=\"PROCESSES\""]);
+    let counted = || {
+        let all = entries().into_iter();
+        let mut all = all.filter(|it| it.label("map") == "PROCESSES");
+        all.next().map(|it| it.value)
+    };
     let seen = wait::comes_true(Duration::from_secs(30), || counted() >= Some(living as f64));
     assert!(seen, "{living} live: {:?}", entries());
     let before = entries();
@@ -41,8 +40,8 @@ fn ten_thousand_processes_leave_the_maps_as_they_were() {
     });
     let back = wait::comes_true(Duration::from_secs(60), || {
         entries().iter().all(|now| {
-            let was = metrics::sum(&before, &now.name, &[&now.labels]).unwrap_or(0.0);
-            now.value <= was
+            let was = before.iter().find(|was| was.labels == now.labels);
+            now.value <= was.map_or(0.0, |was| was.value)
         })
     });
     assert!(back, "before {before:?}, after {:?}", entries());

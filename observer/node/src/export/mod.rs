@@ -24,8 +24,6 @@ mod stops;
 mod text;
 
 #[cfg(test)]
-mod parser;
-#[cfg(test)]
 mod tests;
 
 use std::{fmt, sync::Arc};

@@ -7,12 +7,9 @@ mod page;
 mod state;
 
 use observer_go::binary::{Figure, Reason};
+use observer_testkit::metrics::{Exposition, Family};
 
-use super::{
-    Format, OwnProcess, families,
-    parser::{Exposition, parse},
-    render,
-};
+use super::{Format, OwnProcess, families, render};
 use crate::{
     auth::{Failures, Guarded, SecurityFigures},
     fixtures::{self, in_a_pod, in_container, lacking, observation, snapshot, with_gc, with_state},
@@ -23,8 +20,16 @@ fn text(snapshot: &Arc<Snapshot>, format: Format) -> String {
     render(snapshot, OwnProcess::read(), format).unwrap()
 }
 
+/// What is read of a text, which is of this format.
+fn read(text: &str, format: Format) -> Exposition {
+    let found = Exposition::parse(text);
+    assert_eq!(found.open_metrics, format == Format::OpenMetrics);
+    found
+}
+
 fn exposition(processes: Vec<Observation>) -> Exposition {
-    parse(&text(&snapshot(processes), Format::OpenMetrics), true)
+    let text = text(&snapshot(processes), Format::OpenMetrics);
+    read(&text, Format::OpenMetrics)
 }
 
 fn old(mut observation: Observation, version: &str) -> Observation {
@@ -55,17 +60,19 @@ fn both_formats_say_the_same() {
     assert!(
         own.cpu_seconds.is_some() && own.resident_bytes > Some(1 << 20) && own.open_fds > Some(2)
     );
-    let open_metrics = parse(&render(&snapshot, own, Format::OpenMetrics).unwrap(), true);
-    let prometheus = parse(&render(&snapshot, own, Format::Prometheus).unwrap(), false);
-    assert_eq!(open_metrics.samples, prometheus.samples);
-    for (name, (kind, help)) in &open_metrics.families {
+    let in_format = |format| read(&render(&snapshot, own, format).unwrap(), format);
+    let open_metrics = in_format(Format::OpenMetrics);
+    let prometheus = in_format(Format::Prometheus);
+    assert_eq!(open_metrics.series, prometheus.series);
+    for (name, Family { kind, help }) in &open_metrics.families {
         let (name, kind) = match kind.as_str() {
             "counter" => (format!("{name}_total"), "counter"),
             // Its name would be that of a gauge.
             "unknown" => (name.clone(), "counter"),
             kind => (name.clone(), kind),
         };
-        assert_eq!(prometheus.families[&name], (kind.to_owned(), help.clone()));
+        let (kind, help) = (kind.to_owned(), help.clone());
+        assert_eq!(prometheus.families[&name], Family { kind, help });
     }
     assert_eq!(open_metrics.families.len(), prometheus.families.len());
     assert_eq!(
@@ -156,7 +163,7 @@ fn figures_are_those_of_the_snapshot() {
         found.value("observer_snapshot_timestamp_seconds", &[]),
         Some(1_800_000_000.5)
     );
-    assert_eq!(found.families["go_gc_duration_seconds"].0, "summary");
+    assert_eq!(found.families["go_gc_duration_seconds"].kind, "summary");
 }
 
 #[test]
@@ -198,9 +205,8 @@ fn what_is_not_exact_is_left_out_and_said_so() {
         old(with_gc(observation(14, "/e")), "devel go1.28-abcdef"),
     ]);
     let has = |name: &str, pid: &str| {
-        found.samples.keys().any(|(sample, labels)| {
-            sample == name && labels.contains(&("pid".to_owned(), pid.to_owned()))
-        })
+        let labels = [("pid", pid)];
+        found.select(name, &labels).next().is_some()
     };
     assert!(
         !has("go_gc_duration_seconds_sum", "10")
@@ -284,9 +290,15 @@ fn hostile_names_stay_inside_their_label() {
     processes.push(observation(91, "/"));
     let snapshot = snapshot(processes);
     let open_metrics = text(&snapshot, Format::OpenMetrics);
-    let found = parse(&open_metrics, true);
-    let prometheus = parse(&text(&snapshot, Format::Prometheus), false);
-    assert!(found.samples.keys().eq(prometheus.samples.keys()));
+    let found = read(&open_metrics, Format::OpenMetrics);
+    let prometheus = read(&text(&snapshot, Format::Prometheus), Format::Prometheus);
+    let names = |of: &Exposition| -> Vec<_> {
+        let all = of
+            .all()
+            .map(|(name, one)| (name.to_owned(), one.labels.clone()));
+        all.collect()
+    };
+    assert_eq!(names(&found), names(&prometheus));
     assert!(!found.families.contains_key("evil_total"));
     assert_eq!(
         found.value(

@@ -12,10 +12,9 @@ use observer_tests::{
     cluster::{
         Adapter, Cluster, NAMESPACE, SOON,
         adapter::{Replica, deploy},
-        now, observers, say,
-        series::Exposition,
-        turn,
+        now, observers, say, turn,
     },
+    metrics::Exposition,
     wait,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};

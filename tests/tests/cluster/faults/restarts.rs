@@ -6,9 +6,8 @@ use std::{
 };
 
 use observer_tests::{
-    cluster::{
-        Cluster, NAMESPACE, Namespace, Observer, SOON, series::Exposition, turn, witness::Witness,
-    },
+    cluster::{Cluster, NAMESPACE, Namespace, Observer, SOON, turn, witness::Witness},
+    metrics::Exposition,
     wait,
 };
 

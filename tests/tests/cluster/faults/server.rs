@@ -10,11 +10,10 @@ use std::{
 
 use observer_tests::{
     cluster::{
-        Cluster, Namespace, Observer, SOON,
-        series::Exposition,
-        turn,
+        Cluster, Namespace, Observer, SOON, turn,
         witness::{Witness, still},
     },
+    metrics::Exposition,
     wait,
 };
 use serde_json::json;

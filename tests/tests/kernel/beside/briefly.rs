@@ -26,12 +26,12 @@ fn what_lived_briefly_is_one_series_and_stays_counted() {
     };
     let whole = || (created("") == Some(truth.created as f64)).then_some(());
     wait::until("all that they created", SOON, whole);
-    let of_others = |sample: &metrics::Sample| {
-        let own = [format!("pid=\"{}\"", known.pid()), "pid=\"\"".to_owned()];
-        sample.labels.contains(&format!("process=\"{program}\""))
-            && !own.iter().any(|own| sample.labels.contains(own))
-    };
-    let others = observer.metrics().into_iter().filter(of_others).count();
+    let own = known.pid().to_string();
+    let metrics = observer.metrics();
+    let others = metrics.all().filter(|(_, one)| {
+        one.label("process") == program && !["", own.as_str()].contains(&one.label("pid"))
+    });
+    let others = others.count();
     assert_eq!(others, 0, "series of those that ended");
     wait::until("none of them shown", Duration::from_secs(60), || {
         let all = observer.processes();

@@ -34,7 +34,7 @@ fn with_clock(ahead: &Path) -> Observer {
 
 /// When the observer thinks that it took its last snapshot.
 fn taken(observer: &Observer) -> f64 {
-    let samples = metrics::parse(&observer.get("/metrics"));
+    let samples = observer.metrics();
     metrics::sum(&samples, "observer_snapshot_timestamp_seconds", &[]).expect("a snapshot's time")
 }
 

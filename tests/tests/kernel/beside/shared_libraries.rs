@@ -130,32 +130,25 @@ fn is_named_and_not_touched(observer: &Observer, seen: &Process, library: &Path)
     assert_eq!(seen.probes.hits, 0);
     assert_eq!(changed(pid, library), 0);
 
-    let label = format!("pid=\"{pid}\"");
-    let of_it = observer.metrics();
-    let of_it: Vec<_> = of_it
-        .iter()
-        .filter(|sample| sample.labels.split(',').any(|it| it == label))
+    let (metrics, own) = (observer.metrics(), pid.to_string());
+    let of_it: Vec<_> = metrics
+        .all()
+        .filter(|(_, it)| it.label("pid") == own)
         .collect();
-    let coverage = of_it
-        .iter()
-        .filter(|sample| sample.name == "observer_process_coverage");
     let mut reasons = 0;
-    for sample in coverage {
-        assert!(
-            sample.labels.contains("reason=\"shared_library\""),
-            "{sample:?}"
-        );
+    for sample in metrics.select("observer_process_coverage", &[("pid", own.as_str())]) {
+        assert_eq!(sample.label("reason"), "shared_library", "{sample:?}");
         assert!(sample.value.abs() < f64::EPSILON, "{sample:?}");
         reasons += 1;
     }
     assert_eq!(reasons, 14, "{of_it:?}");
     for figure in ["go_goroutines", "go_threads", "go_memstats_alloc_bytes"] {
-        assert!(of_it.iter().all(|it| it.name != figure), "{of_it:?}");
+        assert!(of_it.iter().all(|(name, _)| *name != figure), "{of_it:?}");
     }
     let counters = ["go_sched_", "go_gc_", "go_memstats_", "go_cpu_", "go_sync_"];
-    for sample in of_it {
-        let counts = counters.iter().any(|it| sample.name.starts_with(it));
-        assert!(!counts, "{sample:?}");
+    for (name, sample) in of_it {
+        let counts = counters.iter().any(|it| name.starts_with(it));
+        assert!(!counts, "{name} {sample:?}");
     }
 
     let (status, text) = observer

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{exposition, old, text};
+use super::{exposition, old, read, text};
 use crate::{
-    export::{Format, MAX_GROUPS, collector, group, parser::parse},
+    export::{Format, MAX_GROUPS, collector, group},
     fixtures::{in_container, observation, snapshot, with_gc, with_state},
     node::{Cluster, Observation, Place, Snapshot},
 };
@@ -67,16 +67,15 @@ fn a_crowd_is_bounded_and_the_living_come_first() {
     let is_there = |pid: &str| groups.keys().any(|key| key.pid == pid);
     assert!(!is_there("0") && is_there("1"));
     // Those are still more than there is room for.
-    let found = parse(&text(&snapshot, Format::OpenMetrics), true);
+    let found = read(&text(&snapshot, Format::OpenMetrics), Format::OpenMetrics);
     let of = |name| found.value(name, &[]).unwrap() as u64;
-    let shown = found.samples.keys().filter(|(name, _)| name == "go_info");
-    let shown = shown.count() as u64;
+    let shown = found.select("go_info", &[]).count() as u64;
     assert_eq!(
         of("observer_processes_not_exported") + shown,
         MAX_GROUPS as u64 + 5
     );
     assert!(of("observer_series_not_exported") > 0);
-    let lines = found.samples.len() as u64;
+    let lines = found.all().count() as u64;
     let all = collector::MAX_SERIES;
     assert!((all * 9 / 10..all * 11 / 10).contains(&lines), "{lines}");
 }
@@ -120,8 +119,9 @@ fn those_that_lived_briefly_are_one_series_for_each_program() {
         Some(0.0)
     );
     // Ten times as many have no more series.
-    assert_eq!(churn(10).samples.len(), churn(100).samples.len());
-    assert_eq!(churn(100).samples.len(), found.samples.len());
+    for fewer in [10, 100] {
+        assert_eq!(churn(fewer).all().count(), found.all().count());
+    }
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_those_counted_stays_when_they_are_shown_no_more() {
     let value = |snapshot: &Snapshot, program| {
         let text = text(&Arc::new(snapshot.clone()), Format::OpenMetrics);
         let labels = [("process", program), ("pid", "")];
-        parse(&text, true).value(CREATED, &labels)
+        read(&text, Format::OpenMetrics).value(CREATED, &labels)
     };
     assert_eq!(value(&one, "compile"), Some(4000.0));
     assert_eq!(value(&one, "link"), Some(2000.0));
