@@ -4,7 +4,7 @@
 use std::{future::Future, io, sync::Arc};
 
 use observer_node::{
-    auth::{Counters, Peer, tls::ServerTls},
+    auth::{Peer, tls::ServerTls},
     listen::{self, Bounds, Encryption},
 };
 use tokio::{net::TcpListener, task::JoinSet};
@@ -17,15 +17,11 @@ pub(crate) async fn serve(
     listeners: Vec<TcpListener>,
     server: Arc<Server>,
     tls: ServerTls,
-    counters: Arc<Counters>,
     bounds: Bounds,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let tls = tls.with_http2();
-    let encryption = Encryption {
-        acceptor: tls.acceptor(),
-        counters,
-    };
+    let encryption = Encryption::by(&tls);
     let mut renewal = JoinSet::new();
     renewal.spawn(tls.renew());
     let front = Arc::clone(&server.front);

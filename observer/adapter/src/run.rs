@@ -174,7 +174,7 @@ pub async fn run(
     };
     let bounds = Bounds::of_adapter();
     tokio::select! {
-        end = serve(listeners, server, tls, counters, bounds, drained) => {
+        end = serve(listeners, server, tls, bounds, drained) => {
             end.map_err(ServeError::Server)
         }
         // Each goes on for ever, so it has panicked.

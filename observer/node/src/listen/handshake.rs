@@ -9,18 +9,25 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::auth::Counters;
+use crate::auth::{Counters, tls::ServerTls};
 
 /// What makes TLS of a connection, and where its failures count.
 #[derive(Clone)]
 pub struct Encryption {
     /// By the certificate that is shown now.
-    pub acceptor: TlsAcceptor,
-    /// Where handshakes that fail are counted.
-    pub counters: Arc<Counters>,
+    acceptor: TlsAcceptor,
+    counters: Arc<Counters>,
 }
 
 impl Encryption {
+    /// By these certificates, whoever renews them.
+    pub fn by(tls: &ServerTls) -> Self {
+        Self {
+            acceptor: tls.acceptor(),
+            counters: Arc::clone(tls.counters()),
+        }
+    }
+
     /// A handshake in its time; a failure is counted.
     pub(super) async fn shake(
         &self,

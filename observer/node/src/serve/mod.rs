@@ -139,10 +139,7 @@ async fn serve_within(
     let crowd = Arc::default();
     let server = listen::Server {
         router: router(snapshots, &security, Arc::clone(&crowd), vitals.clone()),
-        encryption: security.tls.as_ref().map(|tls| Encryption {
-            acceptor: tls.acceptor(),
-            counters: Arc::clone(&security.counters),
-        }),
+        encryption: security.tls.as_ref().map(Encryption::by),
         bounds,
         crowd,
         // What somebody may is known of each request, not of the connection.

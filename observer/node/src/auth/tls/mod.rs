@@ -152,6 +152,11 @@ impl ServerTls {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 
+    /// Where handshakes that fail are counted.
+    pub(crate) const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
     /// Renews what has changed or grows old, until it is dropped.
     pub async fn renew(mut self) {
         loop {
