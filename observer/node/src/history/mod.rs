@@ -7,6 +7,7 @@
 
 mod attention;
 mod change;
+pub mod columns;
 mod entry;
 mod latency;
 mod member;

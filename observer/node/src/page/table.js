@@ -138,7 +138,7 @@ export class Table {
       }, column.label, el('span', { class: 'arrow', 'aria-hidden': 'true' }));
       this.head.append(el('th', { scope: 'col', 'data-column': column.id, class: column.numeric ? 'number' : 'word' }, label));
       const col = el('col');
-      if (!column.link) col.style.width = `${this.narrow && column.spark ? 120 : column.width}px`;
+      if (!column.link) col.style.width = `${this.narrow && column.spark ? column.narrow : column.width}px`;
       this.widths.append(col);
     }
     this.sorts.replaceChildren(...this.all.map(({ id, label }) => el('option', { value: id }, label)));

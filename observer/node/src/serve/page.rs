@@ -26,6 +26,12 @@ macro_rules! files {
     ($($name:literal: $media_type:literal),* $(,)?) => {
         /// Name, media type and text of each file.
         const FILES: &[(&str, &str, &str)] = &[
+            // What the page shares with the terminal, as a module that it can import.
+            (
+                "columns.json.js",
+                "text/javascript; charset=utf-8",
+                concat!("export default ", include_str!("../page/columns.json"), ";\n"),
+            ),
             $(($name, $media_type, include_str!(concat!("../page/", $name)))),*
         ];
     };
