@@ -37,7 +37,7 @@ def test_the_table_and_a_view_in_a_terminal(terminal, workload):
             raise AssertionError(f"{error}:\n{terminal('capture-pane', '-p')}") from error
 
     # Most goroutines first: it is the row that Enter opens.
-    shows(f"{program.name} {program.pid}", live, "GOROUTINES")
+    shows(program.name, str(program.pid), live, "GOROUTINES")
     terminal("send-keys", "/", str(program.pid), "Enter")
     shows(f"[{program.pid}]")
     terminal("send-keys", "Enter")

@@ -3,13 +3,12 @@
 //! **In** go arguments and `OBSERVER_*` variables, each checked before anything starts.
 //!
 //! **Out** comes a running node (`observer node`) or adapter (`observer adapter`), which
-//! their crates are. `inspect`, `top` and the live table are here.
+//! their crates are. `inspect` and the table in a terminal are here.
 
 mod inspect;
 mod preconditions;
 mod settings;
 mod terminal;
-mod top;
 
 use std::{
     io::{self, IsTerminal},
@@ -24,6 +23,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use axum::Router;
 use clap::Parser;
 use observer_adapter::AdapterSettings;
 use observer_go::discover;
@@ -42,10 +42,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use self::{
-    settings::{Cli, Command, EbpfLog, GoroutineProbes, Link, NodeSettings, When},
-    terminal::TerminalInfo,
-};
+use self::settings::{Cli, Command, EbpfLog, GoroutineProbes, Link, NodeSettings, When};
 
 /// How long requests in flight may go on after the signal to end.
 const GRACE: Duration = Duration::from_millis(500);
@@ -64,7 +61,9 @@ fn main() -> ExitCode {
         Command::Node(settings) => node(&settings),
         Command::Adapter(settings) => adapter(&settings),
         Command::Inspect(settings) => inspect::run(&settings),
-        Command::Top(settings) => preconditions::check_limits().and_then(|()| top::run(&settings)),
+        Command::Top(settings) => {
+            preconditions::check_limits().and_then(|()| terminal::top(&settings))
+        }
         Command::CalibrateChild => observer_probe::calibrate_child().map_err(Into::into),
     };
     let code = match result {
@@ -147,10 +146,14 @@ fn node(settings: &NodeSettings) -> Result<()> {
         None => snapshots,
     };
 
+    let answers = {
+        let _within = runtime.enter();
+        serve::Answers::new(snapshots.clone(), &security, &vitals)
+    };
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
-        let address = addresses.first().context("nothing is listened on")?;
-        Some(Table::start(snapshots.clone(), *address, table_quit)?)
+        let url = url(&addresses, &security)?;
+        Some(Table::start(answers.here(), url, snapshots, table_quit)?)
     } else {
         // Nobody quits: the sender must outlive the server.
         std::mem::forget(table_quit);
@@ -167,7 +170,7 @@ fn node(settings: &NodeSettings) -> Result<()> {
         };
         let listeners = listeners.into_iter().map(TcpListener::from_std);
         let listeners = listeners.collect::<io::Result<_>>()?;
-        serve::serve(listeners, snapshots, security, vitals.clone(), shutdown).await
+        answers.serve(listeners, security, &vitals, shutdown).await
     });
     tracing::info!("stopping");
     let table = table.map_or(Ok(()), Table::stop);
@@ -256,23 +259,38 @@ fn security(
     .context("cannot serve securely")
 }
 
+/// Where the table says that others find the figures.
+fn url(addresses: &[SocketAddr], security: &Security) -> Result<String> {
+    let address = addresses.first().context("nothing is listened on")?;
+    let scheme = if security.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    Ok(format!("{scheme}://{address}"))
+}
+
 /// The live table, on a thread of its own.
 struct Table {
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<Result<()>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Table {
-    fn start(snapshots: Snapshots, address: SocketAddr, quit: oneshot::Sender<()>) -> Result<Self> {
+    fn start(
+        answers: Router,
+        url: String,
+        snapshots: Snapshots,
+        quit: oneshot::Sender<()>,
+    ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let info = TerminalInfo {
-            listen: address.to_string(),
-            stop: Arc::clone(&stop),
-        };
+        let stopped = Arc::clone(&stop);
+        // Once nobody observes any more there is nothing to show.
+        let is_over = move || stopped.load(Ordering::Relaxed) || snapshots.has_changed().is_err();
         let thread = thread::Builder::new()
             .name("table".to_owned())
             .spawn(move || {
-                let result = terminal::run(snapshots, info);
+                let result = terminal::live(answers, url, is_over);
                 // The server may have ended before the table.
                 let _ = quit.send(());
                 result

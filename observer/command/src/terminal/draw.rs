@@ -1,5 +1,9 @@
-//! Drawing.
+//! Draws the table.
 
+use observer_node::history::{
+    Row,
+    columns::{Column, columns},
+};
 use ratatui::{
     Frame,
     layout::{Alignment, Constraint, Layout, Rect},
@@ -9,67 +13,46 @@ use ratatui::{
 };
 
 use super::{
-    View,
-    rows::{HEADINGS, Row, State, clean},
+    columns::cell,
+    detail,
+    model::{Model, Whose},
+    text::clean_line,
 };
 
-/// The column of containers, and the width that an id is shown in.
-const CONTAINER: usize = 2;
-const CONTAINER_ID: usize = 12;
+pub(super) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(super) const WARN: Style = Style::new().fg(Color::Yellow);
 
-/// Columns, least important last, with the width each needs; what does not
-/// fit into the terminal is left out.
-const COLUMNS: [(usize, u16); 11] = [
-    (0, 18),
-    (1, 8),
-    (10, 20),
-    (5, 9),
-    (4, 10),
-    (9, 7),
-    (7, 6),
-    (3, 8),
-    (8, 9),
-    (6, 8),
-    (CONTAINER, CONTAINER_ID as u16),
-];
-
-pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View, listen: &str) {
-    let [head, body, foot] = Layout::vertical([
+pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model) {
+    let lacking = u16::from(!model.lacking.is_empty());
+    let [head, lacks, body, foot] = Layout::vertical([
         Constraint::Length(1),
+        Constraint::Length(lacking),
         Constraint::Min(0),
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    view.top = view.top.min(view.rows.len().saturating_sub(1));
-    frame.render_widget(title(view), head);
-    if view.rows.is_empty() {
-        empty(frame, body, view.snapshot.is_some());
+    frame.render_widget(title(model), head);
+    let text = clean_line(&format!("lacking: {}", model.lacking.join("; ")));
+    frame.render_widget(Line::styled(text, WARN), lacks);
+    if let Some(view) = &model.view {
+        detail::draw(frame, body, view);
+    } else if model.order.is_empty() {
+        empty(frame, body, model);
     } else {
-        table(frame, body, view);
+        table(frame, body, model);
     }
-    frame.render_widget(footer(view, listen), foot);
+    frame.render_widget(footer(model), foot);
 }
 
-fn title(view: &View) -> Line<'static> {
-    let living = view
-        .rows
-        .iter()
-        .filter(|row| row.state != State::Ended)
-        .count();
-    let plural = if living == 1 { "" } else { "es" };
-    Line::from(vec![
-        Span::styled("observer", Style::new().add_modifier(Modifier::BOLD)),
-        Span::raw(format!(
-            "  {living} Go process{plural}   q quits, arrows scroll"
-        )),
-    ])
-}
-
-fn empty(frame: &mut Frame<'_>, area: Rect, observed: bool) {
-    let text = if observed {
-        "No Go process runs on this machine.\n\nStart the demo workload in another terminal:\n\n    cargo xtask demo"
-    } else {
-        "Looking at the processes of this machine …"
+fn empty(frame: &mut Frame<'_>, area: Rect, model: &Model) {
+    let text = match (model.whose, model.node.is_some(), model.rows.is_empty()) {
+        (_, true, false) => "Nothing matches the filter.",
+        (Whose::Another, false, _) => "Asking the observer …",
+        (Whose::Another, true, _) => "No Go process runs there.",
+        (Whose::Own, false, _) => "Looking at the processes of this machine …",
+        (Whose::Own, true, _) => {
+            "No Go process runs on this machine.\n\nStart the demo workload in another terminal:\n\n    cargo xtask demo"
+        }
     };
     let [_, middle, _] = Layout::vertical([
         Constraint::Fill(1),
@@ -77,72 +60,98 @@ fn empty(frame: &mut Frame<'_>, area: Rect, observed: bool) {
         Constraint::Fill(2),
     ])
     .areas(area);
-    frame.render_widget(
-        Paragraph::new(text)
-            .alignment(Alignment::Center)
-            .wrap(Wrap { trim: false }),
-        middle,
-    );
+    let text = Paragraph::new(text).alignment(Alignment::Center);
+    frame.render_widget(text.wrap(Wrap { trim: false }), middle);
 }
 
-fn table(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let mut shown = columns(area.width);
-    // Of a pod's container the name is worth more than of a bare id.
-    let longest = view.rows.iter().map(|row| row.cells[CONTAINER].len()).max();
-    let widest = longest.unwrap_or_default().clamp(CONTAINER_ID, 48) as u16;
-    for (column, width) in &mut shown {
-        if *column == CONTAINER {
-            *width = widest;
-        }
+fn title(model: &Model) -> Line<'static> {
+    let need = model.rows.values();
+    let need = need.filter(|row| !row.figures.attention.is_empty()).count();
+    let mut spans = vec![
+        Span::styled(
+            match model.whose {
+                Whose::Own => "observer",
+                Whose::Another => "observer top",
+            },
+            BOLD,
+        ),
+        Span::raw(format!(
+            "  {} at {}  {} rows",
+            clean_line(model.node.as_deref().unwrap_or_default()),
+            clean_line(&model.url),
+            model.rows.len()
+        )),
+    ];
+    if need > 0 {
+        spans.push(Span::styled(format!("  {need} need attention"), WARN));
     }
-    let widths = shown.iter().map(|&(column, width)| match column {
-        0 => Constraint::Min(width),
-        _ => Constraint::Length(width),
+    // Until it has looked at the node, the observer of this process has nothing to say.
+    let said = model.lost.as_ref();
+    if let Some(why) = said.filter(|_| model.whose == Whose::Another || model.node.is_some()) {
+        let text = format!("  connection lost: {}", clean_line(why));
+        spans.push(Span::styled(text, Style::new().fg(Color::Red)));
+    }
+    Line::from(spans)
+}
+
+fn footer(model: &Model) -> Line<'static> {
+    if model.typing {
+        return Line::from(format!(
+            "filter: {}▏  Enter keeps it, Esc clears it",
+            clean_line(&model.filter)
+        ));
+    }
+    if model.view.is_some() {
+        return Line::from("q quit  Esc back  g who created the goroutines");
+    }
+    let filter = match model.filter.as_str() {
+        "" => String::new(),
+        filter => format!("  [{}]", clean_line(filter)),
+    };
+    Line::from(format!(
+        "q quit  ↑↓ Enter open  ←→ sort  r reverse  / filter  a needs attention{filter}"
+    ))
+}
+
+fn table(frame: &mut Frame<'_>, area: Rect, model: &mut Model) {
+    let height = usize::from(area.height.saturating_sub(1)).max(1);
+    let place = model.place();
+    model.top = model.top.min(place).max((place + 1).saturating_sub(height));
+    model.top = model.top.min(model.order.len().saturating_sub(1));
+    let shown = columns().fitting(&model.columns, area.width);
+    let sorted = &model.columns[model.sorted].id;
+    let heading = shown.iter().map(|(column, _)| {
+        let arrow = match (column.id == *sorted, model.up) {
+            (false, _) => "",
+            (true, true) => "▲",
+            (true, false) => "▼",
+        };
+        aligned(column, format!("{arrow}{}", column.title.to_uppercase()))
     });
-    let heading = TableRow::new(
-        shown
+    let keys = model.order.iter().skip(model.top).take(height);
+    let rows = keys.filter_map(|key| model.rows.get(key)).map(|row| {
+        let cells = shown
             .iter()
-            .map(|&(column, _)| cell(column, HEADINGS[column])),
-    )
-    .style(Style::new().add_modifier(Modifier::REVERSED));
-    let rows = view
-        .rows
-        .iter()
-        .skip(view.top)
-        .take(area.height as usize)
-        .map(|row| {
-            TableRow::new(
-                shown
-                    .iter()
-                    .map(|&(column, _)| cell(column, &row.cells[column])),
-            )
-            .style(style(row))
-        });
+            .map(|(column, width)| aligned(column, cell(column, row, *width)));
+        let style = style(row);
+        TableRow::new(cells).style(if Some(row.key) == model.at {
+            style.add_modifier(Modifier::REVERSED)
+        } else {
+            style
+        })
+    });
+    // What is left over is for the name.
+    let widths = shown.iter().enumerate().map(|(at, (_, width))| match at {
+        0 => Constraint::Min(*width),
+        _ => Constraint::Length(*width),
+    });
+    let heading = TableRow::new(heading).style(BOLD.add_modifier(Modifier::UNDERLINED));
     frame.render_widget(Table::new(rows, widths).header(heading), area);
 }
 
-/// The columns that fit, in the order of [`HEADINGS`].
-fn columns(width: u16) -> Vec<(usize, u16)> {
-    let mut left = width;
-    let mut shown: Vec<_> = COLUMNS
-        .into_iter()
-        .take_while(|(_, needs)| {
-            let fits = left > *needs;
-            left = left.saturating_sub(needs + 1);
-            fits
-        })
-        .collect();
-    shown.sort_by_key(|(column, _)| *column);
-    if shown.is_empty() {
-        vec![(0, width)]
-    } else {
-        shown
-    }
-}
-
-fn cell(column: usize, text: &str) -> Cell<'static> {
-    let line = Line::from(text.to_owned());
-    Cell::from(if (4..=9).contains(&column) {
+fn aligned(column: &Column, text: String) -> Cell<'static> {
+    let line = Line::from(text);
+    Cell::from(if column.is_number() {
         line.alignment(Alignment::Right)
     } else {
         line
@@ -150,36 +159,12 @@ fn cell(column: usize, text: &str) -> Cell<'static> {
 }
 
 fn style(row: &Row) -> Style {
-    match row.state {
-        State::Exact => Style::new(),
-        State::Partial => Style::new().fg(Color::Yellow),
-        State::Blind => Style::new().fg(Color::Red),
-        State::Ended => Style::new().fg(Color::DarkGray),
+    let figures = &row.figures;
+    if figures.covered == 0 && figures.coverable > 0 {
+        Style::new().fg(Color::Red)
+    } else if figures.attention.is_empty() {
+        Style::new()
+    } else {
+        WARN
     }
-}
-
-fn footer(view: &View, listen: &str) -> Line<'static> {
-    let mut spans = vec![Span::raw(format!("http://{}/metrics", clean(listen)))];
-    if let Some(snapshot) = &view.snapshot
-        && !snapshot.health.missing.is_empty()
-    {
-        let lacking: Vec<_> = snapshot
-            .health
-            .missing
-            .iter()
-            .map(|missing| clean_line(missing))
-            .collect();
-        spans.push(Span::styled(
-            format!("  lacking: {}", lacking.join("; ")),
-            Style::new().fg(Color::Yellow),
-        ));
-    }
-    Line::from(spans)
-}
-
-/// A line of text without control characters.
-pub(crate) fn clean_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }

@@ -1,62 +1,57 @@
-//! A live table of the node's Go processes, for people at a terminal.
+//! The page's table and a row's view in a terminal, from the API of an observer: of the one
+//! that runs in this process (`observer node`), or of another (`observer top`).
 
+mod api;
+mod chart;
+mod client;
+mod columns;
+mod detail;
 mod draw;
-mod rows;
+mod keys;
+mod model;
+mod text;
+mod trust;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::{io, sync::mpsc::Receiver, time::Duration};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use crossterm::event;
+
+use self::{
+    api::Api,
+    client::{Client, Message},
+    keys::{Act, handle},
+    model::{Model, Whose},
 };
+use crate::settings::TopSettings;
 
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use observer_node::{Snapshot, Snapshots};
+/// How long a key or an event may wait.
+const TICK: Duration = Duration::from_millis(50);
 
-pub(crate) use self::draw::clean_line;
-use self::rows::Rates;
-pub(crate) use self::rows::clean;
-
-/// How long a key or a new snapshot may wait.
-const TICK: Duration = Duration::from_millis(100);
-
-/// What the table says besides the processes.
-#[derive(Clone, Debug)]
-pub(crate) struct TerminalInfo {
-    /// Where the node's HTTP answers, for example `0.0.0.0:9920`.
-    pub(crate) listen: String,
-    /// Set from outside to end the table.
-    pub(crate) stop: Arc<AtomicBool>,
+/// Shows what another observer says, until it is quit.
+pub(crate) fn top(settings: &TopSettings) -> Result<()> {
+    let model = Model::new(settings.url.to_string(), Whose::Another);
+    show(Api::elsewhere(settings)?, model, || false)
 }
 
-/// Shows the table until a key (`q`, Ctrl-C) or [`TerminalInfo::stop`] ends
-/// it, or nobody observes any more. Blocks: give it a thread of its own. The
-/// terminal is put back however this ends, by a panic of any thread too.
-// By value, because the thread owns what it shows.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the thread that runs this owns its receiver and settings"
-)]
-pub(crate) fn run(snapshots: Snapshots, info: TerminalInfo) -> io::Result<()> {
-    // `try_init` sets the panic hook that restores; the guard covers returns.
-    let mut terminal = ratatui::try_init()?;
+/// Shows what the observer of this process says, which others find at `url`, until a key
+/// ends it or it `is_over`. Blocks: give it a thread of its own.
+pub(crate) fn live(answers: Router, url: String, is_over: impl Fn() -> bool) -> Result<()> {
+    show(Api::Here(answers), Model::new(url, Whose::Own), is_over)
+}
+
+/// The terminal is put back however this ends, by a panic of any thread too.
+fn show(api: Api, mut model: Model, is_over: impl Fn() -> bool) -> Result<()> {
+    let (client, messages) = Client::start(api)?;
+    // It sets the panic hook that restores; the guard covers returns.
+    let mut terminal = ratatui::try_init().context("standard output is not a terminal")?;
     let _restore = Restore;
-    let mut view = View::default();
-    loop {
-        if info.stop.load(Ordering::Relaxed) || snapshots.has_changed().is_err() {
-            return Ok(());
-        }
-        view.take(snapshots.borrow().as_ref());
-        terminal.draw(|frame| draw::draw(frame, &mut view, &info.listen))?;
-        if event::poll(TICK)? && handle(&event::read()?, &mut view) {
-            return Ok(());
-        }
-    }
+    follow(&mut terminal, &client, &messages, &mut model, is_over).context("the terminal failed")
 }
 
 /// Puts the terminal back.
@@ -68,55 +63,32 @@ impl Drop for Restore {
     }
 }
 
-/// What is on the screen.
-#[derive(Default)]
-struct View {
-    snapshot: Option<Arc<Snapshot>>,
-    rates: Rates,
-    rows: Vec<rows::Row>,
-    /// First row shown.
-    top: usize,
-}
-
-impl View {
-    fn take(&mut self, snapshot: Option<&Arc<Snapshot>>) {
-        let Some(snapshot) = snapshot else { return };
-        if self
-            .snapshot
-            .as_ref()
-            .is_some_and(|shown| Arc::ptr_eq(shown, snapshot))
-        {
-            return;
+fn follow(
+    terminal: &mut ratatui::DefaultTerminal,
+    client: &Client,
+    messages: &Receiver<Message>,
+    model: &mut Model,
+    is_over: impl Fn() -> bool,
+) -> io::Result<()> {
+    let mut stale = true;
+    while !is_over() {
+        while let Ok(message) = messages.try_recv() {
+            model.take(message);
+            stale = true;
         }
-        self.rates.take(snapshot);
-        self.rows = rows::rows(snapshot, &self.rates);
-        self.snapshot = Some(Arc::clone(snapshot));
+        if stale {
+            terminal.draw(|frame| draw::draw(frame, model))?;
+            stale = false;
+        }
+        if event::poll(TICK)? {
+            stale = true;
+            match handle(&event::read()?, model) {
+                Act::Quit => return Ok(()),
+                Act::Watch(subject) => client.watch(subject),
+                Act::Walk(pids) => client.walk(pids),
+                Act::Nothing => {}
+            }
+        }
     }
-}
-
-/// Whether the event ends the table.
-fn handle(event: &Event, view: &mut View) -> bool {
-    let Event::Key(KeyEvent {
-        code,
-        modifiers,
-        kind: KeyEventKind::Press | KeyEventKind::Repeat,
-        ..
-    }) = event
-    else {
-        return false;
-    };
-    let last = view.rows.len().saturating_sub(1);
-    match code {
-        KeyCode::Char('q') => return true,
-        // Raw mode takes Ctrl-C from the terminal, so it arrives as a key.
-        KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => return true,
-        KeyCode::Down => view.top = view.top.saturating_add(1).min(last),
-        KeyCode::Up => view.top = view.top.saturating_sub(1),
-        KeyCode::PageDown => view.top = view.top.saturating_add(20).min(last),
-        KeyCode::PageUp => view.top = view.top.saturating_sub(20),
-        KeyCode::Home => view.top = 0,
-        KeyCode::End => view.top = last,
-        _ => {}
-    }
-    false
+    Ok(())
 }

@@ -124,36 +124,69 @@ pub async fn serve(
     vitals: Vitals,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let bounds = Bounds::of_node();
-    serve_within(bounds, listeners, snapshots, security, vitals, shutdown).await
+    let answers = Answers::new(snapshots, &security, &vitals);
+    answers.serve(listeners, security, &vitals, shutdown).await
 }
 
-async fn serve_within(
-    bounds: Bounds,
-    listeners: Vec<TcpListener>,
-    snapshots: Snapshots,
-    security: Security,
-    vitals: Vitals,
-    shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let crowd = Arc::default();
-    let server = listen::Server {
-        router: router(snapshots, &security, Arc::clone(&crowd), vitals.clone()),
-        encryption: security.tls.as_ref().map(Encryption::by),
-        bounds,
-        crowd,
-        // What somebody may is known of each request, not of the connection.
-        is_known: Arc::new(|_| false),
-    };
-    let mut renewal = JoinSet::new();
-    if let Some(tls) = security.tls {
-        let pulse = vitals.part("certificates");
-        renewal.spawn(async move {
-            let _pulse = pulse;
-            tls.renew().await;
-        });
+/// What answers with the node's figures, whoever asks.
+pub struct Answers {
+    router: Router,
+    crowd: Arc<Crowd>,
+}
+
+impl Answers {
+    /// Of these snapshots, whose history is kept from now on. Must be called where a
+    /// runtime is.
+    pub fn new(snapshots: Snapshots, security: &Security, vitals: &Vitals) -> Self {
+        let crowd = Arc::default();
+        let router = router(snapshots, security, Arc::clone(&crowd), vitals.clone());
+        Self { router, crowd }
     }
-    listen::serve(listeners, server, shutdown).await
+
+    /// For this process itself, which nobody has to let in.
+    pub fn here(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Gives them, as [`serve()`] does.
+    pub async fn serve(
+        self,
+        listeners: Vec<TcpListener>,
+        security: Security,
+        vitals: &Vitals,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
+        let bounds = Bounds::of_node();
+        self.serve_within(bounds, listeners, security, vitals, shutdown)
+            .await
+    }
+
+    async fn serve_within(
+        self,
+        bounds: Bounds,
+        listeners: Vec<TcpListener>,
+        security: Security,
+        vitals: &Vitals,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
+        let server = listen::Server {
+            router: let_in(self.router, &security),
+            encryption: security.tls.as_ref().map(Encryption::by),
+            bounds,
+            crowd: self.crowd,
+            // What somebody may is known of each request, not of the connection.
+            is_known: Arc::new(|_| false),
+        };
+        let mut renewal = JoinSet::new();
+        if let Some(tls) = security.tls {
+            let pulse = vitals.part("certificates");
+            renewal.spawn(async move {
+                let _pulse = pulse;
+                tls.renew().await;
+            });
+        }
+        listen::serve(listeners, server, shutdown).await
+    }
 }
 
 fn router(snapshots: Snapshots, security: &Security, crowd: Arc<Crowd>, vitals: Vitals) -> Router {
@@ -168,7 +201,7 @@ fn router(snapshots: Snapshots, security: &Security, crowd: Arc<Crowd>, vitals: 
         listeners: Arc::new(Semaphore::new(events::LISTENERS)),
         walking: AtomicBool::new(false),
     });
-    let router = Router::new()
+    Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -184,9 +217,13 @@ fn router(snapshots: Snapshots, security: &Security, crowd: Arc<Crowd>, vitals: 
         .fallback(async || plain(StatusCode::NOT_FOUND, "no such path; / has a page\n"))
         .route("/api/v1/pods", get(pods::pods))
         .with_state(node)
-        .layer(middleware::from_fn(keep_place));
+        .layer(middleware::from_fn(keep_place))
+}
+
+/// The answers for those who may have them, and the page.
+fn let_in(answers: Router, security: &Security) -> Router {
     // The page holds no figures, and a browser has no token for it.
-    let router = security.protect(router).merge(page::routes());
+    let router = security.protect(answers).merge(page::routes());
     if security.tls.is_none() && security.guard.is_none() {
         router.layer(middleware::from_fn(host::check))
     } else {

@@ -16,7 +16,7 @@ use crate::{
     auth::Security,
     fixtures::{observation, snapshot, with_gc},
     listen::Bounds,
-    serve::serve_within,
+    serve::Answers,
     vitals::Vitals,
 };
 
@@ -58,15 +58,15 @@ async fn those_who_dawdle_and_those_who_listen_keep_nobody_out() {
         strangers: NonZeroUsize::MIN,
         ..Bounds::of_node()
     };
-    let vitals = Vitals::default();
-    let task = tokio::spawn(serve_within(
-        bounds,
-        vec![listener],
-        receiver,
-        Security::default(),
-        vitals.clone(),
-        async { drop(stopped.await) },
-    ));
+    let (security, vitals) = (Security::default(), Vitals::default());
+    let answers = Answers::new(receiver, &security, &vitals);
+    let own = vitals.clone();
+    let task = tokio::spawn(async move {
+        let ended = async { drop(stopped.await) };
+        answers
+            .serve_within(bounds, vec![listener], security, &own, ended)
+            .await
+    });
     let server = Server {
         address,
         snapshots,

@@ -1,72 +1,12 @@
-//! `observer top`: the page's table and a container's view in a terminal, from
-//! the API of an observer, here or elsewhere.
+//! What keys do.
 
-mod chart;
-mod client;
-mod columns;
-mod draw;
-mod model;
-mod trust;
-mod view;
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-#[cfg(test)]
-mod tests;
-
-use std::{io, sync::mpsc::Receiver, time::Duration};
-
-use anyhow::{Context, Result};
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-
-use self::{
-    client::{Client, Message, Subject},
-    model::Model,
-};
-use crate::settings::TopSettings;
-
-/// How long a key or an event may wait.
-const TICK: Duration = Duration::from_millis(50);
-
-/// Shows the table until it is quit.
-pub(crate) fn run(settings: &TopSettings) -> Result<()> {
-    let (client, messages) = Client::start(settings)?;
-    let mut terminal = ratatui::try_init().context("standard output is not a terminal")?;
-    let shown = show(&mut terminal, &client, &messages, settings);
-    ratatui::restore();
-    shown.context("the terminal failed")
-}
-
-fn show(
-    terminal: &mut ratatui::DefaultTerminal,
-    client: &Client,
-    messages: &Receiver<Message>,
-    settings: &TopSettings,
-) -> io::Result<()> {
-    let mut model = Model::new(settings.url.to_string());
-    let mut stale = true;
-    loop {
-        while let Ok(message) = messages.try_recv() {
-            model.take(message);
-            stale = true;
-        }
-        if stale {
-            terminal.draw(|frame| draw::draw(frame, &mut model))?;
-            stale = false;
-        }
-        if event::poll(TICK)? {
-            stale = true;
-            match handle(&event::read()?, &mut model) {
-                Act::Quit => return Ok(()),
-                Act::Watch(subject) => client.watch(subject),
-                Act::Walk(pids) => client.walk(pids),
-                Act::Nothing => {}
-            }
-        }
-    }
-}
+use super::{client::Subject, model::Model, view::View};
 
 /// What a key asks for beyond the model.
 #[derive(Debug, PartialEq, Eq)]
-enum Act {
+pub(super) enum Act {
     Nothing,
     Quit,
     Watch(Subject),
@@ -74,7 +14,8 @@ enum Act {
     Walk(Vec<u32>),
 }
 
-fn handle(event: &Event, model: &mut Model) -> Act {
+/// Does what a key asks for.
+pub(super) fn handle(event: &Event, model: &mut Model) -> Act {
     let Event::Key(KeyEvent {
         code,
         modifiers,
@@ -126,7 +67,7 @@ fn in_view(code: KeyCode, model: &mut Model) -> Act {
             Act::Watch(Subject::Table)
         }
         KeyCode::Char('g') => {
-            let pids = model.view.as_ref().map(view::View::pids);
+            let pids = model.view.as_ref().map(View::pids);
             pids.map_or(Act::Nothing, Act::Walk)
         }
         _ => Act::Nothing,

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
-use observer_node::history::{Row, Table};
+use observer_node::history::{
+    Row, Table,
+    columns::{Column, columns as all_columns},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
     client::{Message, Subject},
-    columns::{COLUMNS, GOROUTINES, name},
+    columns::{self, FIRST, name},
     view::View,
 };
 
@@ -24,19 +27,34 @@ struct Change {
     gone: Vec<u32>,
 }
 
+/// Whose figures they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Those of the observer in this process.
+    Own,
+    /// Those of another observer.
+    Another,
+}
+
 /// What is on the screen.
 pub(super) struct Model {
     pub(super) url: String,
+    pub(super) whose: Whose,
     /// The node's name; `None` until there was an answer.
     pub(super) node: Option<String>,
     /// Why there is no connection.
     pub(super) lost: Option<String>,
+    /// What the observer lacks, with what is lost by it.
+    pub(super) lacking: Vec<String>,
+    /// The columns of its rows, also those that there is no room for.
+    pub(super) columns: Vec<&'static Column>,
     pub(super) rows: HashMap<u32, Row>,
     /// Rows shown, in their order.
     pub(super) order: Vec<u32>,
     /// The row that the keys go from.
     pub(super) at: Option<u32>,
     pub(super) top: usize,
+    /// The column that is sorted by.
     pub(super) sorted: usize,
     pub(super) up: bool,
     pub(super) filter: String,
@@ -47,22 +65,39 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(url: String) -> Self {
-        Self {
+    pub(super) fn new(url: String, whose: Whose) -> Self {
+        let mut this = Self {
             url,
+            whose,
             node: None,
             lost: None,
+            lacking: Vec::new(),
+            columns: Vec::new(),
             rows: HashMap::new(),
             order: Vec::new(),
             at: None,
             top: 0,
-            sorted: GOROUTINES,
+            sorted: 0,
             up: false,
             filter: String::new(),
             typing: false,
             only: false,
             view: None,
+        };
+        this.show_columns(false);
+        this
+    }
+
+    fn show_columns(&mut self, kubernetes: bool) {
+        let shown = all_columns().of(kubernetes);
+        if shown.len() == self.columns.len() && shown[0].id == self.columns[0].id {
+            return;
         }
+        self.sorted = shown
+            .iter()
+            .position(|it| it.id == FIRST)
+            .unwrap_or_default();
+        self.columns = shown;
     }
 
     /// Takes in what the observer says.
@@ -102,7 +137,9 @@ impl Model {
     fn table(&mut self, event: &str, data: Value) -> serde_json::Result<()> {
         if event == "table" {
             let table: Table = serde_json::from_value(data)?;
+            self.show_columns(table.kubernetes);
             self.node = Some(table.node);
+            self.lacking = table.lacking;
             self.rows = table.rows.into_iter().map(|row| (row.key, row)).collect();
             return Ok(());
         }
@@ -142,14 +179,14 @@ impl Model {
             .map(str::to_lowercase)
             .collect();
         let shown = |row: &&Row| {
-            let text = COLUMNS.iter().map(|column| (column.text)(row));
+            let text = self.columns.iter().map(|column| columns::text(column, row));
             let text = text.collect::<Vec<_>>().join("\n").to_lowercase();
             (!self.only || !row.figures.attention.is_empty())
                 && words.iter().all(|word| text.contains(word))
         };
         let mut rows: Vec<&Row> = self.rows.values().filter(shown).collect();
-        let column = &COLUMNS[self.sorted];
-        rows.sort_by(|a, b| column.compare(a, b, self.up));
+        let column = self.columns[self.sorted];
+        rows.sort_by(|a, b| columns::compare(column, a, b, self.up));
         self.order = rows.into_iter().map(|row| row.key).collect();
         if self.at.is_none_or(|at| !self.order.contains(&at)) {
             self.at = self.order.first().copied();
@@ -158,9 +195,9 @@ impl Model {
 
     /// Sorts by the column that is so many further.
     pub(super) fn sort_by(&mut self, step: isize) {
-        let columns = COLUMNS.len() as isize;
-        self.sorted = (self.sorted as isize + step).rem_euclid(columns) as usize;
-        self.up = !COLUMNS[self.sorted].is_number();
+        let count = self.columns.len() as isize;
+        self.sorted = (self.sorted as isize + step).rem_euclid(count) as usize;
+        self.up = !columns::falls(self.columns[self.sorted]);
     }
 
     /// Goes to the row that is so many further.

@@ -1,18 +1,16 @@
-//! The table and a view as they stand on the screen, from what the API says.
+//! The table and a view, from what the API says.
 
 use std::sync::Arc;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::KeyCode;
 use observer_node::history::{About, Attention, Figures, Row, Table, Why};
-use ratatui::{Terminal, backend::TestBackend};
 use serde_json::json;
 
-use super::{
-    Act,
+use super::{press, screen};
+use crate::terminal::{
     client::{Message, Subject},
-    draw::draw,
-    handle,
-    model::Model,
+    keys::Act,
+    model::{Model, Whose},
 };
 
 fn row(key: u32, process: &str, goroutines: u64) -> Row {
@@ -34,7 +32,7 @@ fn row(key: u32, process: &str, goroutines: u64) -> Row {
 }
 
 fn table() -> Model {
-    let mut model = Model::new("http://x".to_owned());
+    let mut model = Model::new("http://x".to_owned(), Whose::Another);
     let table = Table {
         sequence: 1,
         node: "node-a".to_owned(),
@@ -46,23 +44,10 @@ fn table() -> Model {
     model
 }
 
-fn screen(model: &mut Model, width: u16) -> Vec<String> {
-    let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
-    terminal.draw(|frame| draw(frame, model)).unwrap();
-    let buffer = terminal.backend().buffer();
-    (0..24)
-        .map(|y| (0..width).map(|x| buffer[(x, y)].symbol()).collect())
-        .collect()
-}
-
-fn press(model: &mut Model, code: KeyCode) -> Act {
-    handle(&Event::Key(KeyEvent::new(code, KeyModifiers::NONE)), model)
-}
-
 #[test]
 fn rows_are_sorted_filtered_and_changed() {
     let mut model = table();
-    let lines = screen(&mut model, 200);
+    let lines = screen(&mut model, 200, 24);
     assert!(lines[0].contains("node-a at http://x  2 rows"), "{lines:?}");
     assert!(lines[1].contains("▼GOROUTINES"), "{lines:?}");
     assert!(
@@ -80,7 +65,7 @@ fn rows_are_sorted_filtered_and_changed() {
     model.take(Message::Event(Subject::Table, "change".to_owned(), change));
     assert_eq!(model.order, [1, 3]);
     assert_eq!(model.rows[&1].spark, [1, 2, 7]);
-    let lines = screen(&mut model, 200);
+    let lines = screen(&mut model, 200, 24);
     assert!(lines[0].contains("1 need attention"), "{lines:?}");
     assert!(lines[2].contains("goroutines grow"), "{lines:?}");
     for key in "/thi".chars() {
@@ -91,7 +76,7 @@ fn rows_are_sorted_filtered_and_changed() {
     press(&mut model, KeyCode::Char('a'));
     assert_eq!(model.order, [1]);
     for width in [10, 40, 80] {
-        screen(&mut model, width);
+        screen(&mut model, width, 24);
     }
 }
 
@@ -107,14 +92,18 @@ fn a_row_opens_and_its_creators_are_held_against_the_last_look() {
         "row": row(2, "busy", 901), "stops": [
             {"began_ns": "1795461622751325964", "pause_ns": 37122, "reason": "gc_sweep_termination", "trigger": "heap"}],
         "series": {"goroutines": [1, null, 901]},
+        "facts": {"collections": 33, "missing": [
+            {"figure": "gc_pauses", "reason": "no_site", "detail": "it is\u{1b}[2J inlined"}]},
     });
     model.take(Message::Event(subject, "view".to_owned(), data));
     let walk = |count| json!({"creators": [{"created_by": {"function": "main.leak", "line": 7}, "count": count}]});
     model.take(Message::Walked(vec![walk(10)]));
     model.take(Message::Walked(vec![walk(25)]));
-    let text = screen(&mut model, 160).join("\n");
+    let text = screen(&mut model, 160, 24).join("\n");
     for expected in [
         "goroutines 901",
+        "collections 33",
+        "no gc pauses: it is [2J inlined (no_site)",
         "gc sweep termination",
         "37122 ns",
         "main.leak:7",
@@ -130,8 +119,8 @@ fn a_row_opens_and_its_creators_are_held_against_the_last_look() {
 fn a_lost_connection_is_said_and_forgotten_once_it_is_back() {
     let mut model = table();
     model.take(Message::Lost("connection refused".to_owned()));
-    assert!(screen(&mut model, 120)[0].contains("connection lost: connection refused"));
+    assert!(screen(&mut model, 120, 24)[0].contains("connection lost: connection refused"));
     let change = json!({"tick": false, "gone": [], "new": [], "rows": []});
     model.take(Message::Event(Subject::Table, "change".to_owned(), change));
-    assert!(!screen(&mut model, 120)[0].contains("lost"));
+    assert!(!screen(&mut model, 120, 24)[0].contains("lost"));
 }

@@ -9,7 +9,7 @@ use observer_node::history::Row;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::terminal::clean;
+use super::text::clean;
 
 /// Points and stops kept.
 const POINTS: usize = 300;
@@ -27,8 +27,26 @@ pub(super) const SERIES: [&str; 5] = [
 #[derive(Deserialize)]
 struct News {
     row: Row,
+    #[serde(default)]
+    facts: Facts,
     series: HashMap<String, Vec<Option<f64>>>,
     stops: Vec<Stop>,
+}
+
+/// What stands beside the charts.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Facts {
+    /// Collections since its processes began.
+    pub(super) collections: Option<u64>,
+    pub(super) missing: Vec<Missing>,
+}
+
+/// A group of figures that is not exact.
+#[derive(Debug, Deserialize)]
+pub(super) struct Missing {
+    pub(super) figure: String,
+    pub(super) reason: String,
+    pub(super) detail: String,
 }
 
 /// A stop of the world.
@@ -54,6 +72,7 @@ pub(super) struct View {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) row: Option<Row>,
+    pub(super) facts: Facts,
     pub(super) gone: bool,
     pub(super) series: HashMap<String, Vec<Option<f64>>>,
     pub(super) stops: VecDeque<Stop>,
@@ -68,6 +87,7 @@ impl View {
             id,
             name,
             row: None,
+            facts: Facts::default(),
             gone: false,
             series: HashMap::new(),
             stops: VecDeque::new(),
@@ -102,6 +122,7 @@ impl View {
         self.stops.extend(news.stops);
         self.stops.drain(..self.stops.len().saturating_sub(STOPS));
         self.row = Some(news.row);
+        self.facts = news.facts;
         Ok(())
     }
 
