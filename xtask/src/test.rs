@@ -2,6 +2,7 @@
 
 mod again;
 pub(crate) mod cluster;
+mod dependencies;
 mod kernel;
 #[cfg(test)]
 mod never;
@@ -184,6 +185,7 @@ fn format(workspace: &Workspace) -> Result<()> {
 }
 
 fn lints(workspace: &Workspace) -> Result<()> {
+    dependencies::check(workspace)?;
     let clippy = |title: &str, args: &[&str], configure: fn(&mut Command)| {
         step(title, |step| {
             let mut command = workspace.cargo(["clippy", "--locked"]);

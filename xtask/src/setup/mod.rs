@@ -2,9 +2,11 @@
 //! nothing is to be done.
 
 mod apt;
+mod deny;
 pub(crate) mod go;
 mod llvm;
 mod page;
+mod python;
 mod rust;
 
 use anyhow::Result;
@@ -12,6 +14,7 @@ use anyhow::Result;
 use crate::{image::Arch, ui::step, workspace::Workspace};
 
 pub(crate) use apt::{Privilege, is_root};
+pub(crate) use deny::cargo_deny;
 pub(crate) use llvm::{CLANG, LLVM_AR};
 pub(crate) use page::{page, sources as page_sources};
 
@@ -86,6 +89,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     apt::install(workspace, "Debian packages to test", TEST)?;
     vm(workspace)?;
     rust::cargo_fuzz(workspace)?;
+    cargo_deny(workspace)?;
     go::toolchains(workspace, &observer_releases::VERSIONS)?;
     page(workspace)?;
     step("set-up is complete", |step| {

@@ -1,20 +1,20 @@
 //! What the tests of the page need: Python's Playwright, and a Chromium.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{
+    apt::{self, Need},
+    python,
 };
-
-use anyhow::{Context as _, Result};
-
-use super::apt::{self, Need};
 use crate::{
     ui::{Step, step},
     workspace::Workspace,
 };
 
 const NEEDS: &[Need] = &[
-    Need::package("python3-venv"),
+    python::VENV,
     Need::command("tmux", "tmux"),
     Need::command("curl", "curl"),
 ];
@@ -42,10 +42,10 @@ pub(crate) fn sources(workspace: &Workspace) -> PathBuf {
 pub(crate) fn page(workspace: &Workspace) -> Result<PageTools> {
     apt::install(workspace, "Debian packages to test the page", NEEDS)?;
     let root = workspace.cache.join("page");
-    let python = root.join("venv/bin/python");
     let browsers = root.join("browsers");
-    step("Playwright", |step| {
-        environment(workspace, step, &root, &python)
+    let wanted = sources(workspace).join("requirements.txt");
+    let python = step("Playwright", |step| {
+        python::environment(workspace, step, &root, &wanted)
     })?;
     let find = || BROWSERS.iter().find_map(|name| workspace.which(name));
     let mut chromium = find();
@@ -60,35 +60,6 @@ pub(crate) fn page(workspace: &Workspace) -> Result<PageTools> {
         chromium,
         browsers,
     })
-}
-
-/// The environment, made anew where what is wanted has changed.
-fn environment(workspace: &Workspace, step: &Step, root: &Path, python: &Path) -> Result<()> {
-    let wanted = sources(workspace).join("requirements.txt");
-    let installed = root.join("installed.txt");
-    let text =
-        fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
-    if python.exists() && fs::read_to_string(&installed).is_ok_and(|has| has == text) {
-        step.note("already there");
-        return Ok(());
-    }
-    fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
-    let mut command = workspace.command("python3");
-    step.run(
-        command
-            .args(["-m", "venv", "--clear"])
-            .arg(root.join("venv")),
-    )?;
-    let mut command = workspace.command(python);
-    let quietly = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ];
-    step.run(command.args(quietly).arg("--requirement").arg(&wanted))?;
-    fs::write(&installed, text).with_context(|| format!("cannot write {}", installed.display()))
 }
 
 /// The distribution's where it has one that is no snap, else Playwright's own.

@@ -9,7 +9,7 @@ pub(crate) enum Stage {
     Setup,
     /// Format of Rust and Go.
     Format,
-    /// Clippy on every package, warnings are errors.
+    /// Clippy on every package, warnings are errors; and what dependencies may be.
     Lints,
     /// Unit tests.
     Unit,
