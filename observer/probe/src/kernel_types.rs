@@ -1,6 +1,9 @@
 //! What the kernel says of its own types in its BTF: where fields of its
 //! structures lie, and by which structures it has a feature.
 //! <https://docs.kernel.org/bpf/btf.html>
+//!
+//! aya-obj parses the same bytes when the programs are loaded, but lets nobody see a
+//! structure's members. btf-rs does, but is under the LGPL, and would be linked statically.
 
 use observer_ebpf::KernelOffsets;
 
