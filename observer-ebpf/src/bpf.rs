@@ -6,7 +6,8 @@ use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use observer_ebpf::{
     GcFigures, GoroutineFigures, ProcessKey, Registration, Target,
     family::{InFlight, InFlightKey, SpanFigures, SpanKey},
-    machine::{Fields, Kernel, Memory, Words},
+    ground::{Ground, Memory, Words},
+    machine::{Fields, Kernel},
 };
 
 use crate::{
@@ -108,13 +109,20 @@ impl Memory for Bpf {
     }
 }
 
-impl Kernel for Bpf {
+impl Ground for Bpf {
     #[inline(always)]
     fn now(self) -> u64 {
         // SAFETY: the helper has no precondition.
         unsafe { bpf_ktime_get_ns() }
     }
 
+    #[inline(always)]
+    fn target(self, target: u32) -> Option<*mut Target> {
+        TARGETS.get_ptr_mut(&target)
+    }
+}
+
+impl Kernel for Bpf {
     #[inline(always)]
     fn registration(self, tgid: u32) -> Option<*mut Registration> {
         PROCESSES.get_ptr_mut(&tgid)
@@ -205,11 +213,6 @@ impl Kernel for Bpf {
     fn end(self, key: &InFlightKey) {
         // Whoever took it out already has told of it.
         let _ = IN_FLIGHT.remove(key);
-    }
-
-    #[inline(always)]
-    fn target(self, target: u32) -> Option<*mut Target> {
-        TARGETS.get_ptr_mut(&target)
     }
 
     #[inline(always)]

@@ -1,8 +1,6 @@
 //! The 64 bits that the kernel hands to the program at each hit: what the
 //! probed instruction stands for, whose it is, and one figure the site needs.
 
-use crate::family::SpanSite;
-
 /// What a hit at a site means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -136,6 +134,31 @@ pub enum Abi {
     WorldStopFinished = 3,
 }
 
+/// What a site of a span says besides its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanSite {
+    /// The number of the span, which is that of its family.
+    pub span: u8,
+    /// The number of the [`Register`](crate::family::Register) that is read there.
+    pub register: u8,
+}
+
+impl SpanSite {
+    /// As a site carries it.
+    pub const fn aux(self) -> i32 {
+        self.span as i32 | (self.register as i32) << 8
+    }
+
+    /// What a site carries.
+    #[inline(always)]
+    pub const fn of(aux: i32) -> Self {
+        Self {
+            span: aux as u8,
+            register: (aux >> 8) as u8 & 7,
+        }
+    }
+}
+
 /// A probe's cookie: kind in bits 0–7, target in 8–31, aux in 32–63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie(pub u64);
@@ -210,8 +233,7 @@ const SPAN_PRICE_MASK: u32 = (1 << 20) - 1;
 
 #[cfg(test)]
 mod tests {
-    use super::{Cookie, SiteKind};
-    use crate::family::SpanSite;
+    use super::{Cookie, SiteKind, SpanSite};
 
     #[test]
     fn a_span_and_its_price_are_told_apart() {

@@ -17,13 +17,14 @@ mod cookie;
 mod event;
 pub mod family;
 mod figures;
+pub mod ground;
 mod histogram;
 mod kernel;
 pub mod machine;
 mod padding;
 mod registration;
 
-pub use cookie::{Abi, Cookie, SiteKind};
+pub use cookie::{Abi, Cookie, SiteKind, SpanSite};
 pub use event::{COMM_LEN, Event, EventKind};
 pub use family::{
     Group,

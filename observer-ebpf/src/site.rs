@@ -5,10 +5,7 @@ use aya_ebpf::{
     EbpfContext as _, helpers::bpf_get_attach_cookie, macros::uprobe, maps::ProgramArray,
     programs::ProbeContext,
 };
-use observer_ebpf::{
-    Cookie, SiteKind,
-    machine::{self, Registers},
-};
+use observer_ebpf::{Cookie, SiteKind, ground::Registers, machine};
 
 use crate::{
     bpf::Bpf,

@@ -1,7 +1,7 @@
 //! Probes that come and go together.
 
-use super::{FAMILIES, Family, SpanSite};
-use crate::SiteKind;
+use super::{FAMILIES, Family};
+use crate::{SiteKind, SpanSite};
 
 /// Groups that a family has at most.
 pub const TIERS: usize = 2;

@@ -7,18 +7,26 @@
 //! [`FAMILIES`].
 
 pub(crate) mod collector;
+mod description;
 pub(crate) mod goroutines;
 mod group;
 mod morestack;
+#[cfg(any(test, feature = "user"))]
+mod reading;
 mod selection;
 pub(crate) mod span;
 pub(crate) mod stops;
 
+pub use description::{Family, Figure, Of, Sites, Thinning};
 pub use group::{Group, TIERS};
+#[cfg(any(test, feature = "user"))]
+pub use reading::Reading;
+#[cfg(any(test, feature = "user"))]
+pub(crate) use reading::plus;
 pub use selection::{Selection, UnknownFamily};
 pub use span::{
     At, Function, IN_FLIGHT_NONE, InFlight, InFlightKey, Label, NEWEST, Register, SPAN_BOUNDS_NS,
-    SPAN_BUCKETS, Span, SpanFigures, SpanKey, SpanSite, Stack,
+    SPAN_BUCKETS, Span, SpanFigures, SpanKey, Stack,
 };
 
 /// Every family. Its place is its number: it must not change while probes stand, and
@@ -30,99 +38,11 @@ pub static FAMILIES: &[&Family] = &[
     &morestack::FAMILY,
 ];
 
-/// What is known of a family without looking at a program.
-#[derive(Debug)]
-pub struct Family {
-    /// As settings, labels and logs name it.
-    pub name: &'static str,
-    /// Whether it is probed only where somebody asks for it.
-    pub on_request: bool,
-    /// Its groups of probes, by name. Where they cost too much, the last leaves first.
-    pub groups: &'static [&'static str],
-    /// How they are kept from costing too much.
-    pub thinning: Thinning,
-    /// Where its probes stand.
-    pub sites: Sites,
-    /// What is exported of it, besides what is exported of the runtime's state.
-    pub figures: &'static [Figure],
-}
-
-/// How probes are kept from costing too much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thinning {
-    /// What they cost is measured, and groups leave until the rest is within the
-    /// budget.
-    Measured,
-    /// The programs tell where it is too much at once, and all leave.
-    AtOnce,
-}
-
-/// Where a family's probes stand.
-#[derive(Clone, Copy, Debug)]
-pub enum Sites {
-    /// Code chooses, since the functions may be inlined into others.
-    Chosen,
-    /// At the functions of a span.
-    Declared(&'static Span),
-}
-
-/// A figure of a span that is exported.
-#[derive(Clone, Copy, Debug)]
-pub struct Figure {
-    /// As OpenMetrics names it: a counter without `_total`.
-    pub name: &'static str,
-    /// One sentence for people.
-    pub help: &'static str,
-    /// The unit, which is also the end of the name.
-    pub unit: Option<&'static str>,
-    /// Where it comes from.
-    pub source: &'static str,
-    /// What it is of a span's figures.
-    pub of: Of,
-}
-
-/// Which number of a span's figures something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// How many began: a counter.
-    Begun,
-    /// How many go on: a gauge.
-    InFlight,
-    /// How many were never seen to end: a counter.
-    Abandoned,
-    /// How long those that ended took, by label where there is one: a histogram.
-    Durations,
-}
-
 impl Family {
     /// The family of this number.
     pub fn of(number: u8) -> Option<&'static Self> {
         FAMILIES.get(usize::from(number)).copied()
     }
-
-    /// Its span, where it is one.
-    pub const fn span(&self) -> Option<&'static Span> {
-        match self.sites {
-            Sites::Declared(span) => Some(span),
-            Sites::Chosen => None,
-        }
-    }
-}
-
-/// What probes counted of one process.
-#[cfg(any(test, feature = "user"))]
-pub trait Reading {
-    /// Adds what was counted on another CPU, or of another process.
-    fn add(&mut self, more: &Self);
-
-    /// Probe hits in all.
-    fn hits(&self) -> u64;
-}
-
-/// A counter and more of it.
-#[cfg(any(test, feature = "user"))]
-pub(crate) fn plus(into: &mut u64, more: u64) {
-    *into = into.saturating_add(more);
 }
 
 #[cfg(test)]

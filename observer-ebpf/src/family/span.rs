@@ -88,31 +88,6 @@ pub enum Register {
 /// program chooses them.
 pub(crate) const LABELS: u64 = 600;
 
-/// What a site of a span says besides its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpanSite {
-    /// The number of the span, which is that of its family.
-    pub span: u8,
-    /// The number of the [`Register`] that is read there.
-    pub register: u8,
-}
-
-impl SpanSite {
-    /// As a site carries it.
-    pub const fn aux(self) -> i32 {
-        self.span as i32 | (self.register as i32) << 8
-    }
-
-    /// What a site carries.
-    #[inline(always)]
-    pub const fn of(aux: i32) -> Self {
-        Self {
-            span: aux as u8,
-            register: (aux >> 8) as u8 & 7,
-        }
-    }
-}
-
 /// Key of a span's figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]

@@ -15,9 +15,9 @@ mod lives;
 mod site;
 mod span;
 
-pub use kernel::{Fields, Kernel, Memory, Words};
+pub use kernel::{Fields, Kernel};
 pub use lives::{exec, exit};
-pub use site::{Registers, hit};
+pub use site::hit;
 
 #[cfg(test)]
 mod tests;

@@ -5,24 +5,8 @@ use super::{Kernel, account, lives, span};
 use crate::{
     Cookie, SiteKind,
     family::{collector::Collector, goroutines},
+    ground::Registers,
 };
-
-/// The registers that sites are read by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Registers {
-    /// The first word of arguments and of results.
-    pub rax: u64,
-    /// The second.
-    pub rbx: u64,
-    /// The third.
-    pub rcx: u64,
-    /// The fourth.
-    pub rdi: u64,
-    /// Go's current `g`.
-    pub r14: u64,
-    /// The site's address.
-    pub rip: u64,
-}
 
 /// Takes a hit of the current process. `registers` is asked only where the kind
 /// of site needs them.

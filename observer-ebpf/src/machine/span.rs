@@ -2,13 +2,14 @@
 //!
 //! A goroutine runs on one thread at a time, so nobody else changes its entry.
 
-use super::{Kernel, Registers, account};
+use super::{Kernel, account};
 use crate::{
     Cookie, ProcessKey, SiteKind,
     family::{
         InFlight, InFlightKey, SpanFigures, SpanKey,
         span::{LABELS, SPAN_BUCKETS},
     },
+    ground::Registers,
 };
 
 /// Takes a hit at a site of a span. Not inlined: it needs stack for keys, which other

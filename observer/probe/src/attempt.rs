@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use observer_ebpf::{Cookie, Group, family::SpanSite};
+use observer_ebpf::{Cookie, Group, SpanSite};
 use observer_go::binary::Site;
 use thiserror::Error;
 

@@ -1,9 +1,7 @@
 //! The collector's cycles: when they begin and end, and what their parts add up to.
 
 use super::{Collector, NOT_SEEN};
-use crate::{
-    CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, machine::Words,
-};
+use crate::{CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, ground::Words};
 
 impl<K: Words> Collector<K> {
     /// A cycle begins. From here to its end the runtime lets no other begin.

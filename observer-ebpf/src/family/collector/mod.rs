@@ -11,7 +11,7 @@ pub use figures::{
 pub(crate) use triggers::NOT_SEEN;
 
 use super::{Family, Sites, Thinning};
-use crate::machine::Words;
+use crate::ground::Words;
 
 /// Its probes are of no use without those of the stops, and come and go with them.
 pub(super) static FAMILY: Family = Family {

@@ -10,7 +10,7 @@
 //! trigger of one goroutine beside another.
 
 use super::Collector;
-use crate::{GC_TRIGGERS, PENDING_TRIGGERS, machine::Words};
+use crate::{GC_TRIGGERS, PENDING_TRIGGERS, ground::Words};
 
 /// A cycle's trigger, where its `gcStart` was not seen.
 pub(crate) const NOT_SEEN: u32 = GC_TRIGGERS as u32 - 1;

@@ -1,7 +1,7 @@
 //! Goroutines created and ended.
 
 use super::figures::GoroutineFigures;
-use crate::{SiteKind, machine::Words};
+use crate::{SiteKind, ground::Words};
 
 /// Counts one hit. Atomic also in a CPU's own copy: on preemptible kernels another
 /// thread's hit on the same CPU may interrupt this one.

@@ -9,14 +9,14 @@ use super::{
 use crate::{
     Cookie, SiteKind, StwReason,
     family::collector::Collector,
-    machine::{Kernel, Registers},
+    ground::{Ground, Registers},
 };
 
 /// Tries to change a word that others change too. Each fails only where another
 /// thread has succeeded.
 const EXCHANGES: usize = 16;
 
-impl<K: Kernel> Collector<K> {
+impl<K: Ground> Collector<K> {
     /// A stop that was not the collector's is about to end.
     #[inline(always)]
     pub(super) fn start_other(self) {

@@ -4,7 +4,7 @@ use crate::{
     CYCLE_UNSEEN, STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason,
     TIME_HISTOGRAM_BUCKETS, TimeHistogram,
     family::collector::{Collector, NOT_SEEN},
-    machine::Words,
+    ground::Words,
 };
 
 pub(super) const MARK_TERMINATION: u32 = StwReason::GcMarkTermination as u32;

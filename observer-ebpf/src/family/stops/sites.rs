@@ -5,10 +5,10 @@ use super::record::{MARK_TERMINATION, SWEEP_TERMINATION, UNKNOWN, known};
 use crate::{
     Abi, Cookie, SiteKind,
     family::collector::Collector,
-    machine::{Kernel, Registers},
+    ground::{Ground, Registers},
 };
 
-impl<K: Kernel> Collector<K> {
+impl<K: Ground> Collector<K> {
     /// A hit at a site of `stopTheWorld…` or `startTheWorld…`.
     #[inline(always)]
     pub(crate) fn hit(self, kind: SiteKind, cookie: Cookie, registers: Registers) {

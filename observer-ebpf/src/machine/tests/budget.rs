@@ -3,8 +3,9 @@
 use super::{model::World, random::Random, turns::for_each_seed};
 use crate::{
     Cookie, EventKind, Registration, SiteKind, Target,
+    ground::Registers,
     machine::{
-        self, Registers,
+        self,
         account::{SLICE_NS, STOPS, YOUNG, entered},
     },
 };

@@ -3,7 +3,8 @@
 use super::{model::World, turns::for_each_seed};
 use crate::{
     Cookie, EventKind, ProcessKey, Registration, SiteKind,
-    machine::{self, Fields, Registers, lives::new_epoch},
+    ground::Registers,
+    machine::{self, Fields, lives::new_epoch},
 };
 
 /// A process that has no room is counted as refused, and not for another.

@@ -3,10 +3,12 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::{check::Truth, model::World};
+use super::{
+    model::World,
+    truth::{End, Truth},
+};
 use crate::{
-    Abi, Cookie, GcFigures, ProcessKey, SiteKind, StwReason, Target,
-    machine::{self, Registers},
+    Abi, Cookie, GcFigures, ProcessKey, SiteKind, StwReason, Target, ground::Registers, machine,
 };
 
 pub(super) const RELEASES: [Abi; 4] = [
@@ -38,16 +40,6 @@ const TEXTS: [(u64, &[u8], StwReason); 10] = [
     (0x1090, b"stop tracing", StwReason::StopTrace),
     (0x10a0, b"something else", StwReason::Unknown),
 ];
-
-/// What a stop ends as.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    SweepTermination,
-    /// A mark termination that ends in more marking.
-    Restart,
-    MarkTermination,
-    Other,
-}
 
 /// One that waits for its turn sees it taken.
 #[derive(Default)]

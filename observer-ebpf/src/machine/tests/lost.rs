@@ -6,10 +6,7 @@ use super::{
     model::World,
     turns::for_each_seed,
 };
-use crate::{
-    Abi, Cookie, SiteKind, StwReason,
-    machine::{self, Registers},
-};
+use crate::{Abi, Cookie, SiteKind, StwReason, ground::Registers, machine};
 
 #[test]
 fn lost_hits_make_figures_smaller_only() {

@@ -16,4 +16,5 @@ mod random;
 mod spans;
 mod stops;
 mod triggers;
+mod truth;
 mod turns;

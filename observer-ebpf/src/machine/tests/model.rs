@@ -9,7 +9,8 @@ use super::{random::Random, turns::Turns};
 use crate::{
     GcFigures, GoroutineFigures, ProcessKey, Registration, Target,
     family::{InFlight, InFlightKey, SpanFigures, SpanKey},
-    machine::{Fields, Kernel, Memory, Words},
+    ground::{Ground, Memory, Words},
+    machine::{Fields, Kernel},
 };
 
 /// Values of a map, which stay where they are, also after they were taken out.
@@ -248,7 +249,7 @@ impl Memory for Model<'_> {
     }
 }
 
-impl Kernel for Model<'_> {
+impl Ground for Model<'_> {
     fn now(self) -> u64 {
         self.world.turns.step();
         let now = self.world.later(0);
@@ -256,6 +257,12 @@ impl Kernel for Model<'_> {
         now
     }
 
+    fn target(self, target: u32) -> Option<*mut Target> {
+        self.world.step().targets.entries.get(&target).copied()
+    }
+}
+
+impl Kernel for Model<'_> {
     fn registration(self, tgid: u32) -> Option<*mut Registration> {
         self.world.step().processes.entries.get(&tgid).copied()
     }
@@ -320,10 +327,6 @@ impl Kernel for Model<'_> {
             // SAFETY: made by the map, and nobody runs but this thread.
             unsafe { entry.write(another) };
         }
-    }
-
-    fn target(self, target: u32) -> Option<*mut Target> {
-        self.world.step().targets.entries.get(&target).copied()
     }
 
     fn repayment(self) -> u64 {

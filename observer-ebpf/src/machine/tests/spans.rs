@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use super::{model::World, turns::for_each_seed};
 use crate::{
-    Cookie, EventKind, ProcessKey, Registration, SiteKind, Target,
-    family::{Reading as _, SpanFigures, SpanKey, SpanSite},
-    machine::{self, Registers, account::YOUNG},
+    Cookie, EventKind, ProcessKey, Registration, SiteKind, SpanSite, Target,
+    family::{Reading as _, SpanFigures, SpanKey},
+    ground::Registers,
+    machine::{self, account::YOUNG},
 };
 
 const TGID: u32 = 100;

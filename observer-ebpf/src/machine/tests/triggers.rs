@@ -1,10 +1,7 @@
 //! More goroutines that call `gcStart` than there are places.
 
 use super::{model::World, random::Random, turns::for_each_seed};
-use crate::{
-    Cookie, GcFigures, PENDING_TRIGGERS, SiteKind,
-    machine::{self, Registers},
-};
+use crate::{Cookie, GcFigures, PENDING_TRIGGERS, SiteKind, ground::Registers, machine};
 
 const THREADS: usize = 4;
 

@@ -1,7 +1,7 @@
 //! Sites of the families that are declared as spans.
 
 use observer_ebpf::family::{At, FAMILIES, Family, Function, Register as Word, Selection, Span};
-use observer_ebpf::family::{SpanSite, Stack};
+use observer_ebpf::{SpanSite, family::Stack};
 
 use super::super::{
     Figure, Function as Code, Gap, GoVersion, Site, SiteKind, SitePlan,

@@ -1,0 +1,98 @@
+//! What every program stands on, whatever it counts: words, memory, the time and
+//! registers. The programs of the families ask for no more.
+//!
+//! Implementations are `Copy` and passed by value. The programs' has no size, so
+//! that it takes neither a register nor stack.
+
+use crate::Target;
+
+/// Words of map values that several hits may change at once.
+///
+/// Each call is one instruction, and others may come before and after it. The
+/// tests switch threads at each.
+pub trait Words: Copy {
+    /// What `word` points to.
+    ///
+    /// # Safety
+    ///
+    /// `word` must be a field of a live map value.
+    unsafe fn load(self, word: *const u64) -> u64;
+
+    /// Replaces what `word` points to.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::load`].
+    unsafe fn store(self, word: *mut u64, value: u64);
+
+    /// Adds to what `word` points to.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::load`].
+    unsafe fn add(self, word: *mut u64, by: u64);
+
+    /// Sets bits in what `word` points to.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::load`].
+    unsafe fn set(self, word: *mut u64, bits: u64);
+
+    /// Adds to what `word` points to and returns what was there.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::load`].
+    unsafe fn fetch_add(self, word: *mut u64, by: u64) -> u64;
+
+    /// Puts `new` in the place of `old` and returns what was there, `old` or not.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::load`].
+    unsafe fn exchange(self, word: *mut u64, old: u64, new: u64) -> u64;
+
+    /// The same number, of which the compiler knows nothing. It proves more than
+    /// the verifier can, and would drop a range check that the verifier needs.
+    fn opaque(self, number: usize) -> usize;
+
+    /// One more, which the compiler does not know: it counts no loop's rounds, and
+    /// does not write the loop out.
+    fn next(self, number: usize) -> usize;
+}
+
+/// Memory of the process that was hit. `None` where it cannot be read.
+pub trait Memory: Copy {
+    /// The word at an address.
+    fn word(self, address: u64) -> Option<u64>;
+
+    /// The first bytes of a text at an address.
+    fn text(self, address: u64) -> Option<[u8; 7]>;
+}
+
+/// What a program of a family asks for besides.
+pub trait Ground: Words + Memory {
+    /// Nanoseconds, CLOCK_MONOTONIC.
+    fn now(self) -> u64;
+
+    /// What is known about a target.
+    fn target(self, target: u32) -> Option<*mut Target>;
+}
+
+/// The registers that sites are read by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// The first word of arguments and of results.
+    pub rax: u64,
+    /// The second.
+    pub rbx: u64,
+    /// The third.
+    pub rcx: u64,
+    /// The fourth.
+    pub rdi: u64,
+    /// Go's current `g`.
+    pub r14: u64,
+    /// The site's address.
+    pub rip: u64,
+}
