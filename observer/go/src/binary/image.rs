@@ -13,10 +13,10 @@ use object::{
 
 pub(super) use super::parts::{Range, Section, Segment};
 use super::{
-    Arch,
     error::{InspectError, NotGoReason},
     reader::{CHUNK, Reader, u64_at},
 };
+use crate::release::Arch;
 
 /// The kernel refuses programs with more program headers than 64 KiB hold.
 const MAX_PROGRAM_HEADERS: u64 = 65536 / 56;

@@ -1,12 +1,12 @@
 //! Source lines: decoding a function's table of lines by program counter.
 
 use super::{
-    Arch,
     error::InspectError,
     image::Image,
     pclntab::Header,
     reader::{Reader, Window},
 };
+use crate::release::Arch;
 
 const WHAT: &str = "a function's table of lines";
 /// The tables are read this much at a time; most are shorter.

@@ -6,8 +6,7 @@
 //! (`Rules::brought`). Where the names and the version disagree, the layouts of neither
 //! release may be used.
 
-use super::GoVersion;
-use crate::release::ROWS;
+use crate::release::{GoVersion, ROWS};
 
 /// What each release brought, the oldest release first.
 fn milestones() -> impl Iterator<Item = (u16, [&'static str; 3])> {

@@ -2,11 +2,11 @@
 //! that merely looks like one.
 
 use super::{
-    Arch,
     error::InspectError,
     image::{Image, Range},
     reader::{u32_at, u64_at},
 };
+use crate::release::Arch;
 
 /// Go 1.16 and 1.17.
 pub(super) const MAGIC_116: u32 = 0xffff_fffa;

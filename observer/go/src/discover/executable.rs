@@ -8,23 +8,61 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStringExt, fs::MetadataExt},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, makedev},
     io::Errno,
 };
+use serde::{Serialize, Serializer};
 
 use super::{
-    DiscoverError, Executable, FileId,
+    DiscoverError,
     entry::{Entry, ended, first_thread_ended, is_kernel_thread},
+    label::label,
 };
 
 /// What the kernel appends to the path of an unlinked file.
 const DELETED: &[u8] = b" (deleted)";
 /// What the kernel makes of a `memfd_create` file's name.
 const MEMFD: &[u8] = b"/memfd:";
+
+/// The file a process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Executable {
+    /// Which file.
+    pub id: FileId,
+    /// Its path as the process sees it, without ` (deleted)`.
+    #[serde(serialize_with = "lossy")]
+    pub path: PathBuf,
+    /// Whether the path no longer leads to it.
+    pub deleted: bool,
+    /// Whether it lives in memory only (`memfd_create`).
+    pub memfd: bool,
+}
+
+/// Paths need not be UTF-8, JSON must: one odd path must not spoil a whole answer.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// What tells one version of a file from another. `device` and `inode` alone
+/// do not: overlayfs shows one file under many devices, and a rebuilt program
+/// may get its predecessor's inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct FileId {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+    /// `st_size`.
+    pub size: u64,
+    /// `st_mtim` in nanoseconds.
+    pub modified_ns: i128,
+    /// `st_ctim` in nanoseconds.
+    pub changed_ns: i128,
+}
 
 impl FileId {
     /// The identity in a file's metadata.
@@ -90,7 +128,7 @@ impl Executable {
                 .to_string_lossy()
                 .into_owned()
         };
-        super::process::label(&name)
+        label(&name)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Who begot whom, as /proc shows it now.
 
 use rustix::fs::{AtFlags, StatxFlags};
-use serde::Serialize;
 
 use super::{
     Container, DiscoverError, cgroup,
@@ -9,20 +8,6 @@ use super::{
     process::{cgroups, field},
     scan,
 };
-
-/// How a process came into its container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// The container's main process, or one that it begot.
-    Service,
-    /// Begun from outside in a container that ran already: a probe, a hook or
-    /// `kubectl exec`, and what those begot.
-    Injected,
-    /// A program of the runtime's own, that lies outside the container's file
-    /// system and is in its cgroup all the same, such as a sandbox.
-    Runtime,
-}
 
 /// How runc calls each of the processes by which it enters a container
 /// (`runc:[2:INIT]`), until one of them executes the container's program.

@@ -28,7 +28,7 @@ use rustix::{
 use super::{
     DiscoverError, FileId,
     entry::{Entry, ended, first_thread_ended, is_kernel_thread},
-    process::label,
+    label::label,
 };
 
 /// Most that is read of `/proc/PID/maps`. Libraries are at its end, behind whatever

@@ -3,17 +3,46 @@
 use std::hash::{DefaultHasher, Hasher as _};
 
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::{
-    Container, DiscoverError, Process, cgroup,
+    DiscoverError, cgroup,
+    container::{Container, Origin},
     entry::{Entry, ended, first_thread_ended, is_kernel_thread},
-    executable, hierarchy,
+    executable::{self, Executable},
+    hierarchy,
+    label::label,
 };
 
-/// The longest name given as a label, in characters.
-const MAX_NAME: usize = 64;
 /// `PF_FORKNOEXEC`, which the kernel sets at a fork and takes away at an exec.
 const FORK_NO_EXEC: u32 = 0x40;
+
+/// A process as /proc shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Process {
+    /// Process id in the observer's pid namespace.
+    pub pid: u32,
+    /// Its id in its own pid namespace (the last of `NSpid`).
+    pub inner_pid: u32,
+    /// Start time in clock ticks since boot: with the pid, its identity.
+    pub start_ticks: u64,
+    /// What it runs.
+    pub executable: Executable,
+    /// The task's name (`/proc/PID/comm`).
+    pub comm: String,
+    /// The container it runs in.
+    pub container: Option<Container>,
+    /// UID of the Kubernetes pod in whose cgroup it is, in a container of it or not.
+    pub pod_uid: Option<String>,
+    /// How it came into its container, where it is in one.
+    pub origin: Option<Origin>,
+    /// Its cgroup in the unified hierarchy as the kernel numbers it, where there is one.
+    pub cgroup_id: Option<u64>,
+    /// Whether it has run no program of its own since it was forked: a child on
+    /// its way to an exec. What a container's runtime does in a container before
+    /// the container's program (`runc init`) is such a process.
+    pub forked: bool,
+}
 
 impl Process {
     /// What to call it: the executable's base name, the task's name where there
@@ -27,18 +56,6 @@ impl Process {
             name
         }
     }
-}
-
-/// A name made fit for a label.
-pub(super) fn label(name: &str) -> String {
-    let replace = |c: char| {
-        if c.is_control() {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        }
-    };
-    name.chars().take(MAX_NAME).map(replace).collect()
 }
 
 /// Looks at process `pid` once. All that is returned belongs to one process,

@@ -11,11 +11,7 @@ use std::{cell::RefCell, collections::HashMap};
 use serde::Serialize;
 
 use super::{
-    Arch, GoVersion,
-    field::Field,
-    layout::{Layout, LayoutError},
-    rules::rules,
-    table::Table,
+    Arch, GoVersion, error::LayoutError, field::Field, layout::Layout, rules::rules, table::Table,
 };
 
 /// What is asked for as a whole: more fields in them change nothing.

@@ -8,29 +8,32 @@
 //! `docs/new-go-release.md` says how a release is added.
 
 mod described;
+mod error;
 mod field;
 mod gaps;
 mod layout;
 mod rules;
 mod sizes;
 mod table;
+mod types;
 mod version;
 
 use serde::Serialize;
 
 pub use self::{
     described::Described,
+    error::LayoutError,
     field::Field,
     gaps::{Figure, GapReason, StateGap},
-    layout::{Layout, LayoutError},
+    layout::Layout,
     version::GoVersion,
 };
 pub(crate) use self::{
     field::number,
     gaps::{Found, lacking},
-    layout::{Controller, HeapStats, Histogram},
     rules::{ControllerShown, CpuStatsAdded, Exit, ROWS, Rules, Start, rules},
     sizes::Sizes,
+    types::{Controller, HeapStats, Histogram},
 };
 
 /// Instruction set of the file.

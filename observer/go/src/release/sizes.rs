@@ -2,7 +2,7 @@
 
 use super::{
     field::Field,
-    layout::{CpuStats, Layout, P},
+    types::{Controller, CpuStats, HeapStats, Memstats, P, Sched},
 };
 
 /// Bytes from the start of each of the runtime's types up to the last field used.
@@ -30,15 +30,21 @@ fn end<const N: usize>(fields: [Option<Field>; N]) -> usize {
         .unwrap_or(0)
 }
 
+/// The types of a layout that are read whole.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) sched: &'a Sched,
+    pub(super) p: &'a P,
+    pub(super) controller: &'a Controller,
+    pub(super) memstats: &'a Memstats,
+    pub(super) heap_stats: Option<&'a HeapStats>,
+    pub(super) cpu_stats: Option<&'a CpuStats>,
+}
+
 impl Sizes {
-    pub(super) fn of(layout: &Layout) -> Self {
-        let (s, p, c, m) = (
-            &layout.sched,
-            &layout.p,
-            &layout.controller,
-            &layout.memstats,
-        );
-        let heap = layout.heap_stats.as_ref();
+    pub(super) fn of(parts: Parts<'_>) -> Self {
+        let (s, p, c, m) = (parts.sched, parts.p, parts.controller, parts.memstats);
+        let heap = parts.heap_stats;
         let sched_head = end([
             Some(s.run_queue),
             s.dead,
@@ -51,7 +57,7 @@ impl Sizes {
             sched: s.end(),
             memstats: m.end().max(end([heap.map(|heap| heap.stats)])),
             controller: c.end(),
-            cpu: layout.cpu_stats.as_ref().map_or(0, CpuStats::end),
+            cpu: parts.cpu_stats.map_or(0, CpuStats::end),
             heap: heap.map(|heap| heap.stats),
             // Read by itself: it lies far behind the others.
             p: P {

@@ -11,6 +11,7 @@ use super::{
     error::StateError,
     memory::{Batch, Slot, words},
     reader::Reader,
+    status::state,
 };
 use crate::release::{Field, Layout, number};
 
@@ -21,9 +22,6 @@ const MOST_PLACES: usize = 16 << 10;
 const CHUNK: u64 = 4096;
 /// Gs nearer to one another than this are read in one piece.
 const NEAR: u64 = 1024;
-/// The collector is scanning its stack; the state is beside this bit.
-const SCAN: u64 = 0x1000;
-
 /// A place in the source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Symbol {
@@ -250,20 +248,6 @@ impl G {
     }
 }
 
-/// The state's name; `None` for Gs that are no goroutines at the moment.
-pub(super) fn state(status: u64) -> Option<&'static str> {
-    match status & !SCAN {
-        1 => Some("runnable"),
-        // Its stack is being copied while it runs.
-        2 | 8 => Some("running"),
-        3 => Some("syscall"),
-        4 => Some("waiting"),
-        9 => Some("preempted"),
-        10 => Some("leaked"),
-        _ => None,
-    }
-}
-
 /// As the runtime's `isSystemGoroutine`: by the function it starts with.
 fn is_system(symbols: &dyn Symbolize, starts: u64) -> bool {
     let Some(symbol) = symbols.symbolize(starts) else {
@@ -320,13 +304,7 @@ fn ask(batch: &mut Batch, layout: &Layout, addresses: &[u64]) -> Vec<(Slot, usiz
 
 #[cfg(test)]
 mod tests {
-    use super::{is_system, state};
-
-    #[test]
-    fn the_scan_bit_hides_no_state() {
-        assert_eq!(state(0x1004), Some("waiting"));
-        assert_eq!(state(6), None);
-    }
+    use super::is_system;
 
     #[test]
     fn the_runtimes_own_are_told_from_main() {

@@ -22,8 +22,10 @@ mod reader;
 mod recording;
 mod scratch;
 mod snapshot;
+mod status;
 mod stuck;
 mod threads;
+mod trust;
 mod walk;
 
 pub use error::StateError;

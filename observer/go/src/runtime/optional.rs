@@ -6,30 +6,10 @@ use super::{
     error::StateError,
     figures::CollectorCpu,
     reader::Reader,
-    threads::{MOST_THREADS, OnThreads, Version},
+    threads::{MOST_THREADS, OfThreads, Version},
+    trust::{MOST_DOUBTS, Trust},
 };
 use crate::release::{Figure, GapReason, StateGap};
-
-/// Reads after which a global that never looked right is given up.
-const MOST_DOUBTS: u32 = 8;
-
-/// Whether a global was seen to be what it is believed to be.
-#[derive(Debug, Default)]
-pub(super) struct Trust {
-    confirmed: bool,
-    doubts: u32,
-}
-
-/// What the list of Ms tells.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct OfThreads {
-    /// Ms, and goroutine ids, taken for threads of C.
-    pub(super) extra: Option<u64>,
-    /// Time waited for mutexes.
-    pub(super) mutex_wait_ns: Option<u64>,
-    /// Goroutines that have an M.
-    pub(super) running: Option<OnThreads>,
-}
 
 impl Reader {
     /// What the list of Ms tells.

@@ -13,10 +13,10 @@ use super::{
     gate::Gate,
     histogram::TimeHistogram,
     memory::{Image, Memory, word},
-    optional::{OfThreads, Trust},
     pacer, scratch,
     snapshot::{Addresses, Snapshot},
-    threads::Threads,
+    threads::{OfThreads, Threads},
+    trust::Trust,
 };
 use crate::{
     binary::globals::{Global, Globals},

@@ -2,8 +2,8 @@
 
 use super::{
     error::StateError,
-    goroutines::state,
     memory::{Batch, Memory, word},
+    status::state,
 };
 use crate::release::{Layout, number};
 
@@ -28,6 +28,17 @@ pub(super) struct OnThreads {
     pub(super) running: u64,
     /// In a system call or in C.
     pub(super) in_syscall: u64,
+}
+
+/// What the list of Ms tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OfThreads {
+    /// Ms, and goroutine ids, taken for threads of C.
+    pub(super) extra: Option<u64>,
+    /// Time waited for mutexes.
+    pub(super) mutex_wait_ns: Option<u64>,
+    /// Goroutines that have an M.
+    pub(super) running: Option<OnThreads>,
 }
 
 /// The Ms of a process.

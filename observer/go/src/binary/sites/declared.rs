@@ -4,12 +4,12 @@ use observer_ebpf::family::{At, FAMILIES, Family, Function, Register as Word, Se
 use observer_ebpf::{SpanSite, family::Stack};
 
 use super::super::{
-    Figure, Function as Code, Gap, GoVersion, Site, SiteKind, SitePlan,
+    Figure, Function as Code, Gap, Site, SiteKind, SitePlan,
     isa::{InstructionSet, Registers},
 };
 use super::choose::Entry;
 use super::image::{Image, Missing, Sites};
-use crate::release::rules;
+use crate::release::{GoVersion, rules};
 
 /// Whether a span may have a site in the function of this name. Whichever is asked for:
 /// what is not probed costs no more than the decoding of a function.
@@ -32,7 +32,8 @@ pub(in super::super) fn declare(
     let Some(rules) = rules(version.minor).filter(|_| selection.has_spans()) else {
         return;
     };
-    let image = Image::new(isa, version, rules, functions, offset_of);
+    let wanted = functions.iter().filter(|it| wanted(version, &it.name));
+    let image = Image::new(isa, version, rules, wanted, offset_of);
     for (number, span) in spans(selection) {
         match sites(&image, number, span) {
             Ok(sites) => plan.sites.extend(sites),
@@ -201,7 +202,7 @@ mod tests {
         let offset_of = Some::<u64>;
         let isa = isa::of(Arch::Amd64).unwrap();
         let rules = rules(version.minor).unwrap();
-        let image = Image::of_all(isa, version, rules, &functions, &offset_of);
+        let image = Image::new(isa, version, rules, functions.iter(), &offset_of);
         let sites = sites(&image, NUMBER, span).map_err(|missing| missing.reason)?;
         let of = |site: &super::Site| (site.kind, site.address - 0x1000, SpanSite::of(site.aux));
         Ok(sites.iter().map(of).collect())

@@ -1,11 +1,9 @@
 //! The functions at hand, by name, and how an instruction becomes a site.
 
-use super::super::{
-    Figure, Function, Gap, GoVersion, Reason, Site, SiteKind, Text, isa::InstructionSet,
-};
+use super::super::{Figure, Function, Gap, Reason, Site, SiteKind, Text, isa::InstructionSet};
 use super::choose::{Entry, at_entry};
 use super::code::Code;
-use crate::release::Rules;
+use crate::release::{GoVersion, Rules};
 
 /// A Go executable has some forty of the wanted functions.
 const MAX_FUNCTIONS: usize = 256;
@@ -45,17 +43,15 @@ pub(super) struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Decodes the functions that are wanted; the others are ignored.
+    /// Decodes the functions, of which there are to be few.
     pub(super) fn new(
         isa: &'static dyn InstructionSet,
         version: GoVersion,
         rules: &'static Rules,
-        functions: &'a [Function],
+        functions: impl Iterator<Item = &'a Function>,
         offset_of: &'a dyn Fn(u64) -> Option<u64>,
     ) -> Self {
         let functions = functions
-            .iter()
-            .filter(|function| super::wanted_by(version, rules, &function.name))
             .take(MAX_FUNCTIONS)
             .map(|function| Code::new(isa, function))
             .collect();
@@ -64,25 +60,6 @@ impl<'a> Image<'a> {
             version,
             rules,
             functions,
-            offset_of,
-        }
-    }
-
-    /// Decodes them all.
-    #[cfg(test)]
-    pub(super) fn of_all(
-        isa: &'static dyn InstructionSet,
-        version: GoVersion,
-        rules: &'static Rules,
-        functions: &'a [Function],
-        offset_of: &'a dyn Fn(u64) -> Option<u64>,
-    ) -> Self {
-        let code = |function| Code::new(isa, function);
-        Self {
-            isa,
-            version,
-            rules,
-            functions: functions.iter().map(code).collect(),
             offset_of,
         }
     }

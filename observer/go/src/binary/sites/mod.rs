@@ -20,8 +20,8 @@ mod tests;
 
 use image::{Image, Missing, Sites};
 
-use super::{Figure, Function, Gap, GoVersion, Reason, SitePlan, isa::InstructionSet};
-use crate::release::{Exit, Rules, rules};
+use super::{Figure, Function, Gap, Reason, SitePlan, isa::InstructionSet};
+use crate::release::{Exit, GoVersion, Rules, rules};
 pub(super) use declared::{declare, explain};
 
 /// Whether [`plan`] wants the machine code of the function of this name. Of a release
@@ -71,7 +71,10 @@ pub(super) fn plan(
             .to_vec();
         return plan;
     };
-    let image = Image::new(isa, version, rules, functions, offset_of);
+    let wanted = functions
+        .iter()
+        .filter(|it| wanted_by(version, rules, &it.name));
+    let image = Image::new(isa, version, rules, wanted, offset_of);
     goroutines(&image, &mut plan);
     collections_and_stops(&image, &mut plan);
     plan

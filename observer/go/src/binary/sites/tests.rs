@@ -1,9 +1,9 @@
 //! Plans of recorded machine code: the functions that matter of a small
 //! program, as the Go release in the file's name compiled and linked them.
 
-use super::super::{Figure, Function, GoVersion, Reason, Site, SiteKind, SitePlan, isa};
+use super::super::{Figure, Function, Reason, Site, SiteKind, SitePlan, isa};
 use super::wanted;
-use crate::release::Arch;
+use crate::release::{Arch, GoVersion};
 
 const GO_1_17: (GoVersion, &str) = (version(17, 13), include_str!("testdata/go1.17.13.txt"));
 const GO_1_21: (GoVersion, &str) = (version(21, 13), include_str!("testdata/go1.21.13.txt"));

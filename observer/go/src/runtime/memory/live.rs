@@ -2,11 +2,18 @@
 
 use std::{fs, io};
 
-use super::{Image, MemoryError, words};
+use super::{error::MemoryError, words::words};
 use crate::runtime::batch::{Batch, Piece};
 
 /// Most places one `process_vm_readv` takes (`IOV_MAX`).
 const MAX_PARTS: usize = 1024;
+
+/// How the executable is laid out, as far as finding it in memory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// `e_entry` of the ELF header.
+    pub entry: u64,
+}
 
 /// A process that runs.
 #[derive(Debug)]

@@ -1,93 +1,20 @@
 //! The memory of a Go process: of one that runs, or a recording of it. The readers
 //! above do not know which.
 
+mod error;
 mod live;
+mod words;
 
 use std::{
-    io, mem,
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use self::live::Process;
+pub(super) use self::words::{same, word, words};
+use self::{error::MAX_BYTES, live::Process};
+pub use self::{error::MemoryError, live::Image};
 pub(super) use super::batch::{Batch, Slot};
 use super::recording::{Read, Recorder, Replay};
-use crate::release::number;
-
-/// Most bytes gathered at once: more than a machine of a thousand CPUs needs, and
-/// so little that a forged length costs the observer nothing.
-const MAX_BYTES: usize = 16 << 20;
-
-/// How the executable is laid out, as far as finding it in memory goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// `e_entry` of the ELF header.
-    pub entry: u64,
-}
-
-/// Why memory could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum MemoryError {
-    /// Needs CAP_SYS_PTRACE, or a security module forbids it.
-    #[error(
-        "not permitted to read the memory of process {pid}: the observer needs CAP_SYS_PTRACE, \
-         and no security module (AppArmor, SELinux, Yama) may forbid it"
-    )]
-    Permission {
-        /// Whose memory.
-        pid: u32,
-    },
-    /// It exited or runs something else now.
-    #[error("process {pid} is gone")]
-    Gone {
-        /// Which.
-        pid: u32,
-    },
-    /// An address is not mapped: the state moved while it was read, or it is
-    /// not where the layout says.
-    #[error("process {pid}: {got} of {wanted} bytes could be read from {address:#x} on")]
-    Fault {
-        /// Whose memory.
-        pid: u32,
-        /// The first place asked for.
-        address: u64,
-        /// Bytes asked for.
-        wanted: usize,
-        /// Bytes there were.
-        got: usize,
-    },
-    /// What was recorded does not have this.
-    #[error("the recording has nothing of {len} bytes from {address:#x} on")]
-    NotRecorded {
-        /// Where.
-        address: u64,
-        /// How much was asked for.
-        len: usize,
-    },
-    /// No honest program needs as much to be read.
-    #[error(
-        "process {pid}: {wanted} bytes would have to be read at once, and at most {MAX_BYTES} are"
-    )]
-    TooMuch {
-        /// Whose memory.
-        pid: u32,
-        /// Bytes asked for.
-        wanted: usize,
-    },
-    /// `/proc/PID/auxv` names no entry point.
-    #[error("process {pid}: no AT_ENTRY in its auxiliary vector")]
-    NoEntry {
-        /// Which.
-        pid: u32,
-    },
-    /// Anything else.
-    #[error("reading the memory of process {pid}: {source}")]
-    Other {
-        /// Whose memory.
-        pid: u32,
-        /// What the kernel said.
-        source: io::Error,
-    },
-}
 
 /// The memory of one process.
 #[derive(Debug)]
@@ -206,32 +133,10 @@ fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
     recorder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Eight bytes each, little-endian.
-pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + Clone {
-    bytes.as_chunks().0.iter().copied().map(u64::from_le_bytes)
-}
-
-/// Whether both are the same. Much faster than `==` where the C library is
-/// musl, whose `memcmp` looks at one byte at a time.
-pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
-    let ((left, left_rest), (right, right_rest)) = (left.as_chunks(), right.as_chunks());
-    let differ = |differ: u64, (left, right): (&[u8; 8], &[u8; 8])| {
-        differ | (u64::from_ne_bytes(*left) ^ u64::from_ne_bytes(*right))
-    };
-    left.len() == right.len()
-        && left_rest == right_rest
-        && left.iter().zip(right).fold(0, differ) == 0
-}
-
-/// Eight bytes, little-endian; 0 beyond the end.
-pub(super) fn word(bytes: &[u8], offset: usize) -> u64 {
-    number(bytes, offset, 8)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
-    use super::{Batch, Image, Memory, MemoryError, same, word, words};
+    use super::{Batch, Image, Memory, MemoryError, word, words};
 
     fn own() -> Memory {
         Memory::open(std::process::id(), Image { entry: 0 })
@@ -281,20 +186,6 @@ mod tests {
             pieces,
             [(at(0), 88), (at(500), 72), (at(999), 8), (at(2), 8)]
         );
-    }
-
-    #[test]
-    fn sameness_is_of_every_byte() {
-        let bytes: Vec<u8> = (0..100).collect();
-        for len in [0, 7, 8, 99, 100] {
-            assert!(same(&bytes[..len], &bytes.clone()[..len]));
-            assert!(len == 100 || !same(&bytes[..len], &bytes));
-            for at in 0..len {
-                let mut other = bytes.clone();
-                other[at] ^= 0x40;
-                assert!(!same(&bytes[..len], &other[..len]), "{at} of {len}");
-            }
-        }
     }
 
     #[test]

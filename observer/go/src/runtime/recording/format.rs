@@ -18,7 +18,6 @@
 use std::{
     collections::HashMap,
     io::{self, Write},
-    sync::Arc,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -81,15 +80,6 @@ impl Recording {
         }
         Ok(())
     }
-}
-
-/// The reads whose bytes stand in the file.
-pub(super) fn kept(reads: &[Read]) -> impl Iterator<Item = &Read> {
-    let mut known: HashMap<(u64, usize), &Arc<[u8]>> = HashMap::new();
-    reads.iter().filter(move |read| {
-        let before = known.insert((read.address, read.bytes.len()), &read.bytes);
-        before.is_none_or(|before| *before != read.bytes)
-    })
 }
 
 pub(super) const fn name(arch: Arch) -> &'static str {

@@ -9,9 +9,11 @@
 //! and the layout itself where only the program tells it. `format.rs` says how a file has
 //! these.
 
+mod error;
 mod format;
 mod parse;
 mod program;
+mod read;
 mod record;
 mod recorder;
 mod replay;
@@ -20,13 +22,13 @@ pub mod strangers;
 #[cfg(test)]
 mod tests;
 
-use std::{io, sync::Arc};
-
 use self::program::Program;
-pub use self::record::{Recorded, record};
-pub(super) use self::{recorder::Recorder, replay::Replay};
-use super::{Reader, StateError, memory::Memory};
-use crate::release::LayoutError;
+pub use self::{
+    error::RecordingError,
+    record::{Recorded, record},
+};
+pub(super) use self::{read::Read, recorder::Recorder, replay::Replay};
+use super::{Reader, memory::Memory};
 
 /// What was read of one process, and of which program.
 #[derive(Clone, Debug)]
@@ -37,51 +39,6 @@ pub struct Recording {
     /// When it was made, by the clock of Go's `nanotime`.
     now_ns: u64,
     reads: Vec<Read>,
-}
-
-/// A place and what was there. A place that was read twice and had not changed has its
-/// bytes once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Read {
-    pub(super) address: u64,
-    pub(super) bytes: Arc<[u8]>,
-}
-
-/// Why a file is no recording that could be replayed.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordingError {
-    /// It could not be read, or its compression is damaged.
-    #[error("cannot read the recording: {0}")]
-    Io(#[from] io::Error),
-    /// It is something else, or of a format that this observer does not know.
-    #[error("this is no recording of this observer's format; its first line is to be `{first}`")]
-    NotOne {
-        /// What is expected.
-        first: &'static str,
-    },
-    /// A line of it is not as it must be.
-    #[error("line {line} of the recording: {what}")]
-    Line {
-        /// Which.
-        line: usize,
-        /// What is expected there.
-        what: &'static str,
-    },
-    /// Larger than any that is made.
-    #[error("the recording is larger than {most} bytes")]
-    TooLarge {
-        /// As long as text.
-        most: usize,
-    },
-    /// It lacks the line that says the release, or says none that is known.
-    #[error("the recording is of {0:?}, which is no release of Go that is known")]
-    Version(String),
-    /// No layout is known for the program.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// It lacks a global.
-    #[error(transparent)]
-    State(#[from] StateError),
 }
 
 impl Recording {
@@ -100,7 +57,7 @@ impl Recording {
 
     /// How many places were read, and how many bytes are kept of them.
     pub fn size(&self) -> (usize, usize) {
-        let kept = format::kept(&self.reads).map(|read| read.bytes.len());
+        let kept = read::kept(&self.reads).map(|read| read.bytes.len());
         (self.reads.len(), kept.sum())
     }
 }
