@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     os::fd::{AsFd as _, BorrowedFd, RawFd},
     path::Path,
 };
@@ -21,9 +20,8 @@ use super::{
     error::chain,
     fuse::Fuse,
     lease::Lease,
-    link::Link,
     planned,
-    reaper::Ticket,
+    target_links::{GroupLinks, Links, TargetLinks},
 };
 
 impl Probes {
@@ -299,46 +297,5 @@ impl Probes {
                 self.reaper.take(vec![link]);
             }
         }
-    }
-}
-
-/// Links, and the sites that the kernel refused.
-pub(super) type Links = (Vec<Link>, Vec<(Site, String)>);
-
-/// One target's links.
-pub(super) struct TargetLinks {
-    /// Keeps writers from the file, and leads to it after its path is gone.
-    lease: Lease,
-    groups: BTreeMap<Group, GroupLinks>,
-}
-
-/// One group of them.
-#[derive(Default)]
-struct GroupLinks {
-    /// None while the group is off.
-    links: Vec<Link>,
-    /// Its sites that the kernel takes.
-    sites: Vec<Site>,
-    /// Those that were taken away last.
-    leaving: Option<Ticket>,
-}
-
-impl TargetLinks {
-    fn of(&mut self, group: Group) -> &mut GroupLinks {
-        self.groups.entry(group).or_default()
-    }
-
-    /// The file.
-    pub(super) fn file(&self) -> &File {
-        self.lease.file()
-    }
-
-    /// All groups, and behind them the lease.
-    pub(super) fn all(self) -> Vec<Link> {
-        let Self { groups, lease } = self;
-        // The dearest first.
-        let groups = groups.into_values().rev();
-        let links = groups.flat_map(|group| group.links);
-        links.chain([Link::Lease(lease)]).collect()
     }
 }

@@ -17,7 +17,7 @@ use observer_go::binary::{Site, Text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
-use super::{ProbeError, Probes};
+use super::{HitCost, ProbeError, Probes};
 
 /// The hidden subcommand that the child runs.
 const SUBCOMMAND: &str = "calibrate-child";
@@ -34,38 +34,6 @@ const STEPPED_CALLS: u32 = 500;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A figure outside of this is no cost of a hit (nanoseconds).
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = 50.0..=200_000.0;
-
-/// What one hit of a probe takes from the process, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HitCost {
-    /// On an instruction that the kernel emulates: one trap.
-    pub emulated_ns: f64,
-    /// On one that it single-steps: two.
-    pub single_stepped_ns: f64,
-}
-
-impl HitCost {
-    /// For a machine where it could not be measured.
-    pub const FALLBACK: Self = Self {
-        emulated_ns: 600.0,
-        single_stepped_ns: 6_000.0,
-    };
-
-    /// What a hit of a site costs.
-    pub fn of(self, site: &Site) -> f64 {
-        if site.emulated {
-            self.emulated_ns
-        } else {
-            self.single_stepped_ns
-        }
-    }
-}
-
-impl Default for HitCost {
-    fn default() -> Self {
-        Self::FALLBACK
-    }
-}
 
 /// Why the cost could not be measured.
 #[derive(Debug, Error)]

@@ -14,12 +14,13 @@ use observer_ebpf::{family::Selection, names};
 use observer_go::discover;
 
 use super::{
-    Flush, HitCost, Kernel, LinkMode, LogLevel, ProbeError, Probes,
+    HitCost, Kernel, LinkMode, LogLevel, ProbeError, Probes,
     error::chain,
     kernel_types::{self, KernelTypes},
     lease::Wanted,
     map_plan,
     perf::PerfProbes,
+    probes::Flush,
     reaper::Reaper,
     settling::Settling,
     stacks,

@@ -12,25 +12,20 @@
 
 use std::{
     fs::File,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Probes, breakpoints, traced::signals};
+use super::breakpoints;
 
 /// How long breakpoints are waited for at most. The kernel is through with thousands
 /// of links by then: what stands is another's, who probes the same instructions.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 /// Between two looks at a file there is an eighth of the time for which it has been
 /// waited for, within these bounds.
 const SHORTEST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(250);
-/// How often the end of the observer asks whether all are through.
-const PACE: Duration = Duration::from_millis(20);
 
 /// Those that wait.
 #[derive(Clone, Default)]
@@ -76,7 +71,7 @@ impl Settling {
 
     /// Sees to it that a thread looks at what there is. Where none is to be had the
     /// writers wait, until there is one or the kernel lets them in.
-    fn go_on(&self) {
+    pub(super) fn go_on(&self) {
         let mut queue = self.0.queue();
         if queue.has_thread || queue.waiting.is_empty() {
             self.0.changed.notify_all();
@@ -93,7 +88,7 @@ impl Settling {
     }
 
     /// How many files wait.
-    fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         let queue = self.0.queue();
         queue.waiting.len() + queue.looked_at
     }
@@ -152,51 +147,6 @@ impl Held {
         }
         self.next = Instant::now() + (waited / 8).clamp(SHORTEST, LONGEST);
         Some(self)
-    }
-}
-
-impl Probes {
-    /// At the end: stays until no lease waits, or until it is asked to end once more.
-    ///
-    /// The process itself stays, and no child in its place: a container's runtime, and
-    /// systemd likewise, kills the children as soon as the process has ended, and gives
-    /// the process itself the grace period.
-    pub(super) fn settle(&mut self, hurry: Option<Arc<AtomicBool>>) {
-        let Some(settling) = self.settling.clone() else {
-            return;
-        };
-        let files = settling.left();
-        if files == 0 {
-            return;
-        }
-        let began = Instant::now();
-        let hurry = hurry.unwrap_or_else(signals);
-        tracing::info!(
-            files,
-            longest = ?PATIENCE,
-            "staying until the kernel has taken the probes out of these files, so that nobody \
-             writes to them before; another SIGINT or SIGTERM ends at once"
-        );
-        loop {
-            let left = settling.left();
-            let took = began.elapsed();
-            if left == 0 {
-                tracing::info!(files, ?took, "no probe is left in any file");
-                return;
-            }
-            if hurry.load(Ordering::Relaxed) || took > PATIENCE {
-                tracing::error!(
-                    files = left,
-                    ?took,
-                    "ending although probes may stand in these files: a program that is written \
-                     over one of them before they are gone will crash"
-                );
-                return;
-            }
-            settling.go_on();
-            thread::sleep(PACE);
-            self.renew();
-        }
     }
 }
 

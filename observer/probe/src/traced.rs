@@ -13,7 +13,7 @@ use std::{
 
 use observer_go::discover::{self, FileId, Traced};
 
-use super::{Probes, attach::TargetLinks, end};
+use super::{Probes, end, signals::signals, target_links::TargetLinks};
 
 /// How long the end of the observer waits for tracers at most.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -97,20 +97,4 @@ impl Probes {
             self.renew();
         }
     }
-}
-
-/// Becomes true when the observer is asked to end once more.
-pub(super) fn signals() -> Arc<AtomicBool> {
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [libc::SIGINT, libc::SIGTERM] {
-        let asked = Arc::clone(&asked);
-        // SAFETY: the handler does nothing but store a flag.
-        let registered = unsafe {
-            signal_hook_registry::register(signal, move || asked.store(true, Ordering::Relaxed))
-        };
-        if let Err(error) = registered {
-            tracing::warn!(signal, %error, "cannot be asked to end at once");
-        }
-    }
-    asked
 }
