@@ -6,7 +6,7 @@
 //! **Out** come lists of values, and the objects in the cluster that lead the aggregator
 //! here ([`run`]).
 //!
-//! `api` reads requests and writes answers. `front` tells who asks and whether they may.
+//! `api` has the words of requests and answers, and `serve` answers. `front` tells who asks and whether they may.
 //! `data` finds the pods that are meant and asks the observers of their nodes. `metrics`
 //! is the table of what is served. `keeper` keeps certificates in order, and
 //! `registration` keeps the objects that lead the aggregator here.
@@ -22,6 +22,7 @@ mod metrics;
 mod pki;
 mod registration;
 mod run;
+mod serve;
 mod settings;
 mod telemetry;
 mod upkeep;

@@ -9,7 +9,7 @@ use observer_node::{
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::api::{Server, router};
+use super::serve::{Server, router};
 
 /// Answers on all of `listeners` until `shutdown` completes, and somewhat longer for
 /// requests under way.

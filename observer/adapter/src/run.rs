@@ -27,7 +27,6 @@ use tokio::{
 };
 
 use super::{
-    api::{Discovery, Server, VALUES_AT_ONCE},
     data::{
         fan_out::{FanOut, Limits},
         node_client::NodeClient,
@@ -38,6 +37,7 @@ use super::{
     keeper::Keeper,
     listen::serve,
     registration::{Bundle, Registrar, follow_namespace},
+    serve::{Discovery, Server, VALUES_AT_ONCE},
     settings::AdapterSettings,
     telemetry::Telemetry,
 };

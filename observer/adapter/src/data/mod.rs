@@ -3,6 +3,7 @@
 
 pub(super) mod decoded;
 pub(crate) mod fan_out;
+mod find;
 pub(crate) mod node_client;
 pub(crate) mod objects;
 pub(crate) mod observers;

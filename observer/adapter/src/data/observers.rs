@@ -7,10 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    objects::{Objects, Place, Workload},
-    watches::APP,
-};
+use super::objects::{APP, Objects, Place, Workload};
 use crate::api::{path::WorkloadKind, selector::Labels};
 
 /// How long a DaemonSet's controller may take until it counts a new node. It takes a
@@ -64,8 +61,15 @@ pub(crate) struct Observers<'a> {
     now: SystemTime,
 }
 
+impl Objects {
+    /// The observers of nodes, which run in this namespace.
+    pub(crate) fn observers(&self, namespace: &str) -> Observers<'_> {
+        Observers::of(self, namespace)
+    }
+}
+
 impl<'a> Observers<'a> {
-    pub(super) fn of(objects: &'a Objects, namespace: &str) -> Self {
+    fn of(objects: &'a Objects, namespace: &str) -> Self {
         let mut seats: HashMap<&str, Seat> = HashMap::new();
         let mut owners = HashSet::new();
         for (_, pod) in objects.pods.within(namespace) {

@@ -10,7 +10,8 @@ use observer_node::scaling::wire::ContainerFigures;
 
 use super::{
     fan_out::{FanOut, NodeFigures},
-    objects::{Found, Objects, Pod},
+    find::Found,
+    objects::{Objects, Pod},
     observers::{Observers, Reach},
     watches::Shared,
 };

@@ -25,7 +25,7 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     decoded::{Decoded, Status},
-    objects::{Node, Objects, Observer, Place, Pod, Workload},
+    objects::{APP, Node, Objects, Observer, Place, Pod, Workload},
     table::Placed,
 };
 use crate::api::path::{Kind, WorkloadKind};
@@ -35,8 +35,6 @@ const PAGE: u32 = 500;
 /// How long the server keeps one watch, and with it, how long a connection
 /// that died without a word is taken for alive.
 const ONE_WATCH: u32 = 120;
-/// The label that observers of nodes bear.
-pub(super) const APP: (&str, &str) = ("app.kubernetes.io/name", "observer");
 
 /// What is known of the cluster, shared.
 #[derive(Clone, Debug, Default)]

@@ -150,7 +150,7 @@ async fn requests_too_large_or_malformed_are_refused() {
 async fn who_must_wait_too_long_is_told() {
     let world = World::new(limits()).listed(&[]);
     let front = Front::start(&world).await;
-    let all = u32::try_from(crate::api::VALUES_AT_ONCE).unwrap();
+    let all = u32::try_from(crate::serve::VALUES_AT_ONCE).unwrap();
     let _taken = front.server.places.acquire_many(all).await.unwrap();
     let (status, headers, body) = front.jane().ask("GET", PATH, &[]).await;
     assert_eq!(

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::group::{Group, Version};
+use crate::api::group::{Group, Version};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";

@@ -11,7 +11,6 @@ use crate::{
 
 mod external;
 mod openapi;
-mod strangers;
 
 const V2: &str = "/apis/custom.metrics.k8s.io/v1beta2";
 const EXTERNAL: &str = "/apis/external.metrics.k8s.io/v1beta1";

@@ -25,15 +25,15 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    body,
-    discovery::{Discovery, accepts_json},
-    group::Groups,
-    path::{self, Asked, External, Target},
-    selector::Selector,
-    status::ApiError,
-};
+use super::discovery::{Discovery, accepts_json};
 use crate::{
+    api::{
+        body,
+        group::Groups,
+        path::{self, Asked, External, Target},
+        selector::Selector,
+        status::ApiError,
+    },
     data::{
         fan_out::FanOut,
         values::{Selectors, Values},

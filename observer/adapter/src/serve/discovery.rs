@@ -7,13 +7,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    document::Document,
-    group::{Group, Groups, Version},
-    openapi,
-    path::Kind,
+use super::{document::Document, openapi};
+use crate::{
+    api::{
+        group::{Group, Groups, Version},
+        path::Kind,
+    },
+    metrics::METRICS,
 };
-use crate::metrics::METRICS;
 
 const JSON: &str = "application/json";
 /// How aggregated discovery is asked for and answered, newest first.
