@@ -14,10 +14,10 @@ use kube::Client;
 use super::{
     certificate::ClientAuthority,
     counters::{Counters, Decisions, add},
+    error::SecurityError,
     peer::Peer,
     refusal::Refusal,
     review::{Access, AccessReviewer, Limits, TokenReviewer},
-    security::SecurityError,
     user::User,
 };
 

@@ -7,6 +7,7 @@
 
 mod certificate;
 mod counters;
+mod error;
 mod guard;
 mod peer;
 mod refusal;
@@ -22,9 +23,10 @@ pub(crate) mod tests;
 pub(crate) use self::guard::Right;
 pub use certificate::{AuthorityError, ClientAuthority};
 pub use counters::{Counters, Failures, Guarded, SecurityFigures, Verdicts};
+pub use error::SecurityError;
 pub use guard::Guard;
 pub use peer::Peer;
 pub use refusal::Refusal;
-pub use security::{Security, SecurityError, SecurityReader};
+pub use security::{Security, SecurityReader};
 pub use settings::{CertificateFiles, SecuritySettings};
 pub use user::User;

@@ -1,41 +1,19 @@
 //! What is served with: the settings, checked and made ready.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use axum::Router;
 use kube::Client;
 
 use super::{
-    certificate::{AuthorityError, ClientAuthority},
+    certificate::ClientAuthority,
     counters::{Counters, SecurityFigures},
+    error::SecurityError,
     guard::{Guard, protect},
     review::Limits,
     settings::SecuritySettings,
-    tls::{CertificateSource, ServerTls, TlsError, host_names},
+    tls::{CertificateSource, ServerTls, host_names},
 };
-
-/// Why a server cannot be made secure.
-#[derive(Debug, thiserror::Error)]
-pub enum SecurityError {
-    /// The serving certificate.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The client authorities.
-    #[error("{}: {error}", path.display())]
-    Authority {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        error: AuthorityError,
-    },
-    /// No key for digests of tokens.
-    #[error("the system has no random numbers to give, which digests of tokens need")]
-    Random,
-}
 
 /// TLS and the guard, each where there is one.
 #[derive(Default)]

@@ -9,16 +9,13 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-pub use self::rule::{Rule, RuleError, is_key, is_name};
+pub use self::rule::{Marks, Rule, RuleError, is_key, is_name};
 
 /// What a pod or a namespace says, as a label or an annotation, that does not
 /// want to be observed.
 pub const WISH: (&str, &str) = ("go-observer.dev/observe", "false");
-
-/// Labels, or annotations, of an object.
-pub type Marks = BTreeMap<String, String>;
 
 /// Every rule of `--exclude`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,11 @@
 //! One rule of `--exclude`, as it is written.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::{Marks, pattern::Pattern};
+use super::pattern::Pattern;
+
+/// Labels, or annotations, of an object.
+pub type Marks = BTreeMap<String, String>;
 
 /// What one `--exclude` says.
 #[derive(Clone, Debug, PartialEq, Eq)]

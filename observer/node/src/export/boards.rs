@@ -4,6 +4,7 @@
 
 mod autoscaling;
 mod list;
+mod workload;
 
 use serde_json::{Value, json};
 

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    families::{Family, Kind},
-    group::label,
-    node_families::{Node, node},
+    family::{Family, Kind, node},
+    label::label,
+    node::Node,
     sink::{Sink, Value},
 };
 use crate::node::{Cluster, Place, Pod};

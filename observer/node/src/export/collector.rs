@@ -10,10 +10,10 @@ use prometheus_client::{
 };
 
 use super::{
-    declared_families,
-    families::{self, Family, Kind, Samples},
+    declared_families, families,
+    family::{Family, Kind, Samples},
     group::{self, Group, Key},
-    node_families::Node,
+    node::{LeftOut, Node},
     own::OwnProcess,
     sink::{Sink, Value},
 };
@@ -30,15 +30,6 @@ pub(super) struct NodeCollector {
     own: OwnProcess,
     groups: BTreeMap<Key, Group>,
     left_out: LeftOut,
-}
-
-/// What an exposition has no room for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LeftOut {
-    /// Processes.
-    pub(super) processes: u64,
-    /// Series of theirs, as far as they were made.
-    pub(super) series: u64,
 }
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::group::label;
+use super::label::label;
 use crate::node::Walked;
 
 /// Stands for those that are not named.

@@ -7,7 +7,7 @@ use observer_ebpf::family::{self, FAMILIES, Of, SPAN_BOUNDS_NS, SpanFigures};
 use observer_go::binary::Figure;
 
 use super::{
-    families::{Family, Kind, Samples},
+    family::{Family, Kind, Samples},
     group::Group,
     sink::{Sink, Value, seconds},
 };

@@ -2,7 +2,7 @@
 
 use super::{
     creators::Creators,
-    families::{Family, Kind},
+    family::{Family, Kind},
     sink::Value,
     state_families::state,
     states::now,

@@ -12,7 +12,7 @@ use observer_go::{
 };
 use observer_probe::{HitCost, Spans};
 
-use super::{buckets::Reduced, creators::Creators};
+use super::{buckets::Reduced, creators::Creators, label::label};
 use crate::node::{
     Differences, Groups, Observation, Place, PodContainer, Snapshot, StateSample, Walks, cost_ns,
 };
@@ -20,9 +20,6 @@ use crate::node::{
 /// Most groups in one exposition. Living processes come first; what is left
 /// out is counted in `observer_processes_not_exported`.
 pub(crate) const MAX_GROUPS: usize = 2048;
-
-/// Longest label value, in bytes: what comes from a target is data from a stranger.
-const MAX_LABEL: usize = 255;
 
 /// The labels that tell one group's series from another's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,24 +85,6 @@ pub fn process_name(process: &Process) -> String {
         || process.comm.clone(),
         |name| name.to_string_lossy().into_owned(),
     )
-}
-
-/// A label value without control characters and of bounded length.
-pub(super) fn label(value: &str) -> String {
-    let mut out = String::new();
-    for c in value.chars().map(|c| {
-        if c.is_control() {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        }
-    }) {
-        if out.len() + c.len_utf8() > MAX_LABEL {
-            break;
-        }
-        out.push(c);
-    }
-    out
 }
 
 /// What the processes of one [`Key`] have in common: sums, and what is known of all.

@@ -11,8 +11,11 @@ mod collector;
 mod creators;
 mod declared_families;
 pub mod families;
+mod family;
 mod goroutine_families;
 mod group;
+mod label;
+mod node;
 mod node_families;
 mod own;
 mod probe_families;
@@ -30,7 +33,10 @@ use std::{fmt, sync::Arc};
 
 use prometheus_client::registry::Registry;
 
-pub use self::group::process_name;
+pub use self::{
+    family::{Family, Kind},
+    group::process_name,
+};
 pub(crate) use self::{
     group::MAX_GROUPS,
     own::OwnProcess,

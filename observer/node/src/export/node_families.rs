@@ -5,38 +5,9 @@ use std::time::UNIX_EPOCH;
 use observer_go::binary::Reason;
 
 use super::{
-    collector::LeftOut,
-    families::{Family, Kind, Samples},
-    own::OwnProcess,
+    family::{Family, Kind, node},
     sink::{Sink, Value},
 };
-use crate::node::Snapshot;
-
-/// What they are made of.
-pub(super) struct Node<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) own: &'a OwnProcess,
-    /// What there is no room for.
-    pub(super) left_out: LeftOut,
-}
-
-pub(super) const fn node(
-    name: &'static str,
-    kind: Kind,
-    unit: Option<&'static str>,
-    help: &'static str,
-    source: &'static str,
-    samples: fn(&Node<'_>, &mut Sink),
-) -> Family {
-    Family {
-        name,
-        help,
-        unit,
-        kind,
-        source,
-        samples: Samples::Node(samples),
-    }
-}
 
 /// The observer's own families.
 pub(super) static FAMILIES: [Family; 33] = [

@@ -1,7 +1,7 @@
 //! Families of what probes cover, and of what they cost.
 
 use super::{
-    families::{Family, Kind, SECONDS, Samples, family},
+    family::{Family, Kind, SECONDS, Samples, family},
     sink::Value,
 };
 

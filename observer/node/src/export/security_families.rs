@@ -1,8 +1,7 @@
 //! Families of TLS and of who may ask. Each is there where it is in use.
 
 use super::{
-    families::{Family, Kind},
-    node_families::node,
+    family::{Family, Kind, node},
     sink::{Sink, Value},
 };
 use crate::auth::Verdicts;

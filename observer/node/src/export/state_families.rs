@@ -4,7 +4,7 @@
 //! tells where; `observer_process_coverage` says which is not and why.
 
 use super::{
-    families::{Family, Kind, SECONDS, Samples, family},
+    family::{Family, Kind, SECONDS, Samples, family},
     group::Group,
     sink::{Sink, Value, seconds},
     states::{at_most, largest, now, times, total, total_seconds},

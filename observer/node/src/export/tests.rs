@@ -4,38 +4,18 @@ use std::{collections::BTreeSet, sync::Arc};
 
 mod crowd;
 mod page;
+mod read;
 mod state;
 
 use observer_go::binary::{Figure, Reason};
 use observer_testkit::metrics::{Exposition, Family};
 
-use super::{Format, OwnProcess, families, render};
+use self::read::{exposition, old, read, text};
+use super::{Format, OwnProcess, families, family, render};
 use crate::{
     auth::{Failures, Guarded, SecurityFigures},
-    fixtures::{self, in_a_pod, in_container, lacking, observation, snapshot, with_gc, with_state},
-    node::{Observation, Snapshot},
+    fixtures::{in_a_pod, in_container, lacking, observation, snapshot, with_gc, with_state},
 };
-
-fn text(snapshot: &Arc<Snapshot>, format: Format) -> String {
-    render(snapshot, OwnProcess::read(), format).unwrap()
-}
-
-/// What is read of a text, which is of this format.
-fn read(text: &str, format: Format) -> Exposition {
-    let found = Exposition::parse(text);
-    assert_eq!(found.open_metrics, format == Format::OpenMetrics);
-    found
-}
-
-fn exposition(processes: Vec<Observation>) -> Exposition {
-    let text = text(&snapshot(processes), Format::OpenMetrics);
-    read(&text, Format::OpenMetrics)
-}
-
-fn old(mut observation: Observation, version: &str) -> Observation {
-    observation.binary = Arc::new(fixtures::binary(version));
-    observation
-}
 
 #[test]
 fn both_formats_say_the_same() {
@@ -321,7 +301,7 @@ fn the_table_is_well_formed() {
         assert!(names.insert(family.name), "{} twice", family.name);
         assert_eq!(
             family.name.ends_with("_total"),
-            family.kind == families::Kind::Clashing,
+            family.kind == family::Kind::Clashing,
             "{}",
             family.name
         );

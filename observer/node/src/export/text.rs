@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::families::{self, Family, Kind};
+use super::{
+    families,
+    family::{Family, Kind},
+};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use observer_go::binary::{Figure, Reason};
-use serde::{Deserialize, Serialize};
 
 use super::{
     row::Figures,
     series::{Point, Ring},
+    why::{Attention, Why},
 };
 
 /// Points that growth is looked for in: at least, and at most.
@@ -22,41 +22,6 @@ const PAUSE_NS: u64 = 10_000_000;
 const STOPPED: f64 = 0.01;
 /// Share of GOMEMLIMIT from which on the limit makes the collector run more often.
 const NEAR_LIMIT: f64 = 0.9;
-
-/// A reason to look at a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attention {
-    /// Which.
-    pub why: Why,
-    /// For people, with the figures.
-    pub text: String,
-}
-
-/// Kinds of reasons to look at a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// Goroutines grow while none is created faster than before.
-    GoroutinesGrow,
-    /// Pauses of the collector are long, or the world stands still too often.
-    Pauses,
-    /// The next collection is near the memory limit.
-    NearLimit,
-    /// Figures are missing that its release has.
-    CoverageLost,
-}
-
-impl Why {
-    /// For people, shortly.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::GoroutinesGrow => "goroutines grow",
-            Self::Pauses => "pauses",
-            Self::NearLimit => "near limit",
-            Self::CoverageLost => "coverage lost",
-        }
-    }
-}
 
 pub(super) fn of(
     figures: &Figures,

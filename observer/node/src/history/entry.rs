@@ -14,7 +14,8 @@ use observer_go::{
 use observer_probe::HitCost;
 
 use super::{
-    WINDOW, attention,
+    attention,
+    bounds::WINDOW,
     latency::p99,
     member::{Identity, Member, growth, identity},
     row::{About, Figures, Row, rounded},

@@ -2,10 +2,11 @@
 //! of points and a ring of stops for each row of the page's table.
 //!
 //! Filled from the published snapshots, so that nothing here can hold up the
-//! engine. The memory is bounded by [`POINTS`] and [`STOPS`]: some 25 kB for a
+//! engine. The memory is bounded by [`bounds`]: some 25 kB for a
 //! row, 14 MB however many rows there are.
 
 mod attention;
+mod bounds;
 mod change;
 pub mod columns;
 mod entry;
@@ -16,43 +17,29 @@ mod series;
 mod stops;
 mod store;
 mod view;
+mod why;
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{broadcast, watch};
 
-pub use self::{
-    attention::{Attention, Why},
-    row::{About, Figures, ProcessRef, Row, Table},
-};
 use self::{
     change::Change,
     store::Store,
     view::{View, ViewChange},
+};
+pub use self::{
+    row::{About, Figures, ProcessRef, Row, Table},
+    why::{Attention, Why},
 };
 use crate::{
     node::{Snapshot, Snapshots},
     vitals::Vitals,
 };
 
-/// Points of all rows together: 11 MB.
-const POINTS: usize = 200_000;
-/// Points of one row, at least and at most.
-const POINTS_OF_ROW: (usize, usize) = (60, 300);
-/// Stops of the world of all rows together: 3 MB.
-const STOPS: usize = 100_000;
-/// Stops of one row, at least and at most.
-const STOPS_OF_ROW: (usize, usize) = (32, 256);
-/// Points are at least so far apart.
-const APART: Duration = Duration::from_millis(950);
-/// What stands in the table is taken over a window of this length to twice this length.
-const WINDOW: Duration = Duration::from_secs(30);
 /// Changes that a client may be behind before it gets the whole table again.
 const BEHIND: usize = 8;
 

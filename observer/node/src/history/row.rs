@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::Attention;
+use super::why::Attention;
 
 /// Processes named in a row; more are only counted in its figures.
 pub(super) const PROCESSES: usize = 32;

@@ -11,7 +11,7 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
-    APART, POINTS, POINTS_OF_ROW, STOPS, STOPS_OF_ROW,
+    bounds::{APART, POINTS, POINTS_OF_ROW, STOPS, STOPS_OF_ROW},
     entry::{Entry, Look, Subject},
     row::{About, PROCESSES, ProcessRef, Table},
 };

@@ -11,7 +11,7 @@ use observer_go::{
 };
 use serde_json::{Value, json};
 
-use super::{POINTS_OF_ROW, Table, Why, change::Change, store::Store};
+use super::{Table, Why, bounds::POINTS_OF_ROW, change::Change, store::Store};
 use crate::{
     fixtures::{in_a_pod, lacking, observation, snapshot, with_state},
     node::{Observation, Snapshot, StateSample},

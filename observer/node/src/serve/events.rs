@@ -16,7 +16,7 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
-use super::{Node, plain};
+use super::{node::Node, plain::plain};
 use crate::{
     auth::Right,
     history::{ChangeText, ENDED, History},

@@ -17,7 +17,7 @@ use observer_go::{
     runtime::{self, HeldUp, MemoryError, StateError, WalkError, WalkLimits},
 };
 
-use super::{Node, plain};
+use super::{node::Node, plain::plain};
 use crate::node::Observation;
 
 /// Why there is no answer.

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use super::plain;
+use super::plain::plain;
 use crate::auth::Peer;
 
 /// Lets requests from this machine through that name it as itself, and all others.

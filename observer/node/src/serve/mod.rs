@@ -8,8 +8,11 @@ mod events;
 mod goroutines;
 mod host;
 mod json;
+mod node;
 mod page;
+mod plain;
 mod pods;
+mod samples;
 
 #[cfg(test)]
 mod tests;
@@ -23,97 +26,28 @@ use std::{
 
 use axum::{
     Router,
-    body::Bytes,
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
-    },
+    http::{HeaderMap, StatusCode, header::ACCEPT},
     middleware::{self, Next},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
 use self::{
     cache::{Cache, Content},
-    coding::Coding,
-    pods::Pods,
+    node::Node,
+    plain::plain,
+    samples::Pods,
 };
 use crate::{
-    auth::{Security, SecurityReader, User},
-    export::{Format, OwnProcess},
+    auth::{Security, User},
+    export::Format,
     history::History,
     listen::{self, Bounds, Crowd, Encryption, Place},
-    log,
     node::{Snapshot, Snapshots},
     vitals::Vitals,
 };
-
-struct Node {
-    snapshots: Snapshots,
-    cache: Cache,
-    security: SecurityReader,
-    crowd: Arc<Crowd>,
-    vitals: Vitals,
-    history: Arc<History>,
-    /// Places for those who listen to events.
-    listeners: Arc<Semaphore>,
-    /// Whether a walk over a process's goroutines is under way.
-    walking: AtomicBool,
-    pods: Arc<Pods>,
-}
-
-impl Node {
-    /// The latest snapshot, or why there is none.
-    fn snapshot(&self) -> Result<Arc<Snapshot>, &'static str> {
-        // Figures must not be served as if they were fresh.
-        if self.snapshots.has_changed().is_err() {
-            return Err("not ready: the observation has stopped\n");
-        }
-        self.snapshots
-            .borrow()
-            .clone()
-            .ok_or("not ready: the node has not been observed yet\n")
-    }
-
-    async fn respond(&self, content: Content, headers: &HeaderMap) -> Response {
-        let snapshot = match self.snapshot() {
-            Ok(snapshot) => snapshot,
-            Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),
-        };
-        let (security, connections) = (self.security.read(), self.crowd.read());
-        let own = move || OwnProcess {
-            security,
-            connections,
-            log_lines_lost: log::lost(),
-            ..OwnProcess::read()
-        };
-        let coding = Coding::asked(headers);
-        match self.cache.get(snapshot, content, coding, own).await {
-            Ok((body, coding)) => {
-                let headers = [
-                    (CONTENT_TYPE, content.media_type()),
-                    (CACHE_CONTROL, "no-store"),
-                    (VARY, "Accept, Accept-Encoding"),
-                ];
-                let mut response = (headers, body).into_response();
-                if let Some(coding) = coding {
-                    let name = HeaderValue::from_static(coding.name());
-                    response.headers_mut().insert(CONTENT_ENCODING, name);
-                }
-                response
-            }
-            Err(error) => {
-                tracing::error!(%error, ?content, "cannot write the answer");
-                plain(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the answer could not be written; see the log\n",
-                )
-            }
-        }
-    }
-}
 
 /// Answers on all of `listeners` until `shutdown` completes, and half a second more
 /// for requests under way.
@@ -309,16 +243,4 @@ fn ready_text(snapshot: &Snapshot) -> Result<String, String> {
         );
     }
     Ok(text)
-}
-
-fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
-    (
-        status,
-        [
-            (CONTENT_TYPE, "text/plain; charset=utf-8"),
-            (CACHE_CONTROL, "no-store"),
-        ],
-        text.into(),
-    )
-        .into_response()
 }

@@ -15,7 +15,7 @@ use axum::{
     routing::get,
 };
 
-use super::plain;
+use super::plain::plain;
 
 /// Nothing from elsewhere, nothing inline, in no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

@@ -7,10 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use observer_node::export::{
-    boards::BOARDS,
-    families::{self, Kind},
-};
+use observer_node::export::{Kind, boards::BOARDS, families};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/dashboards")

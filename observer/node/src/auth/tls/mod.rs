@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod pair;
 mod possession;
+mod provider;
 mod selfmade;
 
 use std::{
@@ -14,14 +15,13 @@ use std::{
 
 use rustls::{
     ServerConfig,
-    crypto::CryptoProvider,
     pki_types::CertificateDer,
     server::{ClientHello, NoClientAuth, ResolvesServerCert, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
 use tokio_rustls::TlsAcceptor;
 
-pub use self::{error::TlsError, files::PairFiles, selfmade::host_names};
+pub use self::{error::TlsError, files::PairFiles, provider::provider, selfmade::host_names};
 use self::{files::Watched, pair::Pair};
 use super::{
     certificate::ClientAuthority,
@@ -272,11 +272,6 @@ impl ResolvesServerCert for Current {
         let pair = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Some(Arc::clone(&pair.key))
     }
-}
-
-/// The cryptography used throughout.
-pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 fn config(

@@ -2,9 +2,8 @@
 //! changed them. What the autoscaler itself says is kube-state-metrics'.
 
 use super::{
-    Annotation, Board, Panel,
-    list::{NAMESPACE, WORKLOAD, of_workload},
-    panel,
+    Annotation, Board, Panel, panel,
+    workload::{NAMESPACE, WORKLOAD, of_workload},
 };
 
 /// The autoscalers of the workload.

@@ -1,29 +1,15 @@
 //! Which boards there are.
 
-use super::{Board, autoscaling, panel};
+use super::{
+    Board, autoscaling, panel,
+    workload::{NAMESPACE, WORKLOAD, of_workload},
+};
 
-pub(super) const NAMESPACE: (&str, &str) = ("namespace", "label_values(go_goroutines, namespace)");
 const POD: (&str, &str) = (
     "pod",
     "label_values(go_goroutines{namespace=\"$namespace\"}, pod)",
 );
-pub(super) const WORKLOAD: (&str, &str) = (
-    "workload",
-    "label_values(observer_pod_info{namespace=\"$namespace\"}, workload)",
-);
 const NODE: (&str, &str) = ("node", "label_values(go_goroutines, node)");
-
-/// Joins a pod's series with its workload.
-macro_rules! of_workload {
-    ($query:literal) => {
-        concat!(
-            "sum by (pod) (",
-            $query,
-            ") * on (pod) group_left () max by (pod) (observer_pod_info{namespace=\"$namespace\", workload=\"$workload\"})"
-        )
-    };
-}
-pub(super) use of_workload;
 
 /// All of them.
 pub static BOARDS: [Board; 5] = [

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{exposition, old, read, text};
+use super::read::{exposition, old, read, text};
 use crate::{
     export::{Format, MAX_GROUPS, collector, group},
     fixtures::{in_container, observation, snapshot, with_gc, with_state},

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::families::{self, Family, Kind};
+use crate::export::{
+    families,
+    family::{Family, Kind},
+};
 
 /// What the page says of a family, under its name in Prometheus text.
 fn row(family: &Family) -> String {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use observer_go::binary::{Figure, Reason};
 
-use super::exposition;
+use super::read::exposition;
 use crate::fixtures::{lacking, observation, with_gc, with_state};
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::start;
+use super::server::start;
 use crate::fixtures::{observation, snapshot, with_gc, with_state};
 
 #[tokio::test]

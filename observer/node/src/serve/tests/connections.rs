@@ -11,7 +11,10 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{Server, events::Listener, start};
+use super::{
+    events::Listener,
+    server::{Server, start},
+};
 use crate::{
     auth::Security,
     fixtures::{observation, snapshot, with_gc},

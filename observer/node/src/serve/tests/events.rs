@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::start;
+use super::server::start;
 use crate::fixtures::{observation, snapshot, with_state};
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use observer_go::binary::{Figure, Reason};
 use serde_json::{Value, json};
 
-use super::start;
+use super::server::start;
 use crate::fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state};
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Server, start};
+use super::server::{Server, start};
 use crate::{
     fixtures::snapshot,
     node::{Cluster, PodWatch},

@@ -8,7 +8,8 @@ use std::{
 use observer_ebpf::{
     COMM_LEN, Event, GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target,
     family::{InFlight, InFlightKey, SpanFigures, SpanKey},
-    machine::{Fields, Kernel, Memory, Words},
+    ground::{Ground, Memory, Words},
+    machine::{Fields, Kernel},
 };
 
 /// Between two instants that anybody asks for: epochs tell microseconds apart.
@@ -192,11 +193,17 @@ impl Memory for Task<'_> {
     }
 }
 
-impl Kernel for Task<'_> {
+impl Ground for Task<'_> {
     fn now(self) -> u64 {
         self.0.borrow_mut().now()
     }
 
+    fn target(self, target: u32) -> Option<*mut Target> {
+        self.0.borrow().targets.at(target)
+    }
+}
+
+impl Kernel for Task<'_> {
     fn registration(self, tgid: u32) -> Option<*mut Registration> {
         self.0.borrow().processes.at(tgid)
     }
@@ -233,10 +240,6 @@ impl Kernel for Task<'_> {
     fn begin(self, _: &InFlightKey, _: &InFlight) {}
 
     fn end(self, _: &InFlightKey) {}
-
-    fn target(self, target: u32) -> Option<*mut Target> {
-        self.0.borrow().targets.at(target)
-    }
 
     fn repayment(self) -> u64 {
         0

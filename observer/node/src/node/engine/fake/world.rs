@@ -12,7 +12,8 @@ use std::{
 
 use observer_ebpf::{
     Cookie, EventKind, ProcessKey, SiteKind,
-    machine::{self, Fields, Kernel as _, Registers},
+    ground::Registers,
+    machine::{self, Fields, Kernel as _},
 };
 use observer_go::{
     binary::{Binary, Site, Text, globals::Globals},
