@@ -13,7 +13,8 @@ use std::{
 use observer_testkit::{Observer, Workload, wait};
 
 use crate::{
-    argument, builds,
+    arguments::argument,
+    builds,
     load::{self, Stop},
     text::changed,
 };

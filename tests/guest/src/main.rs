@@ -5,6 +5,7 @@
 //! What it prints are the lines that a person wants to see of a good run.
 
 mod apparmor;
+mod arguments;
 mod builds;
 mod cgroups;
 mod ends;
@@ -18,7 +19,7 @@ mod storm;
 mod strict;
 mod text;
 
-use std::{env, fs, process::ExitCode, str::FromStr, time::Instant};
+use std::{env, fs, process::ExitCode, time::Instant};
 
 /// How long the kernel lets a writer wait for a lease, in seconds. The observer is
 /// ended when it is silent for two thirds of that; where more programs than
@@ -64,12 +65,4 @@ fn main() -> ExitCode {
     kernel_log::assert_clean();
     println!("✓ {name}, {:.1} s", begin.elapsed().as_secs_f64());
     ExitCode::SUCCESS
-}
-
-/// An argument, or what it is unless given.
-fn argument<T: FromStr>(arguments: &[String], place: usize, unless: T) -> T {
-    arguments.get(place).map_or(unless, |text| {
-        let read = text.parse();
-        read.unwrap_or_else(|_| panic!("{text}: expected a number"))
-    })
 }

@@ -12,7 +12,7 @@ use std::{
 
 use observer_testkit::{Observer, Workload, wait};
 
-use crate::{argument, builds};
+use crate::{arguments::argument, builds};
 
 const FILE: &str = "/tmp/overwritten";
 /// Until a program that was killed is not executed any more.

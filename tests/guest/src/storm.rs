@@ -6,7 +6,8 @@ use std::{sync::atomic::AtomicBool, thread, time::Duration};
 use observer_testkit::{Observer, Process};
 
 use crate::{
-    argument, builds,
+    arguments::argument,
+    builds,
     load::{self, Neighbours, Stop},
     matrix::{Reads, attach, differences},
 };

@@ -5,19 +5,20 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use observer_tests::{
     cluster::{
-        NODES, Namespace,
+        Cluster, NODES, Namespace,
         adapter::deploy,
-        burst::NEWEST,
+        burst::{self, NEWEST},
         namespace::{self, pod},
         now,
         prometheus::{Curve, Prometheus, SCRAPED},
+        say,
     },
     paths::GO,
     wait,
 };
 use serde_json::{Value, json};
 
-use super::{Cluster, Load, burst, say};
+use super::load::Load;
 
 /// What makes that there is something to see where all is well and nobody asks
 /// for anything: a program that allocates below a limit, and one that no probes

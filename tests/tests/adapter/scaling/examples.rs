@@ -1,7 +1,21 @@
 //! Each example: a burst, and its end.
 
-use super::*;
+use std::{
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use observer_tests::cluster::{
+    Adapter,
+    autoscaler::{Change, SYNC, Scaled},
+    burst, say,
+};
 use serde_json::{Value, json};
+
+use super::{
+    boards,
+    load::{LEAST, Load},
+};
 
 /// Until the number has fallen from eight by one and one.
 const FALL: Duration = Duration::from_secs(240);

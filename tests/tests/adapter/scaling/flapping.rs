@@ -3,15 +3,22 @@
 //! nothing else. The demand is the same for both and does not depend on how
 //! many pods there are: callers go on asking whichever pods are ready.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
-use observer_tests::{cluster::observers::is_ready, wait};
+use observer_tests::{
+    cluster::{Adapter, autoscaler::Scaled, burst, observers::is_ready, say},
+    wait,
+};
 use serde_json::{Value, json};
 
-use super::*;
+use super::load::LEAST;
 
 /// Less than elsewhere, since how old CPU figures are is not divided: the
 /// kubelet's and metrics-server's together are half a minute at times.

@@ -5,17 +5,9 @@
 mod boards;
 mod examples;
 mod flapping;
+mod load;
 
-use std::{
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
-
-use observer_tests::cluster::{
-    Adapter, Cluster,
-    autoscaler::{Change, SYNC, Scaled},
-    burst, say, turn,
-};
+use observer_tests::cluster::{Adapter, Cluster, turn};
 
 /// While replicas come and go the boards have something to show.
 #[test]
@@ -33,42 +25,4 @@ fn load_that_comes_and_goes_does_not_flap() {
     let _turn = turn::beside();
     let cluster = Cluster::get();
     flapping::run(&Adapter::get(&cluster));
-}
-
-/// Replicas that each example begins with.
-const LEAST: u64 = 2;
-
-/// Load of a program that is made by asking it again and again, until dropped.
-struct Load {
-    over: std::sync::Arc<std::sync::atomic::AtomicBool>,
-    asking: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    /// Asks each of these pods for `path`, and again once it has answered.
-    fn on(addresses: &[String], path: &str) -> Self {
-        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let ask = |address: &String| {
-            let (over, address, path) = (over.clone(), address.clone(), path.to_owned());
-            thread::spawn(move || {
-                while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                    // The pod may go, when it is no longer needed.
-                    if burst::try_ask(&address, &path).is_err() {
-                        thread::sleep(Duration::from_millis(100));
-                    }
-                }
-            })
-        };
-        let asking = addresses.iter().map(ask).collect();
-        Self { over, asking }
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.over.store(true, std::sync::atomic::Ordering::Relaxed);
-        for one in self.asking.drain(..) {
-            let _ = one.join();
-        }
-    }
 }

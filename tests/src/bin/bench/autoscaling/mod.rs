@@ -1,6 +1,7 @@
 //! In a cluster, through the aggregator: how soon a burst in a pod is a value,
 //! and how soon the autoscaler has made a replica of it.
 
+mod eager;
 mod scraped;
 
 use std::{
@@ -18,7 +19,7 @@ use observer_tests::{
     },
     wait,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const BURSTS: usize = 50;
 const GOROUTINES: u32 = 500;
@@ -60,7 +61,7 @@ pub(crate) fn table() -> String {
             at(&sorted, 100)
         );
         add(&mut fresh, &row);
-        let sorted = scale_up(&adapter, eager, SYNC);
+        let sorted = scale_up(&adapter, eager::eager, SYNC);
         let row = format!(
             "| every {} | {:.1} s | {:.1} s |",
             settings.0,
@@ -182,19 +183,4 @@ fn rounds(adapter: &Adapter, phase: usize, change: fn(&mut Value), period: Durat
             more.duration_since(begin).as_secs_f64()
         })
         .collect()
-}
-
-/// Scales back at once, for the next round, and on nothing but goroutines.
-fn eager(object: &mut Value) {
-    if object["kind"] == "HorizontalPodAutoscaler" {
-        let metrics = object["spec"]["metrics"].as_array_mut();
-        metrics.expect("metrics").truncate(1);
-        object["spec"]["behavior"] = json!({
-            "scaleUp": { "stabilizationWindowSeconds": 0 },
-            "scaleDown": {
-                "stabilizationWindowSeconds": 0,
-                "policies": [{ "type": "Percent", "value": 100, "periodSeconds": 1 }],
-            },
-        });
-    }
 }

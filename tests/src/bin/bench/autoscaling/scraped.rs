@@ -14,7 +14,7 @@ use observer_tests::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::eager;
+use super::eager::eager;
 
 /// As deploy/prometheus has it.
 pub(super) const EVERY: Duration = Duration::from_secs(15);

@@ -20,7 +20,10 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use super::{API, nodes::address};
+use super::nodes::address;
+
+/// Says that this process is the API server, and of how many nodes and pods.
+pub(super) const ASKED: &str = "OBSERVER_BENCH_API";
 
 /// The process; it ends when this is dropped.
 pub(super) struct Api {
@@ -32,7 +35,7 @@ impl Api {
     /// Of so many nodes, with so many pods each.
     pub(super) fn start(nodes: usize, pods: usize) -> Self {
         let mut child = Command::new(env::current_exe().expect("this program"))
-            .env(API, format!("{nodes} {pods}"))
+            .env(ASKED, format!("{nodes} {pods}"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the API server");
@@ -113,7 +116,7 @@ fn list<'a>(kind: &str, items: impl Iterator<Item = &'a String>, next: &str) -> 
     text
 }
 
-/// What the process does, by what [`API`] says.
+/// What the process does, by what [`ASKED`] says.
 pub(super) fn serve(size: &str) {
     let (nodes, pods) = size.split_once(' ').expect("two numbers");
     let nodes: usize = nodes.parse().expect("a number of nodes");

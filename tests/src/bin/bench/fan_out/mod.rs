@@ -9,10 +9,6 @@ use std::{env, fmt::Write as _};
 
 use adapters::Adapter;
 
-/// Says that this process is the nodes, and how many pods each has.
-const NODES: &str = "OBSERVER_BENCH_NODES";
-/// Says that this process is the API server, and of how many nodes and pods.
-const API: &str = "OBSERVER_BENCH_API";
 /// One size of a cluster.
 struct Row {
     nodes: usize,
@@ -46,9 +42,9 @@ const ROWS: [Row; 3] = [
 
 /// Whether this process was something else than the benchmark.
 pub(crate) fn was_part() -> bool {
-    if let Ok(pods) = env::var(NODES) {
+    if let Ok(pods) = env::var(nodes::ASKED) {
         nodes::serve(&pods);
-    } else if let Ok(size) = env::var(API) {
+    } else if let Ok(size) = env::var(api::ASKED) {
         api::serve(&size);
     } else {
         return false;

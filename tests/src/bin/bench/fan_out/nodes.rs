@@ -33,7 +33,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::NODES;
+/// Says that this process is the nodes, and how many pods each has.
+pub(super) const ASKED: &str = "OBSERVER_BENCH_NODES";
 
 /// The process; it ends when this is dropped.
 pub(super) struct Nodes {
@@ -180,7 +181,7 @@ pub(super) fn serve(pods: &str) {
 /// Starts the other process.
 pub(super) fn start(pods: usize) -> Nodes {
     let mut child = Command::new(env::current_exe().expect("this program"))
-        .env(NODES, pods.to_string())
+        .env(ASKED, pods.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the nodes");
