@@ -2,12 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{
-    build, cluster, fixtures, setup,
-    test::{self, Again},
-    ui::step,
-    workspace::Workspace,
-};
+use crate::{again::Again, build, cluster, fixtures, setup, test, ui::step, workspace::Workspace};
 
 /// The tables that want a cluster.
 const IN_CLUSTER: [&str; 2] = ["cluster", "autoscaling"];

@@ -1,5 +1,7 @@
 //! Set-up, build, run, test and bench of go-observer.
 
+mod again;
+mod arch;
 mod bench;
 mod build;
 mod cache;
@@ -12,6 +14,7 @@ mod layouts;
 mod recordings;
 mod run;
 mod setup;
+mod slowest;
 mod test;
 mod ui;
 mod vm;

@@ -1,38 +1,36 @@
 //! Everything a change must pass.
 
-mod again;
+mod as_root;
 pub(crate) mod cluster;
 mod dependencies;
 mod kernel;
 #[cfg(test)]
 mod never;
 mod page;
-mod slowest;
 mod stage;
 
 use std::{
-    env,
-    ffi::OsString,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use observer_releases::NEWEST;
 
 use crate::{
-    fixtures, fuzz,
-    image::{self, Arch},
-    setup::{self, Privilege, is_root},
+    again::Again,
+    arch::Arch,
+    fixtures, fuzz, image, setup,
     ui::{self, step},
     vm,
     workspace::Workspace,
 };
 
-pub(crate) use again::Again;
+pub(crate) use as_root::as_root;
 pub(crate) use stage::Stage;
 
+use as_root::this_program;
 use stage::{Needed, needed, select};
 
 /// How long the test command fuzzes, all targets together.
@@ -155,11 +153,6 @@ fn wait(ahead: Option<Child>) {
     }
 }
 
-/// This program's file, which becomes root by itself where it must.
-fn this_program() -> Result<PathBuf> {
-    env::current_exe().context("cannot find this program's file")
-}
-
 fn format(workspace: &Workspace) -> Result<()> {
     step("rustfmt", |step| {
         step.run(&mut workspace.cargo(["fmt", "--all", "--", "--check", "--color=never"]))?;
@@ -251,47 +244,6 @@ fn passed(output: &str) -> u64 {
         .filter_map(|line| line.strip_prefix("test result: ok. "))
         .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
         .sum()
-}
-
-/// A cargo command that builds as this user and runs what it built as root,
-/// with the paths that the tests crate reads, and with more variables. Cargo itself does
-/// not get them: it would build anew for some of them.
-pub(crate) fn as_root(
-    workspace: &Workspace,
-    fixtures: &Path,
-    cargo: &[&str],
-    more: &[(&str, OsString)],
-) -> Result<Command> {
-    let paths = [
-        ("OBSERVER_FIXTURES", fixtures.as_os_str().to_owned()),
-        ("OBSERVER_GO", workspace.cache.go().into_os_string()),
-    ];
-    let variables: Vec<_> = paths.into_iter().chain(more.iter().cloned()).collect();
-    let mut command = workspace.cargo(cargo);
-    // sudo's own PATH and variables would not reach the tests otherwise.
-    let become_root: &[&str] = if is_root() {
-        &["env"]
-    } else {
-        Privilege::get(workspace, "testing on the kernel")?;
-        &["sudo", "-E", "env"]
-    };
-    let mut runner: Vec<OsString> = become_root.iter().map(OsString::from).collect();
-    let path = ("PATH", workspace.path());
-    for (name, value) in variables.into_iter().chain([path]) {
-        let mut word = OsString::from(name);
-        word.push("=");
-        word.push(value);
-        runner.push(word);
-    }
-    let runner: Vec<_> = runner.iter().map(|word| word.to_string_lossy()).collect();
-    // A JSON list of strings is a TOML one as well.
-    let runner = serde_json::to_string(&runner)?;
-    let arch = std::env::consts::ARCH;
-    command.args([
-        "--config".to_owned(),
-        format!("target.{arch}-unknown-linux-gnu.runner={runner}"),
-    ]);
-    Ok(command)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{cgroups, component, layout::Cluster, network, process, sweep};
+use super::{cgroups, components, layout::Cluster, network, process, sweep};
 use crate::ui::step;
 
 /// Ends all of it.
@@ -14,7 +14,7 @@ pub(super) fn all(cluster: &Cluster<'_>) -> Result<()> {
             Ok(())
         });
     }
-    let mut components = component::all(cluster);
+    let mut components = components::all(cluster);
     // Who keeps pods alive ends before who runs them, and clients before
     // their servers, which would wait for them.
     components.reverse();
@@ -49,7 +49,7 @@ pub(super) fn all(cluster: &Cluster<'_>) -> Result<()> {
 
 /// `cluster stop`: one component; its pods go on.
 pub(super) fn one(cluster: &Cluster<'_>, name: &str) -> Result<()> {
-    let component = component::find(cluster, name)?;
+    let component = components::find(cluster, name)?;
     step(&format!("stop {name}"), |_| {
         process::stop(cluster, name, component.patience)
     })

@@ -5,6 +5,7 @@ mod build;
 mod certificates;
 mod cgroups;
 mod component;
+mod components;
 mod container;
 mod containerd;
 mod control_plane;
@@ -22,6 +23,7 @@ mod prometheus;
 mod proxy;
 mod root;
 mod settings;
+mod start;
 mod status;
 mod sweep;
 mod up;
@@ -196,7 +198,7 @@ pub(crate) fn administer(workspace: &Workspace) -> Result<Command> {
 pub(crate) fn ensure_down(workspace: &Workspace) -> Result<()> {
     let cluster = Cluster::open(workspace, None)?;
     ensure!(
-        !component::any_runs(&cluster),
+        !components::any_runs(&cluster),
         "a cluster runs in {}: stop it with `cargo xtask cluster down`",
         cluster.dir.display()
     );

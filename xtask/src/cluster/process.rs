@@ -1,19 +1,14 @@
-//! Components as processes: started apart from this command, found again by
-//! pid and start time, stopped by pid only.
+//! Components as processes: found again by pid and start time, stopped by pid only.
 
 use std::{
-    fs::{self, File},
-    os::unix::process::CommandExt as _,
-    process::Stdio,
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{component::Component, container, layout::Cluster};
-use crate::ui::describe;
+use super::layout::Cluster;
 
 const POLL: Duration = Duration::from_millis(50);
 /// What is still there after SIGKILL hangs in the kernel.
@@ -24,8 +19,8 @@ const AFTER_KILL: Duration = Duration::from_secs(10);
 pub(super) struct Process {
     pid: i32,
     /// Clock ticks from boot to its start.
-    start: u64,
-    boot: String,
+    pub(super) start: u64,
+    pub(super) boot: String,
 }
 
 impl Process {
@@ -122,42 +117,6 @@ pub(super) fn pid(cluster: &Cluster<'_>, name: &str) -> Option<i32> {
 /// True if this component was ever started and not stopped.
 pub(super) fn is_known(cluster: &Cluster<'_>, name: &str) -> bool {
     pid_file(cluster, name).exists()
-}
-
-/// Starts a component; its output goes to its log.
-pub(super) fn start(cluster: &Cluster<'_>, component: &mut Component) -> Result<()> {
-    let Component {
-        name,
-        command,
-        container,
-        ..
-    } = component;
-    let log = cluster.log(name);
-    for directory in [log.parent(), pid_file(cluster, name).parent()] {
-        fs::create_dir_all(directory.context("no parent directory")?)?;
-    }
-    let output = File::options()
-        .create(true)
-        .append(true)
-        .open(&log)
-        .with_context(|| format!("cannot open {}", log.display()))?;
-    command
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
-        // A ctrl-c is for this command only.
-        .process_group(0);
-    let child = match container {
-        Some(node) => container::spawn(cluster, *node, command),
-        None => command.spawn().map_err(Into::into),
-    };
-    let child = child.with_context(|| format!("cannot start {name}: `{}`", describe(command)))?;
-    let pid = i32::try_from(child.id()).context("pid out of range")?;
-    let process = Process::of(pid)
-        .with_context(|| format!("{name} ended at once; its log is {}", log.display()))?;
-    let file = pid_file(cluster, name);
-    fs::write(&file, format!("{pid} {} {}\n", process.start, process.boot))
-        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Stops a component, if it runs.

@@ -3,7 +3,9 @@
 use anyhow::{Result, bail};
 
 use super::{
-    build, component, kubelet,
+    build,
+    component::Component,
+    components, kubelet,
     layout::{API_URL, Cluster, Node},
     process, prometheus, up,
 };
@@ -30,7 +32,7 @@ impl Row {
 
 /// `cluster status`: an error if anything is not as it should be.
 pub(super) fn show(cluster: &Cluster<'_>) -> Result<()> {
-    if !component::any_runs(cluster) {
+    if !components::any_runs(cluster) {
         println!("no cluster runs in {}", cluster.dir.display());
         bail!("no component runs: start the cluster with `cargo xtask cluster up`");
     }
@@ -39,7 +41,7 @@ pub(super) fn show(cluster: &Cluster<'_>) -> Result<()> {
         ..Row::new("COMPONENT", None, "HEALTH", "WHAT TO DO")
     }];
     let mut well = true;
-    for mut one in component::all(cluster) {
+    for mut one in components::all(cluster) {
         let row = component_row(cluster, &mut one);
         well &= row.advice.is_empty();
         rows.push(row);
@@ -62,7 +64,7 @@ pub(super) fn show(cluster: &Cluster<'_>) -> Result<()> {
     Ok(())
 }
 
-fn component_row(cluster: &Cluster<'_>, one: &mut component::Component) -> Row {
+fn component_row(cluster: &Cluster<'_>, one: &mut Component) -> Row {
     let name = one.name.clone();
     match process::pid(cluster, &name) {
         None if process::is_known(cluster, &name) => Row::new(
@@ -139,7 +141,7 @@ pub(super) fn environment(cluster: &Cluster<'_>) {
         );
         lines.push((key("NETWORK"), namespace));
     }
-    for one in component::all(cluster) {
+    for one in components::all(cluster) {
         let key = one.name.to_uppercase().replace('-', "_");
         let log = cluster.log(&one.name).display().to_string();
         lines.push((format!("LOG_{key}"), log));

@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{
     build, certificates, cgroups,
-    component::{self, Component},
-    containerd, images, kube_state_metrics, kubeconfig, kubelet,
+    component::Component,
+    components, containerd, images, kube_state_metrics, kubeconfig, kubelet,
     layout::{Cluster, Node},
-    metrics_server, network, process, prometheus, proxy,
+    metrics_server, network, process, prometheus, proxy, start,
 };
 use crate::{
     setup,
@@ -52,7 +52,7 @@ pub(super) fn prepare(cluster: &Cluster<'_>) -> Result<()> {
 
 /// Starts everything; what runs already is left alone.
 pub(super) fn start(cluster: &Cluster<'_>) -> Result<()> {
-    let fresh = !component::any_runs(cluster);
+    let fresh = !components::any_runs(cluster);
     step("files, network, cgroups", |step| {
         if fresh {
             // Those of the last cluster.
@@ -63,7 +63,7 @@ pub(super) fn start(cluster: &Cluster<'_>) -> Result<()> {
         cgroups::create()?;
         files(cluster, step)
     })?;
-    let mut all = component::all(cluster);
+    let mut all = components::all(cluster);
     let mut take = |wanted: &[&str]| -> Vec<Component> {
         let (now, later) = std::mem::take(&mut all)
             .into_iter()
@@ -97,7 +97,7 @@ pub(super) fn start(cluster: &Cluster<'_>) -> Result<()> {
 
 /// `cluster start`: one component.
 pub(super) fn start_one(cluster: &Cluster<'_>, name: &str) -> Result<()> {
-    let component = component::find(cluster, name)?;
+    let component = components::find(cluster, name)?;
     group(name, cluster, vec![component])
 }
 
@@ -134,7 +134,7 @@ fn group(title: &str, cluster: &Cluster<'_>, mut components: Vec<Component>) -> 
         let mut started = 0;
         for component in &mut components {
             if process::find(cluster, &component.name).is_none() {
-                process::start(cluster, component)?;
+                start::component(cluster, component)?;
                 started += 1;
             }
         }
@@ -157,7 +157,7 @@ fn wait(cluster: &Cluster<'_>, component: &mut Component, start: Instant) -> Res
         let Err(reason) = component.check() else {
             return Ok(());
         };
-        let end = component::log_tail(cluster, &name);
+        let end = components::log_tail(cluster, &name);
         if process::find(cluster, &name).is_none() {
             bail!("{name} has ended; {end}");
         }
@@ -191,7 +191,7 @@ fn ready(cluster: &Cluster<'_>) -> Result<()> {
                     "not ready after {} s: {}; {}",
                     PATIENCE.as_secs(),
                     missing.join(", "),
-                    component::log_tail(cluster, &log)
+                    components::log_tail(cluster, &log)
                 );
             }
             step.note(format!("waiting for {}", missing.join(", ")));

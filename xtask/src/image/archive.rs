@@ -20,7 +20,7 @@ use oci_spec::image::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::arch::Arch;
+use crate::arch::Arch;
 
 /// An image without anything in it but one static program.
 #[derive(Debug)]

@@ -8,8 +8,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use observer_releases::{NEWEST, OLDEST, go1};
 
-use super::{Arch, Image, read, write};
-use crate::{setup::go, ui::step, workspace::Workspace};
+use super::{
+    archive::Image,
+    files::{read, write},
+};
+use crate::{arch::Arch, setup::go, ui::step, workspace::Workspace};
 
 /// What is built unless versions are asked for.
 const VERSIONS: [&str; 3] = [OLDEST, go1(22), NEWEST];

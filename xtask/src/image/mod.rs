@@ -1,20 +1,19 @@
 //! Container images of the observer and of the demo workload, as OCI archives.
 
-mod arch;
 mod archive;
 mod demo;
+mod files;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-pub(crate) use self::arch::Arch;
-use self::archive::Image;
-use crate::{build, setup, ui::step, workspace::Workspace};
+use self::{
+    archive::Image,
+    files::{read, write},
+};
+use crate::{arch::Arch, build, setup, ui::step, workspace::Workspace};
 
 /// What the observer's image may hold, unpacked.
 const MOST_BYTES: u64 = 16_000_000;
@@ -133,18 +132,6 @@ fn within_bounds(size: u64) -> Result<()> {
         MOST_BYTES as f64 / 1e6
     );
     Ok(())
-}
-
-fn write(image: &Image<'_>, archive: &Path) -> Result<u64> {
-    if let Some(parent) = archive.parent() {
-        fs::create_dir_all(parent)
-            .with_context(|| format!("cannot create {}", parent.display()))?;
-    }
-    image.write(archive)
-}
-
-fn read(program: &Path) -> Result<Vec<u8>> {
-    fs::read(program).with_context(|| format!("cannot read {}", program.display()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod rust;
 
 use anyhow::Result;
 
-use crate::{image::Arch, ui::step, workspace::Workspace};
+use crate::{arch::Arch, ui::step, workspace::Workspace};
 
 pub(crate) use apt::{Privilege, is_root};
 pub(crate) use deny::cargo_deny;

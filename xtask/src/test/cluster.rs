@@ -9,13 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{
-    again::{Again, failed_of_libtest},
-    slowest::{ALLOWED, TIMED},
-};
+use super::as_root::{as_root, this_program};
 use crate::{
-    cache, cluster,
-    image::{self, Arch},
+    again::{Again, failed_of_libtest},
+    arch::Arch,
+    cache, cluster, image,
+    slowest::{ALLOWED, TIMED},
     ui::step,
     workspace::Workspace,
 };
@@ -120,7 +119,7 @@ impl Tests<'_> {
     }
 
     fn xtask(&self) -> Result<Command> {
-        let mut command = self.workspace.command(super::this_program()?);
+        let mut command = self.workspace.command(this_program()?);
         command.env("CARGO_MANIFEST_DIR", self.workspace.root.join("xtask"));
         Ok(command)
     }
@@ -147,7 +146,7 @@ impl Tests<'_> {
     }
 
     fn run(&self, args: &[&str]) -> Result<()> {
-        let program = super::this_program()?;
+        let program = this_program()?;
         let mut more = vec![
             ("OBSERVER_XTASK", program.into_os_string()),
             ("OBSERVER_REFERENCE_ADAPTER", self.reference.into()),
@@ -155,7 +154,7 @@ impl Tests<'_> {
         ];
         more.extend_from_slice(self.more);
         let command = |args: &[&str]| {
-            let mut command = super::as_root(self.workspace, self.fixtures, self.cargo, &more)?;
+            let mut command = as_root(self.workspace, self.fixtures, self.cargo, &more)?;
             command
                 .args(["--locked", "--package", "observer-tests"])
                 .args(args);

@@ -5,14 +5,12 @@ use std::{panic, path::Path, process::Command, thread};
 
 use anyhow::Result;
 
-use super::{
-    again::{Again, failed_of_libtest},
-    as_root,
-    slowest::{ALLOWED, TIMED},
-};
+use super::as_root::as_root;
 use crate::{
-    build, cluster,
-    image::{self, Arch},
+    again::{Again, failed_of_libtest},
+    arch::Arch,
+    build, cluster, image,
+    slowest::{ALLOWED, TIMED},
     ui::{Step, step},
     workspace::Workspace,
 };

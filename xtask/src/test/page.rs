@@ -4,9 +4,10 @@ use std::{ffi::OsString, path::Path};
 
 use anyhow::Result;
 
-use super::again::{Again, failed_of_pytest};
 use crate::{
-    image::{self, Arch},
+    again::{Again, failed_of_pytest},
+    arch::Arch,
+    image,
     setup::{self, Privilege},
     ui::step,
     workspace::Workspace,

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::kernel::{Line, Package};
-use crate::{image::Arch, ui::Step, workspace::Workspace};
+use crate::{arch::Arch, ui::Step, workspace::Workspace};
 
 /// How old lists may be: mirrors keep only the latest versions.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
@@ -241,7 +241,7 @@ fn extract(tar: impl Read, image: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{extract, sources};
-    use crate::image::Arch;
+    use crate::arch::Arch;
 
     #[test]
     fn only_archives_with_keys_are_asked() {

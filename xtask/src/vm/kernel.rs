@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt};
 
 use anyhow::{Result, bail, ensure};
 
-use crate::image::Arch;
+use crate::arch::Arch;
 
 /// Package name prefixes; where a version has both, only the first has the
 /// image itself.
@@ -199,7 +199,7 @@ impl fmt::Display for Line {
 #[cfg(test)]
 mod tests {
     use super::{Line, Package};
-    use crate::image::Arch;
+    use crate::arch::Arch;
 
     const DEBIAN: &str = "linux-image-6.1.0-9-cloud-amd64 linux-image-6.1.0-56-cloud-amd64 \
         linux-image-6.1.0-56-rt-amd64 linux-image-6.12-cloud-amd64 \

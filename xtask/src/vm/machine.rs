@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::image::Arch;
+use crate::arch::Arch;
 
 /// An emulated machine with two serial lines.
 #[derive(Debug)]

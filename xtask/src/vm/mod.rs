@@ -12,13 +12,12 @@ mod run;
 mod table;
 mod test;
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::{image::Arch, workspace::Workspace};
+use crate::{arch::Arch, workspace::Workspace};
 
+use self::run::Run;
 pub(crate) use self::test::{step, test};
 
 /// The scenarios that some kernel is to stand, without their arguments.
@@ -57,40 +56,6 @@ enum Task {
         #[arg(long)]
         scenario: Vec<String>,
     },
-}
-
-/// Settings of `cargo xtask vm run`.
-#[derive(Debug, Args)]
-pub(crate) struct Run {
-    /// A name of `vm list`, the beginning of a version such as 6.17, or the file
-    /// of a kernel's image.
-    kernel: String,
-    #[arg(long, value_enum, default_value_t = Arch::Amd64)]
-    arch: Arch,
-    /// Processors of the machine.
-    #[arg(long, default_value_t = 2)]
-    cpus: u32,
-    /// Its memory in MiB.
-    #[arg(long, default_value_t = 1536)]
-    memory: u32,
-    /// More of the kernel's command line, for example preempt=full.
-    #[arg(long, default_value = "", allow_hyphen_values = true)]
-    append: String,
-    /// This observer instead of the checkout's.
-    #[arg(long, value_name = "FILE")]
-    observer: Option<PathBuf>,
-    /// Go programs of this directory instead of the tests'.
-    #[arg(long, value_name = "DIR")]
-    fixtures: Option<PathBuf>,
-    /// One more file of this machine, in /files of the other.
-    #[arg(long = "file", value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Seconds after which the machine is stopped.
-    #[arg(long, default_value_t = 600)]
-    timeout: u64,
-    /// What a shell there runs.
-    #[arg(last = true, required = true)]
-    command: Vec<String>,
 }
 
 /// `cargo xtask vm`.

@@ -7,22 +7,51 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
 use super::{
-    Run, apparmor,
+    apparmor,
     apt::Apt,
     guest::{End, Place, Settings, boot},
     initramfs::Files,
     kernel::Line,
     machine::Machine,
 };
-use crate::{
-    build, fixtures,
-    image::{self, Arch},
-    setup,
-    ui::step,
-    workspace::Workspace,
-};
+use crate::{arch::Arch, build, fixtures, image, setup, ui::step, workspace::Workspace};
+
+/// Settings of `cargo xtask vm run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A name of `vm list`, the beginning of a version such as 6.17, or the file
+    /// of a kernel's image.
+    kernel: String,
+    #[arg(long, value_enum, default_value_t = Arch::Amd64)]
+    arch: Arch,
+    /// Processors of the machine.
+    #[arg(long, default_value_t = 2)]
+    cpus: u32,
+    /// Its memory in MiB.
+    #[arg(long, default_value_t = 1536)]
+    memory: u32,
+    /// More of the kernel's command line, for example preempt=full.
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    append: String,
+    /// This observer instead of the checkout's.
+    #[arg(long, value_name = "FILE")]
+    observer: Option<PathBuf>,
+    /// Go programs of this directory instead of the tests'.
+    #[arg(long, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+    /// One more file of this machine, in /files of the other.
+    #[arg(long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Seconds after which the machine is stopped.
+    #[arg(long, default_value_t = 600)]
+    timeout: u64,
+    /// What a shell there runs.
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
 
 /// `cargo xtask vm list`.
 pub(crate) fn list(workspace: &Workspace, arch: Arch) -> Result<()> {

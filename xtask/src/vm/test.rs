@@ -21,9 +21,9 @@ use super::{
     table::{self, Row},
 };
 use crate::{
-    image::Arch,
+    again::Again,
+    arch::Arch,
     setup,
-    test::Again,
     ui::{self, Step},
     workspace::Workspace,
 };

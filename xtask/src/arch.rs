@@ -27,7 +27,7 @@ impl Arch {
         }
     }
 
-    pub(super) const fn in_image(self) -> image::Arch {
+    pub(crate) const fn in_image(self) -> image::Arch {
         match self {
             Self::Amd64 => image::Arch::Amd64,
             Self::Arm64 => image::Arch::ARM64,

@@ -11,8 +11,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::slowest::slowest;
-use crate::ui::Step;
+use crate::{slowest::slowest, ui::Step};
 
 /// Where more fail, it was no chance.
 const AT_MOST: usize = 3;

@@ -6,12 +6,12 @@ const TOLD: usize = 10;
 /// Has libtest say behind each test how long it took. It only does so where unstable
 /// options are allowed, which [`ALLOWED`] does for the programs of tests alone: cargo
 /// would build much anew. (Tests in documentation are no such programs.)
-pub(super) const TIMED: [&str; 2] = ["-Zunstable-options", "--report-time"];
+pub(crate) const TIMED: [&str; 2] = ["-Zunstable-options", "--report-time"];
 /// A variable for the programs that are run.
-pub(super) const ALLOWED: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
+pub(crate) const ALLOWED: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 
 /// The slowest of a run by libtest, a line each; none where nothing says how long it took.
-pub(super) fn slowest(said: &[String]) -> Vec<String> {
+pub(crate) fn slowest(said: &[String]) -> Vec<String> {
     let mut all: Vec<_> = said.iter().filter_map(|line| timed(line)).collect();
     all.sort_by(|one, other| other.0.total_cmp(&one.0));
     let told = all.iter().take(TOLD);
