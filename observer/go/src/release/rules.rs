@@ -38,6 +38,17 @@ pub(crate) struct Rules {
     pub(crate) scaled_headroom: bool,
 }
 
+impl Rules {
+    /// Whether a stop of the world tells how long stopping took, and not only how long
+    /// the world stood still.
+    pub(super) const fn tells_stopping(&self) -> bool {
+        match self.stop_abi {
+            Abi::NoReason | Abi::Reason => false,
+            Abi::WorldStopStart | Abi::WorldStopFinished => true,
+        }
+    }
+}
+
 /// The function in which every goroutine ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {

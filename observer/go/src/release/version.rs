@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::rules::{self, rules};
+use super::rules::{self, Rules, rules};
 
 /// `1.MINOR.PATCH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -52,6 +52,12 @@ impl GoVersion {
     pub(crate) const fn is_supported(self) -> bool {
         rules(self.minor).is_some()
     }
+
+    /// Whether a stop of the world tells how long stopping took. A release without a
+    /// row is taken for the newest where it is newer, as its state is read.
+    pub fn tells_stopping(self) -> bool {
+        rules(self.minor.min(Self::NEWEST_MINOR)).is_some_and(Rules::tells_stopping)
+    }
 }
 
 impl fmt::Display for GoVersion {
@@ -70,6 +76,14 @@ fn digits(text: &str) -> Option<(u16, &str)> {
 #[cfg(test)]
 mod tests {
     use super::GoVersion;
+
+    #[test]
+    fn stopping_is_told_from_1_22_on() {
+        for minor in 16..30 {
+            let version = GoVersion { minor, patch: 0 };
+            assert_eq!(version.tells_stopping(), minor >= 22, "{version}");
+        }
+    }
 
     #[test]
     fn reads_releases_and_refuses_the_rest() {

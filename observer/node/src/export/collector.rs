@@ -72,10 +72,10 @@ impl NodeCollector {
                     (Some(key), sink)
                 })
                 .collect(),
-            Samples::Group(figure, since, samples) => self
+            Samples::Group(figure, samples) => self
                 .groups
                 .iter()
-                .filter(|(_, group)| group.knows(figure, since))
+                .filter(|(_, group)| group.knows(figure))
                 .map(|(key, group)| {
                     let mut sink = Sink::default();
                     samples(group, &mut sink);
@@ -113,7 +113,7 @@ fn lines_of(group: &Group) -> u64 {
     let mut sink = Sink::default();
     for family in families::with_requested() {
         match family.samples {
-            Samples::Group(figure, since, samples) if group.knows(figure, since) => {
+            Samples::Group(figure, samples) if group.knows(figure) => {
                 samples(group, &mut sink);
             }
             Samples::Span(number, of) if declared_families::knows(group, number) => {

@@ -39,9 +39,8 @@ pub struct Family {
 
 /// Where a family's samples come from.
 pub(super) enum Samples {
-    /// Of every group that knows the figure exactly and runs at least this
-    /// minor version of Go (0 for any).
-    Group(Option<Figure>, u16, fn(&Group, &mut Sink)),
+    /// Of every group that knows the figure exactly.
+    Group(Option<Figure>, fn(&Group, &mut Sink)),
     /// Of every group that knows exactly what the family of this number counts.
     Span(u8, Of),
     /// Of the observer.

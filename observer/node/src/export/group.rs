@@ -9,6 +9,7 @@ use observer_ebpf::{GC_TRIGGERS, Group as Probes, STW_REASONS, StopFigures, fami
 use observer_go::{
     binary::{Figure, Reason},
     discover::Process,
+    release::GoVersion,
 };
 use observer_probe::{HitCost, Spans};
 
@@ -92,8 +93,8 @@ pub fn process_name(process: &Process) -> String {
 pub(super) struct Group {
     /// `runtime.Version()` of each.
     pub(super) versions: BTreeSet<String>,
-    /// The oldest minor version among them; `None` where one has no known release.
-    pub(super) oldest_minor: Option<u16>,
+    /// Whether each runs a release whose stops tell how long stopping took.
+    pub(super) tells_stopping: bool,
     /// For each figure, why it is left out for the first process that lacks it.
     pub(super) coverage: BTreeMap<Figure, Option<Reason>>,
     /// How many processes it has.
@@ -150,7 +151,7 @@ pub(super) struct Group {
 impl Group {
     fn first(observation: &Observation) -> Self {
         let mut group = Self {
-            oldest_minor: observation.binary.release.map(|release| release.minor),
+            tells_stopping: true,
             live: Some(0),
             created: Some(0),
             exited: Some(0),
@@ -173,8 +174,8 @@ impl Group {
 
     fn add(&mut self, observation: &Observation) {
         self.versions.insert(label(&observation.binary.version));
-        let minor = observation.binary.release.map(|release| release.minor);
-        self.oldest_minor = self.oldest_minor.zip(minor).map(|(a, b)| a.min(b));
+        let release = observation.binary.release;
+        self.tells_stopping &= release.is_some_and(GoVersion::tells_stopping);
 
         // A figure is exact for the group only where every process says so.
         self.coverage
@@ -293,10 +294,9 @@ impl Group {
         self.cost_ns += cost_ns(plan, price, &observation.figures.events);
     }
 
-    /// Whether a family of this figure, of releases from this minor version on, has samples
-    /// of it.
-    pub(super) fn knows(&self, figure: Option<Figure>, since: u16) -> bool {
-        figure.is_none_or(|figure| self.is_exact(figure)) && self.is_since(since)
+    /// Whether a family of this figure has samples of it.
+    pub(super) fn knows(&self, figure: Option<Figure>) -> bool {
+        figure.is_none_or(|figure| self.is_exact(figure))
     }
 
     /// The groups of probes that leave where they cost too much, the dearest first.
@@ -311,11 +311,6 @@ impl Group {
     /// Whether the figure is known of every process of the group.
     pub(super) fn is_exact(&self, figure: Figure) -> bool {
         self.coverage.get(&figure).is_some_and(Option::is_none)
-    }
-
-    /// Whether every process runs this minor version or a newer one.
-    pub(super) fn is_since(&self, minor: u16) -> bool {
-        minor == 0 || self.oldest_minor.is_some_and(|oldest| oldest >= minor)
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) const fn state(
         unit,
         help,
         source,
-        Samples::Group(None, 0, samples),
+        Samples::Group(None, samples),
     )
 }
 

@@ -13,6 +13,7 @@ use observer_ebpf::{Group, family::Reading as _};
 use observer_go::{
     binary::{BuildMode, Figure, Module, Reason},
     discover::{Container, Origin},
+    release::GoVersion,
     runtime::StateFigures,
 };
 use observer_probe::HitCost;
@@ -306,7 +307,7 @@ fn figures(observation: &Observation) -> FiguresJson<'_> {
     let tells_stopping = observation
         .binary
         .release
-        .is_some_and(|release| release.minor >= 22);
+        .is_some_and(GoVersion::tells_stopping);
     let sample = observation.figures.state.as_ref();
     FiguresJson {
         state: sample
