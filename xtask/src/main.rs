@@ -9,6 +9,7 @@ mod checkout;
 mod cluster;
 mod fixtures;
 mod fuzz;
+mod graph;
 mod image;
 mod layouts;
 mod recordings;

@@ -21,7 +21,7 @@ use observer_releases::NEWEST;
 use crate::{
     again::Again,
     arch::Arch,
-    fixtures, fuzz, image, setup,
+    fixtures, fuzz, graph, image, setup,
     ui::{self, step},
     vm,
     workspace::Workspace,
@@ -178,6 +178,7 @@ fn format(workspace: &Workspace) -> Result<()> {
 }
 
 fn lints(workspace: &Workspace) -> Result<()> {
+    graph::check(workspace)?;
     dependencies::check(workspace)?;
     let clippy = |title: &str, args: &[&str], configure: fn(&mut Command)| {
         step(title, |step| {
