@@ -34,8 +34,18 @@ pub(crate) struct Metric {
     pub when: &'static str,
 }
 
-/// A share as numerator and denominator.
-type Share = (f64, f64);
+/// A fraction, not divided yet so that others can be added.
+pub(crate) struct Fraction {
+    numerator: f64,
+    denominator: f64,
+}
+
+const fn fraction(numerator: f64, denominator: f64) -> Fraction {
+    Fraction {
+        numerator,
+        denominator,
+    }
+}
 
 /// How the figures of many containers become one number. Where one of them
 /// does not know its figure, neither is the number known.
@@ -44,7 +54,7 @@ pub(crate) enum Aggregation {
     /// Added up.
     Sum(fn(&ContainerFigures) -> Option<f64>),
     /// Numerators by denominators, so that each weighs what it had.
-    Ratio(fn(&ContainerFigures) -> Option<Share>),
+    Ratio(fn(&ContainerFigures) -> Option<Fraction>),
     /// A quantile of all durations together.
     Quantile(f64, fn(&ContainerFigures) -> Option<&Histogram>),
 }
@@ -90,10 +100,10 @@ impl Metric {
         let value = match self.aggregation {
             Aggregation::Sum(of) => containers.map(of).sum::<Option<f64>>()?,
             Aggregation::Ratio(of) => {
-                let parts = containers.map(of).collect::<Option<Vec<Share>>>()?;
-                let above: f64 = parts.iter().map(|(above, _)| above).sum();
-                let below: f64 = parts.iter().map(|(_, below)| below).sum();
-                (below > 0.0).then(|| above / below)?
+                let parts = containers.map(of).collect::<Option<Vec<Fraction>>>()?;
+                let numerator: f64 = parts.iter().map(|part| part.numerator).sum();
+                let denominator: f64 = parts.iter().map(|part| part.denominator).sum();
+                (denominator > 0.0).then(|| numerator / denominator)?
             }
             Aggregation::Quantile(q, of) => {
                 let mut all = Histogram::default();
@@ -142,7 +152,7 @@ pub(crate) static METRICS: [Metric; 12] = [
         name: "go_runnable_goroutines_per_processor",
         unit: "goroutines",
         aggregation: Aggregation::Ratio(|c| {
-            Some((whole(c.now.runnable)?, whole(c.now.processors)?))
+            Some(fraction(whole(c.now.runnable)?, whole(c.now.processors)?))
         }),
         windowed: false,
         help: "Goroutines that are ready to run and wait, per P (GOMAXPROCS).",
@@ -153,7 +163,7 @@ pub(crate) static METRICS: [Metric; 12] = [
         unit: "ratio",
         aggregation: Aggregation::Ratio(|c| {
             let over = c.over.as_ref()?;
-            Some((over.pause_seconds?, over.process_seconds))
+            Some(fraction(over.pause_seconds?, over.process_seconds))
         }),
         windowed: true,
         help: "Share of time in which the program was stopped for its collector, over the window.",
@@ -172,7 +182,7 @@ pub(crate) static METRICS: [Metric; 12] = [
         unit: "ratio",
         aggregation: Aggregation::Ratio(|c| {
             let over = c.over.as_ref()?;
-            Some((over.gc_cpu_seconds?, over.processor_seconds?))
+            Some(fraction(over.gc_cpu_seconds?, over.processor_seconds?))
         }),
         windowed: true,
         help: "Share of the Ps' CPU time that the collector took over the window. The runtime adds to it at the end of each collection.",
@@ -198,7 +208,10 @@ pub(crate) static METRICS: [Metric; 12] = [
         name: "go_heap_limit_ratio",
         unit: "ratio",
         aggregation: Aggregation::Ratio(|c| {
-            Some((whole(c.now.limited_heap_bytes)?, whole(c.now.limit_bytes)?))
+            Some(fraction(
+                whole(c.now.limited_heap_bytes)?,
+                whole(c.now.limit_bytes)?,
+            ))
         }),
         windowed: false,
         help: "Heap in use as a share of the memory limit (GOMEMLIMIT); absent where there is none.",

@@ -24,7 +24,12 @@ struct Shared<L> {
     changed: Condvar,
 }
 
-type Handed<L> = (Ticket, Vec<L>);
+/// Links that were handed over together.
+struct Handed<L> {
+    ticket: Ticket,
+    links: Vec<L>,
+}
+
 type Waiting<L> = VecDeque<Handed<L>>;
 
 struct Queue<L> {
@@ -80,7 +85,7 @@ impl<L: Send + 'static> Reaper<L> {
         queue.handed_over += 1;
         let ticket = Ticket(queue.handed_over);
         if self.thread.is_some() {
-            put(&mut queue.waiting, (ticket, links));
+            put(&mut queue.waiting, Handed { ticket, links });
             self.shared.changed.notify_all();
         }
         ticket
@@ -90,9 +95,12 @@ impl<L: Send + 'static> Reaper<L> {
     /// closed, waits until they are.
     pub(super) fn recall(&self, ticket: Ticket) -> Option<Vec<L>> {
         let mut queue = self.shared.queue();
-        let place = queue.waiting.iter().position(|(it, _)| *it == ticket);
+        let place = queue
+            .waiting
+            .iter()
+            .position(|handed| handed.ticket == ticket);
         if let Some(place) = place {
-            return queue.waiting.remove(place).map(|(_, links)| links);
+            return queue.waiting.remove(place).map(|handed| handed.links);
         }
         while queue.closing == Some(ticket) {
             queue = self.shared.wait(queue);
@@ -119,7 +127,10 @@ impl<L> Reaper<L> {
             tracing::error!("the thread that takes probes away panicked");
         }
         let waiting = std::mem::take(&mut self.shared.queue().waiting);
-        waiting.into_iter().flat_map(|(_, links)| links).collect()
+        waiting
+            .into_iter()
+            .flat_map(|handed| handed.links)
+            .collect()
     }
 }
 
@@ -144,7 +155,7 @@ impl<L> Shared<L> {
     fn close_all(&self) {
         let mut queue = self.queue();
         while !queue.ended {
-            let Some((ticket, links)) = queue.waiting.pop_front() else {
+            let Some(Handed { ticket, links }) = queue.waiting.pop_front() else {
                 queue = self.wait(queue);
                 continue;
             };
@@ -158,7 +169,8 @@ impl<L> Shared<L> {
                 queue = self.queue();
             }
             if links.len() > 0 {
-                queue.waiting.push_front((ticket, links.collect()));
+                let links = links.collect();
+                queue.waiting.push_front(Handed { ticket, links });
             }
             queue.closing = None;
             self.changed.notify_all();

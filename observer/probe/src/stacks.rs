@@ -76,8 +76,13 @@ pub(super) fn check(object: &[u8]) -> Result<(), StackError> {
     Ok(())
 }
 
-/// Where a function begins: its section and the offset in it.
-type Place = (usize, u64);
+/// Where a function begins.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct FunctionStart {
+    section: usize,
+    /// Bytes from the section's beginning.
+    offset: u64,
+}
 
 struct Function {
     name: String,
@@ -85,11 +90,11 @@ struct Function {
     is_root: bool,
     depth: u64,
     tail_call: bool,
-    calls: Vec<Place>,
+    calls: Vec<FunctionStart>,
 }
 
 fn reach<'a>(
-    functions: &'a BTreeMap<Place, Function>,
+    functions: &'a BTreeMap<FunctionStart, Function>,
     function: &'a Function,
     reached: &mut Vec<&'a Function>,
 ) {
@@ -97,14 +102,14 @@ fn reach<'a>(
         return;
     }
     reached.push(function);
-    for place in &function.calls {
-        if let Some(called) = functions.get(place) {
+    for start in &function.calls {
+        if let Some(called) = functions.get(start) {
             reach(functions, called, reached);
         }
     }
 }
 
-fn functions(file: &ElfFile64<'_>) -> Result<BTreeMap<Place, Function>, StackError> {
+fn functions(file: &ElfFile64<'_>) -> Result<BTreeMap<FunctionStart, Function>, StackError> {
     let mut functions = BTreeMap::new();
     for symbol in file.symbols() {
         if symbol.kind() != SymbolKind::Text || symbol.size() == 0 {
@@ -143,14 +148,19 @@ fn functions(file: &ElfFile64<'_>) -> Result<BTreeMap<Place, Function>, StackErr
                 SymbolKind::Section => (i64::from(Instruction::read(*bytes).imm) + 1) * LEN as i64,
                 _ => 0,
             };
-            let place = target.address().wrapping_add_signed(distance);
-            calls.push((of.0, place));
+            calls.push(FunctionStart {
+                section: of.0,
+                offset: target.address().wrapping_add_signed(distance),
+            });
         }
         let body = Body::read(code);
         for (at, distance) in body.calls {
             if !relocated.contains(&at) {
-                let place = symbol.address() + at as u64 + LEN as u64;
-                calls.push((index.0, place.wrapping_add_signed(distance)));
+                let behind = symbol.address() + at as u64 + LEN as u64;
+                calls.push(FunctionStart {
+                    section: index.0,
+                    offset: behind.wrapping_add_signed(distance),
+                });
             }
         }
         let section = section.name().map_err(broken)?;
@@ -162,7 +172,11 @@ fn functions(file: &ElfFile64<'_>) -> Result<BTreeMap<Place, Function>, StackErr
             tail_call: body.tail_call,
             calls,
         };
-        functions.insert((index.0, symbol.address()), function);
+        let start = FunctionStart {
+            section: index.0,
+            offset: symbol.address(),
+        };
+        functions.insert(start, function);
     }
     if functions.values().any(|function| function.is_root) {
         Ok(functions)

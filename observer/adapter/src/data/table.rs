@@ -26,7 +26,15 @@ impl<T> Default for Table<T> {
 }
 
 /// An object, or what is kept of it, and where it lies.
-pub(crate) type Placed<T> = (String, String, T);
+#[derive(Debug)]
+pub(crate) struct Placed<T> {
+    /// Empty where it has none.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// What is kept of it.
+    pub(crate) object: T,
+}
 
 impl<T> Table<T> {
     /// Takes an event in, of which `keep` keeps what is needed.
@@ -34,15 +42,21 @@ impl<T> Table<T> {
         match event {
             Event::Init => self.listing = Some(HashSet::new()),
             Event::InitApply(object) | Event::Apply(object) => {
-                let (namespace, name, kept) = keep(object);
+                let Placed {
+                    namespace,
+                    name,
+                    object,
+                } = keep(object);
                 if let Some(listing) = &mut self.listing {
                     listing.insert((namespace.clone(), name.clone()));
                 }
                 let objects = self.namespaces.entry(namespace).or_default();
-                objects.insert(name, Arc::new(kept));
+                objects.insert(name, Arc::new(object));
             }
             Event::Delete(object) => {
-                let (namespace, name, _) = keep(object);
+                let Placed {
+                    namespace, name, ..
+                } = keep(object);
                 if let Some(objects) = self.namespaces.get_mut(&namespace) {
                     objects.remove(&name);
                     if objects.is_empty() {

@@ -113,7 +113,7 @@ pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
             .then(|| pod.spec.meant_for().map(str::to_owned))
             .flatten(),
     };
-    let kept = Pod {
+    let object = Pod {
         namespace: namespace.clone(),
         name: name.clone(),
         uid: metadata.uid.unwrap_or_default(),
@@ -124,7 +124,11 @@ pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
         deleting,
         labels,
     };
-    (namespace, name, kept)
+    Placed {
+        namespace,
+        name,
+        object,
+    }
 }
 
 /// Where a pod that runs is.
@@ -150,11 +154,15 @@ pub(super) fn keep_node(node: Decoded) -> Placed<Node> {
         let seconds = u64::try_from(created.0.as_second()).ok()?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     });
-    let kept = Node {
+    let object = Node {
         labels: metadata.labels.unwrap_or_default(),
         created,
     };
-    (namespace, name, kept)
+    Placed {
+        namespace,
+        name,
+        object,
+    }
 }
 
 pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
@@ -170,7 +178,7 @@ pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
     } else {
         BTreeMap::new()
     };
-    let kept = Workload {
+    let object = Workload {
         uid: metadata.uid.unwrap_or_default(),
         owner: metadata.owner_references.and_then(controller),
         labels: metadata.labels.unwrap_or_default(),
@@ -180,7 +188,11 @@ pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
             .filter(|_| looked_at && !deleting),
         node_selector,
     };
-    (namespace, name, kept)
+    Placed {
+        namespace,
+        name,
+        object,
+    }
 }
 
 /// Puts what one watch tells into the shared objects.

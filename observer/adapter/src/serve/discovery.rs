@@ -30,7 +30,12 @@ pub(crate) struct Discovery {
     schemas: Vec<Versioned>,
 }
 
-type Versioned = ((Group, Version), Document);
+/// The document of one version of a group.
+struct Versioned {
+    group: Group,
+    version: Version,
+    document: Document,
+}
 
 impl Discovery {
     /// Of these groups.
@@ -45,9 +50,9 @@ impl Discovery {
             (*group, Document::new(&value))
         });
         let schemas = versioned(groups, openapi::schema);
-        let paths = schemas.iter().map(|((group, version), document)| {
-            let path = format!("apis/{}", group.api_version(*version));
-            (path, document.digest())
+        let paths = schemas.iter().map(|schema| {
+            let path = format!("apis/{}", schema.group.api_version(schema.version));
+            (path, schema.document.digest())
         });
         Self {
             groups: Document::new(&list),
@@ -97,14 +102,18 @@ fn versioned(groups: Groups, of: impl Fn(Group, Version) -> Value) -> Vec<Versio
         let versions = group.versions().iter();
         versions.map(|version| (*group, *version))
     });
-    each.map(|(group, version)| ((group, version), Document::new(&of(group, version))))
-        .collect()
+    each.map(|(group, version)| Versioned {
+        group,
+        version,
+        document: Document::new(&of(group, version)),
+    })
+    .collect()
 }
 
 fn find(all: &[Versioned], of: (Group, Version)) -> Option<&Document> {
     let mut all = all.iter();
-    all.find(|(key, _)| *key == of)
-        .map(|(_, document)| document)
+    all.find(|it| (it.group, it.version) == of)
+        .map(|it| &it.document)
 }
 
 /// A group with its versions.

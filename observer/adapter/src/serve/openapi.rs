@@ -22,7 +22,7 @@ pub(super) fn list<'a>(documents: impl Iterator<Item = (String, &'a str)>) -> Va
 /// The document of a version.
 pub(super) fn schema(group: Group, version: Version) -> Value {
     let api = group.api_version(version);
-    let (paths, schemas) = match group {
+    let Parts { paths, schemas } = match group {
         Group::Custom => custom(version),
         Group::External => external(),
     };
@@ -40,7 +40,13 @@ pub(super) fn schema(group: Group, version: Version) -> Value {
     })
 }
 
-type Parts = (Vec<(&'static str, Value)>, Map<String, Value>);
+/// What a version adds to the document of its group.
+struct Parts {
+    /// By path, behind the version's.
+    paths: Vec<(&'static str, Value)>,
+    /// By name.
+    schemas: Map<String, Value>,
+}
 
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
@@ -173,7 +179,7 @@ fn custom(version: Version) -> Parts {
     schemas.insert(item.clone(), object("A value.", &required, properties));
     let kind = "MetricValueList";
     schemas.insert(list, list_of(&item, kind, Group::Custom, version));
-    (paths, schemas)
+    Parts { paths, schemas }
 }
 
 fn external() -> Parts {
@@ -194,7 +200,7 @@ fn external() -> Parts {
     let kind = "ExternalMetricValueList";
     let all = list_of(&item, kind, Group::External, Version::V1Beta1);
     schemas.insert(list, all);
-    (paths, schemas)
+    Parts { paths, schemas }
 }
 
 fn read(answer: &str, path: &[&str], query: &[&str]) -> Value {

@@ -127,8 +127,14 @@ struct Info<'d> {
     known: HashMap<DebugAbbrevOffset, Abbreviations>,
 }
 
-/// An entry by its unit.
-type Place = (usize, UnitOffset);
+/// Leads to an entry.
+#[derive(Clone, Copy)]
+struct EntryRef {
+    /// The unit's number.
+    unit: usize,
+    /// Where in the unit.
+    offset: UnitOffset,
+}
 
 impl<'d> Info<'d> {
     fn find(
@@ -162,7 +168,10 @@ impl<'d> Info<'d> {
     }
 
     /// Where the wanted structs are described, and the runtime's tables lie.
-    fn places(&self, structs: &HashSet<String>) -> gimli::Result<(HashMap<String, Place>, Tables)> {
+    fn places(
+        &self,
+        structs: &HashSet<String>,
+    ) -> gimli::Result<(HashMap<String, EntryRef>, Tables)> {
         let mut places = HashMap::new();
         let mut tables = Tables::default();
         for (number, unit) in self.units.iter().enumerate() {
@@ -175,7 +184,11 @@ impl<'d> Info<'d> {
                     constants::DW_TAG_structure_type => {
                         let name = self.name(entry);
                         if let Some(name) = name.filter(|name| structs.contains(name.as_ref())) {
-                            places.insert(name.into_owned(), (number, entry.offset()));
+                            let place = EntryRef {
+                                unit: number,
+                                offset: entry.offset(),
+                            };
+                            places.insert(name.into_owned(), place);
                         }
                     }
                     constants::DW_TAG_variable => match self.name(entry).as_deref() {
@@ -228,12 +241,13 @@ impl<'d> Info<'d> {
     }
 
     /// The entry that an attribute refers to.
-    fn referred(&self, unit: usize, entry: &Entry<'d>, attribute: DwAt) -> Option<Place> {
+    fn referred(&self, unit: usize, entry: &Entry<'d>, attribute: DwAt) -> Option<EntryRef> {
         match entry.attr_value(attribute)? {
-            AttributeValue::UnitRef(at) => Some((unit, at)),
+            AttributeValue::UnitRef(offset) => Some(EntryRef { unit, offset }),
             AttributeValue::DebugInfoRef(at) => {
-                let number = self.unit_at(at)?;
-                Some((number, at.to_unit_offset(&self.units[number])?))
+                let unit = self.unit_at(at)?;
+                let offset = at.to_unit_offset(&self.units[unit])?;
+                Some(EntryRef { unit, offset })
             }
             _ => None,
         }
@@ -244,19 +258,19 @@ impl<'d> Info<'d> {
         self.units.partition_point(starts_before).checked_sub(1)
     }
 
-    fn entry(&self, place: Place) -> gimli::Result<Entry<'d>> {
-        let unit = &self.units[place.0];
-        unit.entry(self.abbreviations_of(unit)?, place.1)
+    fn entry(&self, place: EntryRef) -> gimli::Result<Entry<'d>> {
+        let unit = &self.units[place.unit];
+        unit.entry(self.abbreviations_of(unit)?, place.offset)
     }
 
     /// The type behind the names given to it.
-    fn plain(&self, mut place: Place) -> gimli::Result<Option<(Place, Entry<'d>)>> {
+    fn plain(&self, mut place: EntryRef) -> gimli::Result<Option<(EntryRef, Entry<'d>)>> {
         for _ in 0..MOST_DEPTH {
             let entry = self.entry(place)?;
             if entry.tag() != constants::DW_TAG_typedef {
                 return Ok(Some((place, entry)));
             }
-            let Some(next) = self.referred(place.0, &entry, constants::DW_AT_type) else {
+            let Some(next) = self.referred(place.unit, &entry, constants::DW_AT_type) else {
                 return Ok(None);
             };
             place = next;
@@ -265,7 +279,7 @@ impl<'d> Info<'d> {
     }
 
     /// Bytes that a type takes.
-    fn size(&self, place: Place) -> gimli::Result<Option<u64>> {
+    fn size(&self, place: EntryRef) -> gimli::Result<Option<u64>> {
         const POINTERS: [DwTag; 2] = [
             constants::DW_TAG_pointer_type,
             constants::DW_TAG_subroutine_type,
@@ -284,7 +298,7 @@ impl<'d> Info<'d> {
     /// A field by its path in a struct; the whole of it for an empty path.
     fn locate<'p>(
         &self,
-        start: Place,
+        start: EntryRef,
         path: impl Iterator<Item = &'p str>,
     ) -> gimli::Result<Option<Field>> {
         let (mut place, mut offset) = (start, 0_u64);
@@ -305,15 +319,15 @@ impl<'d> Info<'d> {
     }
 
     /// A member's offset and type.
-    fn member(&self, of: Place, name: &str) -> gimli::Result<Option<(u64, Place)>> {
+    fn member(&self, of: EntryRef, name: &str) -> gimli::Result<Option<(u64, EntryRef)>> {
         let Some((place, entry)) = self.plain(of)? else {
             return Ok(None);
         };
         if entry.tag() != constants::DW_TAG_structure_type {
             return Ok(None);
         }
-        let unit = &self.units[place.0];
-        let mut entries = unit.entries_at_offset(self.abbreviations_of(unit)?, place.1)?;
+        let unit = &self.units[place.unit];
+        let mut entries = unit.entries_at_offset(self.abbreviations_of(unit)?, place.offset)?;
         // The struct itself.
         entries.next_dfs()?;
         for _ in 0..MOST_ITEMS {
@@ -331,7 +345,7 @@ impl<'d> Info<'d> {
             }
             let at = member.attr_value(constants::DW_AT_data_member_location);
             let at = at.and_then(|at| at.udata_value());
-            let of = self.referred(place.0, member, constants::DW_AT_type);
+            let of = self.referred(place.unit, member, constants::DW_AT_type);
             return Ok(at.zip(of));
         }
         Ok(None)

@@ -23,6 +23,7 @@ mod label;
 mod libraries;
 mod namespace;
 mod process;
+mod program_run;
 mod scan;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod strangers;
@@ -45,6 +46,7 @@ pub use self::{
     process::{
         Membership, Process, alive, cgroup_key, exists, has_only_forked, membership, process, user,
     },
+    program_run::ProgramRun,
     scan::pids,
     traced::{Traced, traced},
     witness::{Witness, witness, witnesses},

@@ -8,7 +8,7 @@ use std::{
 
 use observer_go::{
     binary::{Binary, Figure, Reason},
-    discover::Process,
+    discover::{Process, ProgramRun},
     runtime::{GoroutineStates, StateFigures},
 };
 use observer_probe::HitCost;
@@ -17,7 +17,7 @@ use super::{
     attention,
     bounds::WINDOW,
     latency::p99,
-    member::{Identity, Member, growth, identity},
+    member::{Member, growth},
     row::{About, Figures, Row, rounded},
     series::{Point, Ring, number},
     stops::Stop,
@@ -90,7 +90,7 @@ pub(super) struct Entry {
     pub(super) about: Arc<About>,
     /// What `about` was made from.
     subject: Subject,
-    members: BTreeMap<Identity, Member>,
+    members: BTreeMap<ProgramRun, Member>,
     points: Ring<Point>,
     stops: Ring<Stop>,
     /// Stops that were over before they could be taken.
@@ -145,13 +145,16 @@ impl Entry {
     /// Takes in its processes as they are now.
     pub(super) fn take(&mut self, processes: &[&Arc<Observation>], look: &Look) {
         let alone = self.members.is_empty();
-        self.members
-            .retain(|known, _| processes.iter().any(|it| identity(it) == *known));
+        self.members.retain(|known, _| {
+            processes
+                .iter()
+                .any(|it| it.process.program_run() == *known)
+        });
         for observation in processes {
             let mut first = false;
             let member = self
                 .members
-                .entry(identity(observation))
+                .entry(observation.process.program_run())
                 .or_insert_with(|| {
                     first = true;
                     Member::new(observation, look.price)

@@ -11,15 +11,6 @@ use super::{
 };
 use crate::node::{Observation, cost_ns};
 
-/// A process over its life: its pid may be used again, and it may run another program.
-pub(super) type Identity = (u32, u64, u64, u64);
-
-pub(super) fn identity(observation: &Observation) -> Identity {
-    let process = &observation.process;
-    let file = &process.executable.id;
-    (process.pid, process.start_ticks, file.device, file.inode)
-}
-
 /// What only grows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals {

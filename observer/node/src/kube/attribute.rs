@@ -199,9 +199,13 @@ fn stranger(observation: &Observation) -> Option<Uncounted> {
 fn earlier_runs(
     counted: impl Iterator<Item = (String, Option<Arc<PodContainer>>, Arc<Observation>)>,
 ) -> HashSet<String> {
-    /// Alive beats ended, later beats earlier.
-    type Rank = (bool, Option<SystemTime>);
-    let mut runs: HashMap<(String, String, String), HashMap<String, Rank>> = HashMap::new();
+    /// The greater one ran last: alive beats ended, later beats earlier.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    struct Run {
+        alive: bool,
+        ended: Option<SystemTime>,
+    }
+    let mut runs: HashMap<(String, String, String), HashMap<String, Run>> = HashMap::new();
     for (id, of, observation) in counted {
         let Some(of) = of else { continue };
         let name = (
@@ -209,13 +213,16 @@ fn earlier_runs(
             of.pod.name.clone(),
             of.name.clone(),
         );
-        let rank: Rank = (observation.ended.is_none(), observation.ended);
-        let best = runs.entry(name).or_default().entry(id).or_insert(rank);
-        *best = rank.max(*best);
+        let run = Run {
+            alive: observation.ended.is_none(),
+            ended: observation.ended,
+        };
+        let last = runs.entry(name).or_default().entry(id).or_insert(run);
+        *last = run.max(*last);
     }
     let mut earlier = HashSet::new();
     for ids in runs.into_values() {
-        let now = ids.iter().max_by_key(|(_, rank)| **rank);
+        let now = ids.iter().max_by_key(|(_, run)| **run);
         let now = now.map(|(id, _)| id.clone());
         earlier.extend(ids.into_keys().filter(|id| Some(id) != now.as_ref()));
     }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use observer_go::runtime::TimeHistogram;
+use observer_go::{discover::ProgramRun, runtime::TimeHistogram};
 
 use super::{
     Histogram,
@@ -24,27 +24,8 @@ const NO_LIMIT: u64 = i64::MAX as u64;
 #[derive(Debug)]
 pub(crate) struct Recorder {
     window: Duration,
-    processes: HashMap<Identity, VecDeque<Sample>>,
+    processes: HashMap<ProgramRun, VecDeque<Sample>>,
     last: Option<SystemTime>,
-}
-
-/// A process id is used again, and a process replaces its program.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Identity {
-    pid: u32,
-    start_ticks: u64,
-    inode: u64,
-}
-
-impl Identity {
-    fn of(observation: &Observation) -> Self {
-        let process = &observation.process;
-        Self {
-            pid: process.pid,
-            start_ticks: process.start_ticks,
-            inode: process.executable.id.inode,
-        }
-    }
 }
 
 impl Recorder {
@@ -66,10 +47,10 @@ impl Recorder {
         self.last = Some(snapshot.at);
         let mut before = std::mem::take(&mut self.processes);
         for (observation, _) in living(snapshot) {
-            let identity = Identity::of(observation);
-            let mut samples = before.remove(&identity).unwrap_or_default();
+            let run = observation.process.program_run();
+            let mut samples = before.remove(&run).unwrap_or_default();
             self.add(&mut samples, Sample::of(observation, snapshot.at));
-            self.processes.insert(identity, samples);
+            self.processes.insert(run, samples);
         }
     }
 
@@ -117,7 +98,7 @@ impl Recorder {
             figures.processes += 1;
             figures.counted.push(observation.process.pid);
             join_now(&mut figures.now, figures.processes, observation);
-            if let Some(samples) = self.processes.get(&Identity::of(observation))
+            if let Some(samples) = self.processes.get(&observation.process.program_run())
                 && let Some(over) = over(samples, observation)
             {
                 *sampled += 1;

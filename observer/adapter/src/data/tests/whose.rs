@@ -108,7 +108,7 @@ fn decoded(object: Value) -> Decoded {
 fn what_is_kept_of_an_object_is_what_decides() {
     let pod = |metadata: Value, spec: Value, status: Value| {
         let object = json!({"metadata": metadata, "spec": spec, "status": status});
-        keep_pod(decoded(object), NAMESPACE).2
+        keep_pod(decoded(object), NAMESPACE).object
     };
     let owners = json!([
         {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "no"},
@@ -150,7 +150,7 @@ fn what_is_kept_of_an_object_is_what_decides() {
             "spec": {},
             "status": {"desiredNumberScheduled": 3, "observedGeneration": observed},
         });
-        keep_workload(decoded(object)).2.pods_wanted
+        keep_workload(decoded(object)).object.pods_wanted
     };
     assert_eq!(set(2, Some(2), None), Some(3));
     assert_eq!(set(2, Some(1), None), None);
@@ -163,7 +163,7 @@ fn what_is_kept_of_an_object_is_what_decides() {
         "spec": {"template": {"spec": {"nodeSelector": asked.clone()}}},
         "status": {"desiredNumberScheduled": 3},
     });
-    let kept = keep_workload(decoded(set)).2;
+    let kept = keep_workload(decoded(set)).object;
     assert_eq!(json!(kept.node_selector), asked);
     let node = json!({
         "metadata": {
@@ -173,7 +173,7 @@ fn what_is_kept_of_an_object_is_what_decides() {
         },
         "spec": {},
     });
-    let kept = keep_node(decoded(node)).2;
+    let kept = keep_node(decoded(node)).object;
     let day = Duration::from_hours(24);
     assert_eq!(kept.created, Some(SystemTime::UNIX_EPOCH + day));
     assert_eq!(json!(kept.labels), asked);
