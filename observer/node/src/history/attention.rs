@@ -63,7 +63,7 @@ fn growth(points: &Ring<Point>) -> Option<String> {
     if mean_created(late)? > mean_created(early)? * FASTER + 1.0 {
         return None;
     }
-    let seconds = (last[last.len() - 1].at - last[0].at) / 1e3;
+    let seconds = (last[last.len() - 1].at_ms - last[0].at_ms) / 1e3;
     Some(format!(
         "goroutines grew from {first} to {now} in {seconds:.0} s, and none is created faster: they do not end"
     ))

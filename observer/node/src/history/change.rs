@@ -13,7 +13,8 @@ pub(super) struct Change {
     /// The number of the table that it leads to.
     pub sequence: u64,
     /// When that was observed, in milliseconds since the epoch.
-    pub at: f64,
+    #[serde(rename = "at")]
+    pub at_ms: f64,
     /// How often figures are read now.
     pub interval_ms: f64,
     /// Whether every row's past has one point more: its goroutines now.
@@ -31,7 +32,7 @@ impl Change {
         let old: HashMap<u32, &Row> = before.rows.iter().map(|row| (row.key, row)).collect();
         let mut change = Self {
             sequence: now.sequence,
-            at: now.at,
+            at_ms: now.at_ms,
             interval_ms: now.interval_ms,
             tick: now.tick,
             rows: Vec::new(),

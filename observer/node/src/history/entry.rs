@@ -34,7 +34,7 @@ const NO_LIMIT: u64 = i64::MAX as u64;
 pub(super) struct Look {
     pub(super) now: Instant,
     /// Milliseconds since the epoch.
-    pub(super) at: f64,
+    pub(super) at_ms: f64,
     /// What the monotonic clock's zero is in time since the epoch.
     pub(super) epoch: Duration,
     pub(super) price: HitCost,
@@ -196,7 +196,7 @@ impl Entry {
             self.sum_of(|state| state.goroutines.states.as_ref().map(get))
         };
         let point = Point {
-            at: look.at,
+            at_ms: look.at_ms,
             goroutines: number(self.goroutines().map(|live| live as f64)),
             runnable: self.sum_of(|state| Some(state.goroutines.runnable)),
             running: of(|states| states.running),
@@ -273,9 +273,13 @@ impl Entry {
 
     /// Stops of the last two windows.
     fn recent_stops(&self) -> impl Iterator<Item = &Stop> {
-        let now = self.points.iter().next_back().map_or(0.0, |point| point.at);
+        let now = self
+            .points
+            .iter()
+            .next_back()
+            .map_or(0.0, |point| point.at_ms);
         let from = ((now - 2.0 * WINDOW.as_secs_f64() * 1e3).max(0.0) * 1e6) as u64;
-        self.stops.iter().filter(move |stop| stop.began >= from)
+        self.stops.iter().filter(move |stop| stop.began_ns >= from)
     }
 
     pub(super) fn goroutines(&self) -> Option<u64> {

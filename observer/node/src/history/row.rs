@@ -15,7 +15,8 @@ pub struct Table {
     /// Its number: each snapshot has the next.
     pub sequence: u64,
     /// When it was observed, in milliseconds since the epoch.
-    pub at: f64,
+    #[serde(rename = "at")]
+    pub at_ms: f64,
     /// How often figures are read now.
     pub interval_ms: f64,
     /// The node's name; the machine's without Kubernetes.

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
     /// Milliseconds since the epoch.
-    pub(super) at: f64,
+    pub(super) at_ms: f64,
     pub(super) goroutines: f32,
     pub(super) runnable: f32,
     pub(super) running: f32,
@@ -81,7 +81,8 @@ impl<T> Ring<T> {
 /// Points by figure, as charts want them; `null` where it is not known.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Series {
-    at: Vec<f64>,
+    #[serde(rename = "at")]
+    at_ms: Vec<f64>,
     goroutines: Vec<Option<f32>>,
     runnable: Vec<Option<f32>>,
     running: Vec<Option<f32>>,
@@ -101,7 +102,7 @@ impl<'a> FromIterator<&'a Point> for Series {
         let known = |value: f32| (!value.is_nan()).then_some(value);
         let mut series = Self::default();
         for point in points {
-            series.at.push(point.at);
+            series.at_ms.push(point.at_ms);
             series.goroutines.push(known(point.goroutines));
             series.runnable.push(known(point.runnable));
             series.running.push(known(point.running));

@@ -13,7 +13,7 @@ pub(super) const BOTH: u8 = u8::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
     /// Nanoseconds since the epoch.
-    pub(super) began: u64,
+    pub(super) began_ns: u64,
     pub(super) pause_ns: u64,
     pub(super) pid: u32,
     /// As [`StwReason`], or [`BOTH`].
@@ -58,7 +58,7 @@ impl Taken {
         let stop = |number: u64| {
             let record = &gc.recent_stops[number as usize % STOPS_KEPT];
             Stop {
-                began: record.began.saturating_add(epoch.as_nanos() as u64),
+                began_ns: record.began.saturating_add(epoch.as_nanos() as u64),
                 pause_ns: record.pause_ns,
                 pid,
                 reason: record.reason as u8,
@@ -74,7 +74,7 @@ impl Taken {
         self.recorded = gc.stops_recorded;
         // Should the probes go, the state tells of what comes after.
         if let Some(last) = stops.last() {
-            self.ended = self.ended.max(last.began.saturating_add(last.pause_ns));
+            self.ended = self.ended.max(last.began_ns.saturating_add(last.pause_ns));
         }
         (stops, missed)
     }
@@ -88,7 +88,7 @@ impl Taken {
         let stops: Vec<_> = new
             .filter(|pause| pause.ended_unix_ns > after)
             .map(|pause| Stop {
-                began: pause.ended_unix_ns.saturating_sub(pause.duration_ns),
+                began_ns: pause.ended_unix_ns.saturating_sub(pause.duration_ns),
                 pause_ns: pause.duration_ns,
                 pid,
                 reason: BOTH,
@@ -132,7 +132,7 @@ mod tests {
             assert!(
                 stops
                     .iter()
-                    .all(|stop| stop.began == 1000 * stop.pause_ns + 7)
+                    .all(|stop| stop.began_ns == 1000 * stop.pause_ns + 7)
             );
             (numbers, missed)
         };

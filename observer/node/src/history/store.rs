@@ -97,7 +97,7 @@ impl Store {
     pub(super) fn take_at(&mut self, snapshot: &Snapshot, now: Instant) {
         self.table = None;
         self.sequence += 1;
-        let at = since_epoch(snapshot.at).as_secs_f64() * 1e3;
+        let at_ms = since_epoch(snapshot.at).as_secs_f64() * 1e3;
         // The same figures again with other labels are no point.
         let again = self.last_at.replace(snapshot.at) == Some(snapshot.at);
         let due = self
@@ -121,7 +121,7 @@ impl Store {
         };
         let look = Look {
             now,
-            at,
+            at_ms,
             epoch: epoch(),
             price: snapshot.health.price,
             tick,
@@ -142,10 +142,10 @@ impl Store {
             }
             entry.take(&processes, &look);
         }
-        self.frame(snapshot, at, tick);
+        self.frame(snapshot, at_ms, tick);
     }
 
-    fn frame(&mut self, snapshot: &Snapshot, at: f64, tick: bool) {
+    fn frame(&mut self, snapshot: &Snapshot, at_ms: f64, tick: bool) {
         let cluster = snapshot.cluster.as_ref();
         let node = match cluster {
             Some(cluster) => cluster.node.clone(),
@@ -154,7 +154,7 @@ impl Store {
         };
         self.frame = Table {
             sequence: self.sequence,
-            at,
+            at_ms,
             interval_ms: snapshot.health.interval.as_secs_f64() * 1e3,
             node,
             kubernetes: cluster.is_some(),

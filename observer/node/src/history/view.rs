@@ -105,7 +105,7 @@ impl From<&Stop> for StopJson {
             name.copied().unwrap_or("unknown")
         };
         Self {
-            began_ns: stop.began.to_string(),
+            began_ns: stop.began_ns.to_string(),
             pause_ns: stop.pause_ns,
             reason: match stop.reason {
                 BOTH => "gc",
