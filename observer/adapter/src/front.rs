@@ -232,12 +232,12 @@ pub(crate) async fn follow_trust(connection: Connection, front: Arc<Front>) {
         Event::Apply(map) | Event::InitApply(map) => {
             let data = map.data.unwrap_or_default();
             match front.replace(&data) {
-                Ok(()) => tracing::info!("the authorities of front proxies and clients are read"),
-                Err(error) => tracing::error!(%error, config_map = CONFIG_MAP, "not usable; what was trusted before stays"),
+                Ok(()) => tracing::info!("certificate authorities of front proxies and clients read"),
+                Err(error) => tracing::error!(%error, config_map = CONFIG_MAP, "ConfigMap not usable; the authorities before stay trusted"),
             }
         }
         Event::Delete(_) => {
-            tracing::error!(config_map = CONFIG_MAP, "deleted; what was trusted before stays");
+            tracing::error!(config_map = CONFIG_MAP, "ConfigMap deleted; the authorities before stay trusted");
         }
         Event::Init | Event::InitDone => {}
     })

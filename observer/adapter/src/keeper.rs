@@ -101,7 +101,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Keeps it all, for ever.
     pub(crate) async fn run(self) {
-        let mut upkeep = Upkeep::new("certificates cannot be kept in order");
+        let mut upkeep = Upkeep::new("failed to reconcile the certificates");
         let mut serving = None;
         loop {
             let kept = self.keep(&mut serving).await;
@@ -154,7 +154,7 @@ impl Keeper {
         }
         let new = Authority::new()?;
         if create(&secrets, AUTHORITY, new.pair(), None).await? {
-            tracing::info!(secret = AUTHORITY, "made a certificate authority");
+            tracing::info!(secret = AUTHORITY, "created a certificate authority");
             return Ok(new);
         }
         let secret = secrets.get(AUTHORITY).await.map_err(failed)?;
@@ -176,7 +176,7 @@ impl Keeper {
             let pair = authority.issue(&[OBSERVER_NAME.to_owned()])?;
             let ca = &authority.pair().certificate;
             if create(&secrets, OBSERVERS, &pair, Some(ca)).await? {
-                tracing::info!(secret = OBSERVERS, "made the observers' certificate");
+                tracing::info!(secret = OBSERVERS, "created the observers' certificate");
             }
             return Ok(ca.clone().into_bytes());
         };

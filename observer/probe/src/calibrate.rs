@@ -38,9 +38,9 @@ const PLAUSIBLE: std::ops::RangeInclusive<f64> = 50.0..=200_000.0;
 /// Why the cost could not be measured.
 #[derive(Debug, Error)]
 enum CalibrateError {
-    #[error("the child: {0}")]
+    #[error("calibration child process: {0}")]
     Child(#[from] io::Error),
-    #[error("the child: {0:?} is no number of nanoseconds")]
+    #[error("calibration child process: {0:?} is no number of nanoseconds")]
     Answer(String),
     #[error("the functions to call are not in a file that this process runs")]
     NoFunction,
@@ -72,7 +72,7 @@ impl Probes {
             }
             Err(error) => {
                 let assumed = HitCost::FALLBACK;
-                tracing::warn!(%error, ?assumed, "cannot measure what a probe hit costs");
+                tracing::warn!(%error, ?assumed, "failed to measure the cost of a probe hit");
                 assumed
             }
         }

@@ -22,7 +22,7 @@ pub enum ProbeError {
         source: io::Error,
     },
     /// The kernel's description of its types is not understood.
-    #[error("cannot parse {path}: {reason}")]
+    #[error("failed to parse the kernel's BTF ({path}): {reason}")]
     BadBtf {
         /// The file.
         path: &'static str,
@@ -45,7 +45,7 @@ pub enum ProbeError {
     },
     /// The kernel refused the programs or their maps.
     #[error(
-        "cannot load the eBPF programs: {reason}; loading them takes CAP_BPF and CAP_PERFMON \
+        "failed to load the eBPF programs: {reason}; loading them takes CAP_BPF and CAP_PERFMON \
          (or CAP_SYS_ADMIN) and kernel 5.15 or newer"
     )]
     Load {
@@ -53,7 +53,7 @@ pub enum ProbeError {
         reason: String,
     },
     /// One program was refused.
-    #[error("cannot load the eBPF program {program}: {reason}")]
+    #[error("failed to load the eBPF program {program}: {reason}")]
     Program {
         /// Its name.
         program: &'static str,
@@ -61,7 +61,7 @@ pub enum ProbeError {
         reason: String,
     },
     /// A program is not safe on this kernel.
-    #[error("the eBPF programs are not loaded, lest they bring this kernel down: {0}")]
+    #[error("eBPF programs not loaded, since they could crash this kernel: {0}")]
     PrivateStack(#[from] StackError),
     /// The object and this code do not fit together.
     #[error("the eBPF object has no {kind} {name} as expected: {reason}")]
@@ -74,13 +74,13 @@ pub enum ProbeError {
         reason: String,
     },
     /// Nothing to set a probe on.
-    #[error("{path}: no site to probe")]
+    #[error("no uprobes attached to {path}: its plan has no site")]
     NoSites {
         /// The file.
         path: PathBuf,
     },
     /// A target's number is out of range or in use.
-    #[error("probe target {target} cannot be attached: {reason}")]
+    #[error("failed to attach probe target {target}: {reason}")]
     Target {
         /// Its number.
         target: u32,
@@ -88,7 +88,7 @@ pub enum ProbeError {
         reason: &'static str,
     },
     /// The kernel refused every probe of a file.
-    #[error("cannot probe {path}: {reason}")]
+    #[error("failed to attach uprobes to {path}: {reason}")]
     Attach {
         /// The file.
         path: PathBuf,
@@ -97,7 +97,7 @@ pub enum ProbeError {
     },
     /// Nothing would keep a writer from the file while it carries probes.
     #[error(
-        "no probes on {path}: {source}; a program that is written over a file with probes \
+        "no uprobes attached to {path}: {source}; a program that is written over a file with probes \
          would crash, so the observer first takes a lease on the file (fcntl F_SETLEASE), \
          which wants CAP_LEASE, a file system with leases and nobody who writes to it"
     )]
@@ -108,7 +108,9 @@ pub enum ProbeError {
         source: io::Error,
     },
     /// The file is not what was inspected.
-    #[error("no probes on {path}: it has changed since it was inspected, {function} is another")]
+    #[error(
+        "no uprobes attached to {path}: it has changed since it was inspected, {function} is another"
+    )]
     Changed {
         /// The file.
         path: PathBuf,
@@ -116,7 +118,7 @@ pub enum ProbeError {
         function: String,
     },
     /// A map refused an entry or could not be read.
-    #[error("map {map}: {reason}")]
+    #[error("eBPF map {map}: {reason}")]
     Map {
         /// Its name.
         map: &'static str,

@@ -67,7 +67,7 @@ impl Fuse {
         match self.set(self.after) {
             Ok(()) => self.renewed = Instant::now(),
             // The timer is there, and the time is one.
-            Err(error) => tracing::error!(%error, "cannot set the timer of the leases"),
+            Err(error) => tracing::error!(%error, "failed to set the lease timer (timer_settime)"),
         }
     }
 

@@ -77,7 +77,7 @@ impl Keeper {
         // SAFETY: key and value are four bytes each, and live during the call.
         let result = unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) };
         if let Err(error) = result {
-            tracing::debug!(%error, "a perf event is not kept");
+            tracing::debug!(%error, "failed to put a perf event into its map");
             return None;
         }
         Some(kept)
@@ -107,7 +107,7 @@ impl Drop for Kept {
         let result = unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr) };
         // There is none where it could not be kept.
         if let Err(error) = result {
-            tracing::debug!(%error, "a perf event was not kept");
+            tracing::debug!(%error, "failed to take a perf event out of its map");
         }
         self.shared.slots().give_back(self.slot);
     }

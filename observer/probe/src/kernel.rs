@@ -120,7 +120,7 @@ fn all_helpers(tried: &[(ProgramType, BpfHelper)]) -> Option<bool> {
         match is_helper_supported(*program, *helper) {
             Ok(has) => all &= has,
             Err(error) => {
-                tracing::debug!(error = chain(&error), "cannot try a helper of the kernel");
+                tracing::debug!(error = chain(&error), "failed to test for an eBPF helper");
                 return None;
             }
         }

@@ -62,7 +62,7 @@ impl<L: Send + 'static> Reaper<L> {
         let of_thread = Arc::clone(&shared);
         let thread = spawn(Box::new(move || of_thread.close_all()));
         if let Err(error) = &thread {
-            tracing::warn!(%error, "no thread for taking probes away; that will block instead");
+            tracing::warn!(%error, "failed to start the thread that detaches uprobes (probe-reaper); detaching blocks instead");
         }
         Self {
             shared,
@@ -124,7 +124,7 @@ impl<L> Reaper<L> {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that takes probes away panicked");
+            tracing::error!("the thread that detaches uprobes (probe-reaper) panicked");
         }
         let waiting = std::mem::take(&mut self.shared.queue().waiting);
         waiting

@@ -83,7 +83,9 @@ impl Settling {
             .spawn(move || shared.look());
         match thread {
             Ok(_) => queue.has_thread = true,
-            Err(error) => tracing::debug!(%error, "no thread to look for breakpoints"),
+            Err(error) => {
+                tracing::debug!(%error, "failed to start the thread that looks for breakpoints (probe-leases)");
+            }
         }
     }
 
@@ -137,13 +139,13 @@ impl Held {
                 tracing::warn!(
                     ?stand,
                     ?waited,
-                    "a file is given free although breakpoints may stand in it: another's probes, \
-                     unless it cannot be looked at"
+                    "lease released although breakpoints may be in the file: another tool's uprobes, \
+                     unless the file cannot be read"
                 );
                 return None;
             }
             Ok(true) => {}
-            Err(error) => tracing::debug!(%error, "cannot look for breakpoints in a file"),
+            Err(error) => tracing::debug!(%error, "failed to look for breakpoints in a file"),
         }
         self.next = Instant::now() + (waited / 8).clamp(SHORTEST, LONGEST);
         Some(self)

@@ -33,7 +33,7 @@ impl Probes {
         let wanted = |file: FileId| targets.iter().any(|(_, its)| its.may_share_text(&file));
         let traced = discover::traced(wanted).unwrap_or_else(|error| {
             // Nobody could say how long to wait.
-            tracing::error!(%error, "ending without a look for debuggers");
+            tracing::error!(%error, "failed to look for debuggers (ptrace); ending without waiting for them");
             Vec::new()
         });
         let of_target = |(target, its): &(u32, FileId)| {

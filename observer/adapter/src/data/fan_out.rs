@@ -292,9 +292,9 @@ impl Node {
         let wait = 1_u64.checked_shl(self.failures).unwrap_or(LONGEST_WAIT);
         let wait = Duration::from_secs(wait.min(LONGEST_WAIT));
         if self.failures == 1 {
-            tracing::warn!(node = name, address = %self.place.address, %error, retry_in = ?wait, "the node's observer gives no figures");
+            tracing::warn!(node = name, address = %self.place.address, %error, retry_in = ?wait, "failed to get figures from the node's observer");
         } else {
-            tracing::debug!(node = name, address = %self.place.address, %error, retry_in = ?wait, "still no figures");
+            tracing::debug!(node = name, address = %self.place.address, %error, retry_in = ?wait, "still failed to get figures from the node's observer");
         }
         self.retry = Some(Instant::now() + wait);
     }

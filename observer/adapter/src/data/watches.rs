@@ -242,7 +242,7 @@ pub(crate) async fn follow_events<K>(
             Err(error) => {
                 let pause = waits.after_failure();
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(what, %error, retry_in = ?pause, "cannot watch; what is known by now holds");
+                    tracing::warn!(what, %error, retry_in = ?pause, "failed to watch; what is known by now stays in use");
                 }
                 waits.rest(pause).await;
             }

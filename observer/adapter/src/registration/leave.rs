@@ -28,12 +28,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl Registrar {
     /// [`Registrar::withdraw`], as far as that goes now.
     async fn leave(&self, why: &'static str) {
-        tracing::info!(why, "uninstalled: taking the APIServices away");
+        tracing::info!(why, "uninstalled: deleting the APIServices");
         match tokio::time::timeout(PATIENCE, self.withdraw()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "they are left to Kubernetes' own collection"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "failed to delete the APIServices; left to Kubernetes' garbage collection");
+            }
             Err(_) => {
-                tracing::warn!("no answer in time; they are left to Kubernetes' own collection");
+                tracing::warn!(
+                    "timed out deleting the APIServices; left to Kubernetes' garbage collection"
+                );
             }
         }
     }

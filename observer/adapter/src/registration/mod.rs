@@ -110,7 +110,7 @@ impl Registrar {
     /// what is registered before blocks others.
     pub(crate) async fn run(self: Arc<Self>, ready: impl Future<Output = ()>) {
         ready.await;
-        let mut upkeep = Upkeep::new("APIServices cannot be kept in order");
+        let mut upkeep = Upkeep::new("failed to reconcile the APIServices");
         let mut bundle = self.bundle.clone();
         loop {
             let kept = self.keep().await;

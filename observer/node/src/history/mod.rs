@@ -125,7 +125,9 @@ impl History {
             match serde_json::to_string(&change) {
                 // Whoever listened may just have left.
                 Ok(text) => drop(self.changes.send(Arc::new(ChangeText { sequence, text }))),
-                Err(error) => tracing::error!(%error, "a change cannot be encoded"),
+                Err(error) => {
+                    tracing::error!(%error, "failed to encode a change of the table as JSON");
+                }
             }
         }
         self.taken.send_replace(sequence);

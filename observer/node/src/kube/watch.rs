@@ -225,7 +225,7 @@ impl State {
     fn goes_well(&mut self, kind: Kind, listed: bool) {
         let health = &mut self.health[kind as usize];
         if !health.up {
-            tracing::info!("{} are watched", kind.name());
+            tracing::info!("watching {}", kind.name());
         }
         health.up = true;
         health.listed |= listed;
@@ -238,9 +238,9 @@ impl State {
         let health = &mut self.health[kind as usize];
         // Once per state: a server that is away for a day fails some 300 times.
         if health.error.is_none() {
-            tracing::warn!(error = %text, retry_in = ?pause, "cannot watch {what}; containers known by now keep their labels");
+            tracing::warn!(error = %text, retry_in = ?pause, "failed to watch {what}; containers known by now keep their labels");
         } else {
-            tracing::debug!(error = %text, retry_in = ?pause, "still cannot watch {what}");
+            tracing::debug!(error = %text, retry_in = ?pause, "still failed to watch {what}");
         }
         health.up = false;
         health.errors += 1;

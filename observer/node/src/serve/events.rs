@@ -224,7 +224,7 @@ fn json(name: &str, value: impl serde::Serialize) -> Option<Event> {
     match Event::default().event(name).json_data(value) {
         Ok(event) => Some(event),
         Err(error) => {
-            tracing::error!(%error, name, "an event cannot be encoded");
+            tracing::error!(%error, name, "failed to encode a server-sent event");
             None
         }
     }

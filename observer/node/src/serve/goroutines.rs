@@ -92,7 +92,7 @@ pub(super) async fn goroutines(State(node): State<Arc<Node>>, Path(pid): Path<u3
         }
         Ok(Err(refused)) => refuse(&refused),
         Err(error) => {
-            tracing::error!(%error, pid, "the walk over goroutines did not finish");
+            tracing::error!(%error, pid, "the walk over a process's goroutines failed");
             let text = "the walk did not finish; see the log\n";
             plain(StatusCode::INTERNAL_SERVER_ERROR, text)
         }

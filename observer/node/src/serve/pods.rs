@@ -32,7 +32,7 @@ pub(super) async fn pods(State(node): State<Arc<Node>>) -> Response {
             (headers, body).into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "the figures of the pods cannot be encoded as JSON");
+            tracing::error!(%error, "failed to encode the figures of the pods as JSON");
             let text = "the answer could not be written; see the log\n";
             plain(StatusCode::INTERNAL_SERVER_ERROR, text)
         }
