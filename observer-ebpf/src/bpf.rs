@@ -7,7 +7,7 @@ use observer_ebpf::{
     GcFigures, GoroutineFigures, ProcessKey, Registration, Target,
     family::{InFlight, InFlightKey, SpanFigures, SpanKey},
     ground::{Ground, Memory, Words},
-    machine::{Fields, Kernel},
+    state_machine::{Fields, Kernel},
 };
 
 use crate::{

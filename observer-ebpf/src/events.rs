@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_ns};
-use observer_ebpf::{COMM_LEN, Event, EventKind, machine::Fields};
+use observer_ebpf::{COMM_LEN, Event, EventKind, state_machine::Fields};
 
 use crate::{
     diagnostics::{first_hit, lost_event},

@@ -9,19 +9,19 @@ pub struct Target {
     pub last_gc_from_pause_start: i64,
     /// What a hit on a collection or a stop takes, in nanoseconds.
     pub stop_price_ns: u64,
-    /// As [`Registration::repaid_at`](crate::Registration::repaid_at), of its young
+    /// As [`Registration::repaid_at_ns`](crate::Registration::repaid_at_ns), of its young
     /// processes together. Kept by the programs.
-    pub repaid_at: u64,
+    pub repaid_at_ns: u64,
     /// The same of collections and stops.
-    pub stops_repaid_at: u64,
+    pub stops_repaid_at_ns: u64,
     /// The same of spans.
-    pub spans_repaid_at: u64,
+    pub spans_repaid_at_ns: u64,
 }
 
 /// The programs' own state, one copy per CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct Health {
+pub struct ProgramHealth {
     /// Insertions the PROCESSES map refused.
     pub refused_processes: u64,
     /// Insertions the GOROUTINES map refused.
@@ -40,7 +40,7 @@ pub struct Health {
     pub process_events: u64,
 }
 
-impl Health {
+impl ProgramHealth {
     /// The sum of two copies.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -59,11 +59,11 @@ impl Health {
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{Health, Target};
+    use super::{ProgramHealth, Target};
 
     // SAFETY: as all of them: `repr(C)`, only integers and no padding, as
     // `padding.rs` checks.
     unsafe impl aya::Pod for Target {}
     // SAFETY: as above.
-    unsafe impl aya::Pod for Health {}
+    unsafe impl aya::Pod for ProgramHealth {}
 }

@@ -5,7 +5,7 @@
 //! padding named, so that both sides agree on each offset and no uninitialised
 //! byte crosses over.
 //!
-//! [`machine`] is the programs' logic. The programs give it a kernel, and the tests
+//! [`state_machine`] is the programs' logic. The programs give it a kernel, and the tests
 //! on the host give it a model of one.
 #![cfg_attr(not(test), no_std)]
 #![allow(
@@ -20,14 +20,14 @@ mod figures;
 pub mod ground;
 mod histogram;
 mod kernel;
-pub mod machine;
 mod padding;
 mod registration;
+pub mod state_machine;
 
 pub use cookie::{Abi, Cookie, SiteKind, SpanSite};
 pub use event::{COMM_LEN, Event, EventKind};
 pub use family::{
-    Group,
+    ProbeGroup,
     collector::{
         CYCLE_BEGUN, CYCLE_MARKING, CYCLE_UNSEEN, GC_TRIGGERS, GcCycleFigures, GcFigures,
         PENDING_TRIGGERS,
@@ -35,7 +35,7 @@ pub use family::{
     goroutines::GoroutineFigures,
     stops::{STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason},
 };
-pub use figures::{Health, Target};
+pub use figures::{ProgramHealth, Target};
 pub use histogram::{TIME_HISTOGRAM_BUCKETS, TimeHistogram};
 pub use kernel::KernelOffsets;
 pub use registration::{ProcessKey, Registration};
@@ -58,7 +58,7 @@ pub mod names {
     pub const TARGETS: &str = "TARGETS";
     /// `HashMap<u64 (loser << 32 | owner), u64 first seen>`: targets found to be one file.
     pub const ALIASES: &str = "ALIASES";
-    /// `PerCpuArray<Health>` of one entry.
+    /// `PerCpuArray<ProgramHealth>` of one entry.
     pub const HEALTH: &str = "HEALTH";
     /// `RingBuf` of [`crate::Event`].
     pub const EVENTS: &str = "EVENTS";

@@ -12,7 +12,7 @@ use aya_ebpf::{
     maps::{HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use observer_ebpf::{
-    GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target,
+    GcFigures, GoroutineFigures, ProcessKey, ProgramHealth, Registration, Target,
     family::{InFlight, InFlightKey, SpanFigures, SpanKey},
 };
 
@@ -55,12 +55,12 @@ pub(crate) static ALIASES: HashMap<u64, u64> =
     HashMap::with_max_entries(ALIASES_MAX, BPF_F_NO_PREALLOC);
 
 #[map]
-pub(crate) static HEALTH: PerCpuArray<Health> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static HEALTH: PerCpuArray<ProgramHealth> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 
-/// Adds one to a counter of this CPU's [`Health`]. Atomic all the same: on
+/// Adds one to a counter of this CPU's [`ProgramHealth`]. Atomic all the same: on
 /// preemptible kernels another thread's hit on the same CPU may interrupt this one.
 macro_rules! health {
     ($field:ident) => {

@@ -2,7 +2,7 @@
 //! padding is uninitialised, and both sides copy these types as bytes.
 
 use crate::{
-    Event, GcCycleFigures, GcFigures, GoroutineFigures, Health, KernelOffsets, ProcessKey,
+    Event, GcCycleFigures, GcFigures, GoroutineFigures, KernelOffsets, ProcessKey, ProgramHealth,
     Registration, StopFigures, StopRecord, Target, TimeHistogram,
     family::{InFlight, InFlightKey, SpanFigures, SpanKey},
 };
@@ -32,7 +32,7 @@ no_padding! {
         css_set_dfl_cgrp, cgroup_kn, kernfs_node_id
     }
     ProcessKey { tgid, epoch }
-    Registration { epoch, target, repaid_at, stops_repaid_at, spans_repaid_at }
+    Registration { epoch, target, repaid_at_ns, stops_repaid_at_ns, spans_repaid_at_ns }
     GoroutineFigures { created, exited, system_created, system_exited, goid_refills, unpaid_ns }
     StopFigures { count, total_ns, stopping_ns }
     StopRecord { began, pause_ns, reason, trigger, ends_cycle }
@@ -45,13 +45,13 @@ no_padding! {
         stopping_ns, start_kind, cycle
     }
     Target {
-        last_gc_from_pause_start, stop_price_ns, repaid_at, stops_repaid_at, spans_repaid_at
+        last_gc_from_pause_start, stop_price_ns, repaid_at_ns, stops_repaid_at_ns, spans_repaid_at_ns
     }
     SpanKey { process, span, label }
     InFlightKey { process, goroutine, span }
     InFlight { began, label }
     SpanFigures { begun, ended, abandoned, unmatched, hits, sum_ns, buckets, unpaid_ns }
-    Health {
+    ProgramHealth {
         refused_processes, refused_goroutines, refused_gc, refused_spans, lost_events, alias_hits,
         failed_reads, process_events
     }

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use observer_ebpf::{
     EventKind, ProcessKey,
-    machine::{self, Fields, Kernel as _},
+    state_machine::{self, Fields, Kernel as _},
 };
 
 use crate::{bpf::Bpf, maps::PROCESSES, offsets::offset, pids};
@@ -17,7 +17,7 @@ fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(tgid) = pids::current() else {
         return 0;
     };
-    machine::exec(Bpf, tgid, || parent(&ctx).unwrap_or((0, 0)));
+    state_machine::exec(Bpf, tgid, || parent(&ctx).unwrap_or((0, 0)));
     0
 }
 
@@ -107,7 +107,7 @@ fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(tgid) = pids::current() else {
         return 0;
     };
-    machine::exit(Bpf, tgid, || is_last(&ctx));
+    state_machine::exit(Bpf, tgid, || is_last(&ctx));
     0
 }
 

@@ -22,11 +22,11 @@ pub struct Registration {
     pub target: u32,
     /// When all that its probes on goroutines took is paid back, as the budget
     /// goes (CLOCK_MONOTONIC, nanoseconds).
-    pub repaid_at: u64,
+    pub repaid_at_ns: u64,
     /// The same of those on collections and stops.
-    pub stops_repaid_at: u64,
+    pub stops_repaid_at_ns: u64,
     /// The same of those at spans.
-    pub spans_repaid_at: u64,
+    pub spans_repaid_at_ns: u64,
 }
 
 /// Epoch and owner as one word, so that nobody sees one change without the other.

@@ -5,7 +5,7 @@ use aya_ebpf::{
     EbpfContext as _, helpers::bpf_get_attach_cookie, macros::uprobe, maps::ProgramArray,
     programs::ProbeContext,
 };
-use observer_ebpf::{Cookie, SiteKind, ground::Registers, machine};
+use observer_ebpf::{Cookie, SiteKind, ground::Registers, state_machine};
 
 use crate::{
     bpf::Bpf,
@@ -41,7 +41,7 @@ fn site(ctx: &ProbeContext, empty: &ProgramArray) {
     let Some(tgid) = pids::current() else {
         return;
     };
-    machine::hit(Bpf, tgid, kind, cookie, || registers(ctx));
+    state_machine::hit(Bpf, tgid, kind, cookie, || registers(ctx));
 }
 
 /// Reads a register where it is asked for. The compiler would otherwise read one of several

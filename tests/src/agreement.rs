@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use observer_go::runtime::{Reader, StateError, StateFigures};
+use observer_go::runtime::{RuntimeReader, StateError, StateFigures};
 pub use observer_testkit::agreement::Agreement;
 use serde_json::to_value;
 
@@ -22,7 +22,7 @@ pub struct Look {
 }
 
 /// Samples, has the program report, samples again and compares.
-pub fn look(reader: &mut Reader, program: &mut Program) -> Result<Look, StateError> {
+pub fn look(reader: &mut RuntimeReader, program: &mut Program) -> Result<Look, StateError> {
     let mut tries = 0;
     loop {
         let before = at_rest(reader)?;

@@ -17,7 +17,7 @@ use observer_go::{
         inspect,
     },
     release::{Arch, GoVersion, Layout},
-    runtime::{Image, Reader, StateError, StateFigures, Symbol},
+    runtime::{ProgramLayout, RuntimeReader, SourceLocation, StateError, StateFigures},
 };
 pub use observer_testkit::program::{Metric, Program, Report};
 
@@ -25,7 +25,7 @@ pub use observer_testkit::program::{Metric, Program, Report};
 pub const STILL: Duration = Duration::from_millis(150);
 
 /// A sample, taken again where something of the program moved just then.
-pub fn sample(reader: &mut Reader) -> Result<Arc<StateFigures>, StateError> {
+pub fn sample(reader: &mut RuntimeReader) -> Result<Arc<StateFigures>, StateError> {
     let end = Instant::now() + Duration::from_secs(3);
     loop {
         match reader.sample() {
@@ -37,7 +37,7 @@ pub fn sample(reader: &mut Reader) -> Result<Arc<StateFigures>, StateError> {
 
 /// The first sample after a program has come to rest. A wait of some
 /// milliseconds mostly does; on a busy machine a P may take longer to be idle.
-pub fn at_rest(reader: &mut Reader) -> Result<Arc<StateFigures>, StateError> {
+pub fn at_rest(reader: &mut RuntimeReader) -> Result<Arc<StateFigures>, StateError> {
     let end = Instant::now() + Duration::from_secs(3);
     loop {
         thread::sleep(STILL);
@@ -57,7 +57,7 @@ pub struct Executable {
     pub version: GoVersion,
     /// The runtime's globals in it.
     pub globals: Globals,
-    image: Image,
+    image: ProgramLayout,
     file: File,
 }
 
@@ -90,22 +90,22 @@ impl Executable {
             globals: globals::find(&layout, Arch::Amd64, &functions, &|name| {
                 symbols.get(name).copied()
             }),
-            image: Image { entry: elf.entry() },
+            image: ProgramLayout { entry: elf.entry() },
             file,
         }
     }
 
     /// A reader of a process that runs it.
-    pub fn reader(&self, pid: u32) -> Result<Reader, StateError> {
+    pub fn reader(&self, pid: u32) -> Result<RuntimeReader, StateError> {
         let layout = Layout::of(self.version, Arch::Amd64).expect("a layout");
-        Reader::new(pid, self.image, &self.globals, layout)
+        RuntimeReader::new(pid, self.image, &self.globals, layout)
     }
 
     /// Names addresses of its code.
-    pub fn symbolize(&self, pc: u64) -> Option<Symbol> {
+    pub fn symbolize(&self, pc: u64) -> Option<SourceLocation> {
         let functions = Functions::open(&self.file).ok()??;
         let place = functions.resolve(pc).ok()??;
-        Some(Symbol {
+        Some(SourceLocation {
             function: place.function.name,
             line: place.line,
         })

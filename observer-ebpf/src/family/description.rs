@@ -12,16 +12,16 @@ pub struct Family {
     /// Its groups of probes, by name. Where they cost too much, the last leaves first.
     pub groups: &'static [&'static str],
     /// How they are kept from costing too much.
-    pub thinning: Thinning,
+    pub thinning: CostControl,
     /// Where its probes stand.
     pub sites: Sites,
     /// What is exported of it, besides what is exported of the runtime's state.
-    pub figures: &'static [Figure],
+    pub figures: &'static [SpanMetric],
 }
 
 /// How probes are kept from costing too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thinning {
+pub enum CostControl {
     /// What they cost is measured, and groups leave until the rest is within the
     /// budget.
     Measured,
@@ -40,7 +40,7 @@ pub enum Sites {
 
 /// A figure of a span that is exported.
 #[derive(Clone, Copy, Debug)]
-pub struct Figure {
+pub struct SpanMetric {
     /// As OpenMetrics names it: a counter without `_total`.
     pub name: &'static str,
     /// One sentence for people.
@@ -50,12 +50,12 @@ pub struct Figure {
     /// Where it comes from.
     pub source: &'static str,
     /// What it is of a span's figures.
-    pub of: Of,
+    pub of: SpanQuantity,
 }
 
 /// Which number of a span's figures something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum SpanQuantity {
     /// How many began: a counter.
     Begun,
     /// How many go on: a gauge.

@@ -9,7 +9,7 @@ pub const TIERS: usize = 2;
 /// Sites whose probes come and go together: a family's, and where in the order in
 /// which its groups stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Group {
+pub struct ProbeGroup {
     family: u8,
     tier: u8,
 }
@@ -18,7 +18,7 @@ pub struct Group {
 const STOPS: u8 = 0;
 const GOROUTINES: u8 = 2;
 
-impl Group {
+impl ProbeGroup {
     /// Collector and stops. Cycles consist of stops, so neither is of use alone.
     pub const RARE: Self = Self::new(STOPS, 0);
     /// One hit for a batch of goroutines created.

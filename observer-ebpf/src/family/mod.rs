@@ -12,21 +12,21 @@ pub(crate) mod goroutines;
 mod group;
 mod morestack;
 #[cfg(any(test, feature = "user"))]
-mod reading;
+mod process_counts;
 mod selection;
 pub(crate) mod span;
 pub(crate) mod stops;
 
-pub use description::{Family, Figure, Of, Sites, Thinning};
-pub use group::{Group, TIERS};
+pub use description::{CostControl, Family, Sites, SpanMetric, SpanQuantity};
+pub use group::{ProbeGroup, TIERS};
 #[cfg(any(test, feature = "user"))]
-pub use reading::Reading;
+pub use process_counts::ProcessCounts;
 #[cfg(any(test, feature = "user"))]
-pub(crate) use reading::plus;
+pub(crate) use process_counts::plus;
 pub use selection::{Selection, UnknownFamily};
 pub use span::{
-    At, Function, IN_FLIGHT_NONE, InFlight, InFlightKey, Label, NEWEST, Register, SPAN_BOUNDS_NS,
-    SPAN_BUCKETS, Span, SpanFigures, SpanKey, Stack,
+    IN_FLIGHT_NONE, InFlight, InFlightKey, Label, NEWEST, Register, SPAN_BOUNDS_NS, SPAN_BUCKETS,
+    SitePosition, Span, SpanFigures, SpanFunction, SpanKey, Stack,
 };
 
 /// Every family. Its place is its number: it must not change while probes stand, and
@@ -47,7 +47,7 @@ impl Family {
 
 #[cfg(test)]
 mod tests {
-    use super::{FAMILIES, Group, Sites, TIERS};
+    use super::{FAMILIES, ProbeGroup, Sites, TIERS};
 
     #[test]
     fn families_are_told_apart() {
@@ -61,11 +61,11 @@ mod tests {
             } else {
                 assert!(family.figures.is_empty(), "{}", family.name);
             }
-            assert!(number < Group::FAMILIES_AT_MOST);
+            assert!(number < ProbeGroup::FAMILIES_AT_MOST);
         }
-        assert_eq!(Group::RARE.name(), "rare");
+        assert_eq!(ProbeGroup::RARE.name(), "rare");
         assert_eq!(
-            (Group::BATCH.name(), Group::EXACT.name()),
+            (ProbeGroup::BATCH.name(), ProbeGroup::EXACT.name()),
             ("batch", "exact")
         );
     }

@@ -7,23 +7,23 @@
 //! timed where it is innermost.
 
 #[cfg(any(test, feature = "user"))]
-use super::{Reading, plus};
+use super::{ProcessCounts, plus};
 use crate::ProcessKey;
 
 /// What a span stands on.
 #[derive(Debug)]
 pub struct Span {
     /// Where it begins. Those that a program lacks are left out.
-    pub begins: &'static [Function],
+    pub begins: &'static [SpanFunction],
     /// Where it ends; nowhere where it is only counted.
-    pub ends: &'static [Function],
+    pub ends: &'static [SpanFunction],
     /// What its durations are told apart by.
     pub label: Option<Label>,
 }
 
 /// A place in a function, in some releases of Go.
 #[derive(Clone, Copy, Debug)]
-pub struct Function {
+pub struct SpanFunction {
     /// As the function table names it.
     pub name: &'static str,
     /// The first minor version that has it.
@@ -33,7 +33,7 @@ pub struct Function {
     /// What it runs on.
     pub stack: Stack,
     /// Where in it.
-    pub at: At,
+    pub at: SitePosition,
 }
 
 /// Of a function that every release has since its first.
@@ -50,7 +50,7 @@ pub enum Stack {
 
 /// Where in a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum At {
+pub enum SitePosition {
     /// Once for each call of it.
     Entry,
     /// At each of its returns.
@@ -63,7 +63,7 @@ pub struct Label {
     /// As it is exported.
     pub name: &'static str,
     /// Where the register is read. None: where the span begins.
-    pub at: Option<Function>,
+    pub at: Option<SpanFunction>,
     /// Which.
     pub register: Register,
 }
@@ -193,7 +193,7 @@ impl SpanFigures {
 }
 
 #[cfg(any(test, feature = "user"))]
-impl Reading for SpanFigures {
+impl ProcessCounts for SpanFigures {
     fn add(&mut self, more: &Self) {
         plus(&mut self.begun, more.begun);
         plus(&mut self.ended, more.ended);

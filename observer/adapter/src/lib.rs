@@ -15,21 +15,21 @@ mod api;
 mod data;
 #[cfg(test)]
 mod fixtures;
-mod front;
-mod keeper;
+mod front_proxy;
 mod listen;
 mod metrics;
 mod pki;
+mod reconcile;
 mod registration;
 mod run;
 mod serve;
 mod settings;
 mod telemetry;
-mod upkeep;
+mod tls_secrets;
 
 pub use self::{
     data::node_client::OBSERVER_NAME,
-    pki::{Authority, Pair},
+    pki::{Authority, PemPair},
     run::{ServeError, run},
     settings::AdapterSettings,
 };

@@ -5,7 +5,7 @@ use std::{future::Future, io, sync::Arc};
 
 use observer_node::{
     auth::{Peer, tls::ServerTls},
-    listen::{self, Bounds, Encryption},
+    listen::{self, ConnectionLimits, Encryption},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -17,7 +17,7 @@ pub(crate) async fn serve(
     listeners: Vec<TcpListener>,
     server: Arc<Server>,
     tls: ServerTls,
-    bounds: Bounds,
+    bounds: ConnectionLimits,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let tls = tls.with_http2();

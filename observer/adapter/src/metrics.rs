@@ -241,7 +241,7 @@ mod tests {
 
     use observer_node::scaling::{
         Histogram,
-        wire::{ContainerFigures, Now, Over},
+        wire::{ContainerFigures, CurrentFigures, WindowFigures},
     };
 
     use super::{Aggregation, METRICS, Metric};
@@ -249,7 +249,7 @@ mod tests {
     fn container(scale: u64) -> ContainerFigures {
         ContainerFigures {
             processes: 1,
-            now: Now {
+            now: CurrentFigures {
                 goroutines: Some(10 * scale),
                 runnable: Some(scale),
                 processors: Some(4),
@@ -258,7 +258,7 @@ mod tests {
                 limited_heap_bytes: Some(1000 * scale),
                 limit_bytes: Some(4000),
             },
-            over: Some(Over {
+            over: Some(WindowFigures {
                 window_ms: 10_000 * scale,
                 goroutines: Some(8.5),
                 created_per_second: Some(0.25),

@@ -21,7 +21,7 @@ const NAME: &str = "go-observer";
 
 /// A certificate and its key, as PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct PemPair {
     /// The certificate.
     pub certificate: String,
     /// Its private key.
@@ -43,7 +43,7 @@ pub enum PkiError {
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pair: Pair,
+    pair: PemPair,
 }
 
 impl Authority {
@@ -56,7 +56,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         hold(&mut params, AUTHORITY);
         let key = KeyPair::generate()?;
-        let pair = Pair {
+        let pair = PemPair {
             certificate: params.self_signed(&key)?.pem(),
             key: key.serialize_pem(),
         };
@@ -65,19 +65,19 @@ impl Authority {
     }
 
     /// One that was made before.
-    pub fn of(pair: Pair) -> Result<Self, PkiError> {
+    pub fn of(pair: PemPair) -> Result<Self, PkiError> {
         let key = KeyPair::from_pem(&pair.key)?;
         let issuer = Issuer::from_ca_cert_pem(&pair.certificate, key)?;
         Ok(Self { issuer, pair })
     }
 
     /// Its certificate and key.
-    pub const fn pair(&self) -> &Pair {
+    pub const fn pair(&self) -> &PemPair {
         &self.pair
     }
 
     /// A new certificate for a server of these names.
-    pub fn issue(&self, names: &[String]) -> Result<Pair, PkiError> {
+    pub fn issue(&self, names: &[String]) -> Result<PemPair, PkiError> {
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, NAME);
@@ -85,7 +85,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         hold(&mut params, ISSUED);
         let key = KeyPair::generate()?;
-        Ok(Pair {
+        Ok(PemPair {
             certificate: params.signed_by(&key, &self.issuer)?.pem(),
             key: key.serialize_pem(),
         })

@@ -17,7 +17,7 @@ use observer_node::{
     },
     kube::ClientError,
     listen::{
-        Bounds,
+        ConnectionLimits,
         bind::{Address, BindError},
     },
 };
@@ -28,18 +28,18 @@ use tokio::{
 
 use super::{
     data::{
-        fan_out::{FanOut, Limits},
+        fan_out::{FanOut, FanOutLimits},
         node_client::NodeClient,
         values::Values,
         watches,
     },
-    front::{Front, follow_trust},
-    keeper::Keeper,
+    front_proxy::{FrontProxyAuth, follow_trust},
     listen::serve,
     registration::{Bundle, Registrar, follow_namespace},
     serve::{Discovery, Server, VALUES_AT_ONCE},
     settings::AdapterSettings,
     telemetry::Telemetry,
+    tls_secrets::TlsSecrets,
 };
 
 /// What a request may wait for who asks and whether it may, and for its turn.
@@ -101,20 +101,20 @@ pub async fn run(
     let tls = ServerTls::new(source(settings, &names), true, Arc::clone(&counters))?;
     let telemetry = Arc::new(Telemetry::default());
     let nodes = fan_out(settings, Arc::clone(&telemetry));
-    let limits = review::Limits::default();
+    let limits = review::AnswerCacheLimits::default();
     let guard = Guard::by_reviews(
         connection.client.clone(),
         None,
         limits,
         Arc::clone(&counters),
     )?;
-    let front = Arc::new(Front::new(guard));
+    let front = Arc::new(FrontProxyAuth::new(guard));
 
     let (objects, mut tasks) = watches::watch(&connection, &settings.namespace);
     tasks.spawn(follow_trust(connection.clone(), Arc::clone(&front)));
     let (authority, known) = watch::channel(None);
     let serving = settings.certificate.pair().is_none();
-    let keeper = Keeper {
+    let keeper = TlsSecrets {
         connection: connection.clone(),
         namespace: settings.namespace.clone(),
         names,
@@ -172,7 +172,7 @@ pub async fn run(
         let leave = registrar.leave_if_uninstalled();
         tokio::join!(leave, tokio::time::sleep(DRAIN));
     };
-    let bounds = Bounds::of_adapter();
+    let bounds = ConnectionLimits::of_adapter();
     tokio::select! {
         end = serve(listeners, server, tls, bounds, drained) => {
             end.map_err(ServeError::Server)
@@ -210,7 +210,7 @@ fn source(settings: &AdapterSettings, names: &[String]) -> CertificateSource {
 
 fn fan_out(settings: &AdapterSettings, telemetry: Arc<Telemetry>) -> Arc<FanOut> {
     let client = NodeClient::new(settings.node_port, settings.token_file.clone());
-    let limits = Limits {
+    let limits = FanOutLimits {
         fresh: settings.ttl,
         intervals: settings.stale_intervals,
         patience: settings.node_timeout,

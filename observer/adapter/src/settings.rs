@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 use observer_node::{auth::CertificateFiles, log::LogFormat};
 
-use super::api::group::Groups;
+use super::api::group::ApiGroups;
 
 /// Settings of `observer adapter`.
 #[derive(Clone, Debug, Args)]
@@ -26,7 +26,7 @@ pub struct AdapterSettings {
         default_value = "custom",
         env = "OBSERVER_GROUP"
     )]
-    pub group: Groups,
+    pub group: ApiGroups,
 
     /// Port that observers of nodes serve on.
     #[arg(long, value_name = "PORT", default_value = "9920", value_parser = clap::value_parser!(u16).range(1..), env = "OBSERVER_NODE_PORT")]

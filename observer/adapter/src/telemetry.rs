@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_node::{auth::SecurityFigures, listen::Crowd};
+use observer_node::{auth::SecurityFigures, listen::ConnectionCounters};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -54,7 +54,7 @@ pub(crate) struct Telemetry {
     node_seconds: Histogram,
     unreachable: Gauge,
     /// Where connections are counted.
-    pub crowd: Arc<Crowd>,
+    pub crowd: Arc<ConnectionCounters>,
     without_observer: Gauge,
     left_out: Counter,
     connections: Gauge,

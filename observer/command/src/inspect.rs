@@ -13,9 +13,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use observer_go::{
-    binary::{self, Binary, Figure, Inspected, globals::Globals},
+    binary::{self, Binary, FigureGroup, Inspected, globals::Globals},
     discover,
-    runtime::{self, GoroutineReport, Symbol, WalkLimits},
+    runtime::{self, GoroutineReport, SourceLocation, WalkLimits},
 };
 use serde::Serialize;
 
@@ -216,7 +216,7 @@ fn print(out: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
         print_globals(out, globals, binary.state.entry)?;
     }
     writeln!(out, "\ncoverage")?;
-    for figure in Figure::all() {
+    for figure in FigureGroup::all() {
         let mut gaps = binary.plan.gaps.iter().chain(&binary.state.gaps);
         match gaps.find(|gap| gap.figure == figure) {
             None => writeln!(out, "  {:<20} yes", figure.label())?,
@@ -287,7 +287,7 @@ fn print_goroutines(out: &mut impl Write, report: &GoroutineReport) -> io::Resul
     }
     writeln!(out, "\ncreated by")?;
     for creator in &report.creators {
-        let name = |symbol: &Option<Symbol>| {
+        let name = |symbol: &Option<SourceLocation>| {
             symbol
                 .as_ref()
                 .map_or_else(|| "?".to_owned(), |symbol| symbol.function.clone())

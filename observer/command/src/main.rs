@@ -28,12 +28,12 @@ use clap::Parser;
 use observer_adapter::AdapterSettings;
 use observer_go::discover;
 use observer_node::{
-    Environment, Exclusion, Limits, Node, Snapshots, Wishes,
+    CostLimits, EngineHandle, Environment, Exclusion, OptOut, Snapshots,
     auth::{Security, review},
-    kube::{self, PodWishes},
+    kube::{self, PodOptOut},
+    liveness::Liveness,
     log::{self, LogFormat},
     serve,
-    vitals::Vitals,
 };
 use observer_probe::{Kernel, LinkMode, LoadOptions, LogLevel, Probes, WITHOUT_PROBES};
 use tokio::{
@@ -78,11 +78,7 @@ fn main() -> ExitCode {
 }
 
 fn node(settings: &NodeSettings) -> Result<()> {
-    let table = match settings.table {
-        When::On => true,
-        When::Off => false,
-        When::Auto => io::stdout().is_terminal() && io::stdin().is_terminal(),
-    };
+    let table = shows_table(settings);
     preconditions::check()?;
     // The table owns the screen; log lines would tear it.
     if !table {
@@ -113,27 +109,27 @@ fn node(settings: &NodeSettings) -> Result<()> {
 
     let (mut probes, environment) = load(settings);
     let limits = limits(settings, probes.as_mut());
-    let vitals = Vitals::default();
+    let liveness = Liveness::default();
     // Before the engine looks at the first process: pods say what it may touch.
     let (wishes, cluster) = match cluster {
         Some((connection, node)) => {
             let _within = runtime.enter();
-            let pods = kube::watch_pods(connection, &node, rules.clone(), &vitals);
-            let wishes = PodWishes::new(pods.clone(), settings.host_processes, &vitals)
+            let pods = kube::watch_pods(connection, &node, rules.clone(), &liveness);
+            let wishes = PodOptOut::new(pods.clone(), settings.host_processes, &liveness)
                 .context("cannot follow what pods want")?;
-            let wishes: Box<dyn Wishes> = Box::new(wishes);
+            let wishes: Box<dyn OptOut> = Box::new(wishes);
             (Some(wishes), Some((pods, node)))
         }
         None => (None, None),
     };
     let exclusion = Exclusion { rules, wishes };
-    let (node, snapshots) = Node::start(
+    let (node, snapshots) = EngineHandle::start(
         settings.interval,
         probes,
         environment,
         limits,
         exclusion,
-        &vitals,
+        &liveness,
     )?;
     let served = security.describe(&addresses);
     tracing::info!(?addresses, served, interval = ?settings.interval, "observing");
@@ -141,14 +137,14 @@ fn node(settings: &NodeSettings) -> Result<()> {
     let snapshots = match cluster {
         Some((pods, node)) => {
             let _within = runtime.enter();
-            kube::attribute(snapshots, pods, node, settings.host_processes, &vitals)
+            kube::attribute(snapshots, pods, node, settings.host_processes, &liveness)
         }
         None => snapshots,
     };
 
     let answers = {
         let _within = runtime.enter();
-        serve::Answers::new(snapshots.clone(), &security, &vitals)
+        serve::Answers::new(snapshots.clone(), &security, &liveness)
     };
     let (table_quit, quit) = oneshot::channel::<()>();
     let table = if table {
@@ -165,12 +161,14 @@ fn node(settings: &NodeSettings) -> Result<()> {
         let shutdown = async {
             tokio::select! {
                 () = ended(quit) => {}
-                () = vitals.any_ended() => dead = vitals.ended(),
+                () = liveness.any_ended() => dead = liveness.ended(),
             }
         };
         let listeners = listeners.into_iter().map(TcpListener::from_std);
         let listeners = listeners.collect::<io::Result<_>>()?;
-        answers.serve(listeners, security, &vitals, shutdown).await
+        answers
+            .serve(listeners, security, &liveness, shutdown)
+            .await
     });
     tracing::info!("stopping");
     let table = table.map_or(Ok(()), Table::stop);
@@ -186,9 +184,17 @@ fn node(settings: &NodeSettings) -> Result<()> {
     Ok(())
 }
 
+fn shows_table(settings: &NodeSettings) -> bool {
+    match settings.table {
+        When::On => true,
+        When::Off => false,
+        When::Auto => io::stdout().is_terminal() && io::stdin().is_terminal(),
+    }
+}
+
 /// What observing may cost, by what a probe's hit costs here.
-fn limits(settings: &NodeSettings, probes: Option<&mut Probes>) -> Limits {
-    Limits {
+fn limits(settings: &NodeSettings, probes: Option<&mut Probes>) -> CostLimits {
+    CostLimits {
         probe_budget: settings.probe_budget,
         cpu_ceiling: settings.cpu_ceiling,
         creators: settings.goroutine_creators,
@@ -254,7 +260,7 @@ fn security(
         &settings.security,
         client,
         names.into_iter().flatten(),
-        review::Limits::default(),
+        review::AnswerCacheLimits::default(),
     )
     .context("cannot serve securely")
 }

@@ -1,7 +1,7 @@
 //! What a Go program's file, its process and its memory tell.
 //!
 //! **In** goes an open executable ([`binary::inspect`]), or the id of a process
-//! ([`discover::process`], [`runtime::Reader`]).
+//! ([`discover::process`], [`runtime::RuntimeReader`]).
 //!
 //! **Out** comes what the file is and where probes may stand in it ([`binary::Binary`]),
 //! what a process runs and in which container ([`discover::Process`]), and the Go

@@ -4,7 +4,7 @@
 //! **In** go settings that are checked already, the loaded probes and, on a cluster, a
 //! connection to the API server.
 //!
-//! **Out** comes a [`Snapshot`] at each interval ([`Node::start`] gives the
+//! **Out** comes a [`Snapshot`] at each interval ([`EngineHandle::start`] gives the
 //! [`Snapshots`]), and a server of them ([`serve::serve`]).
 //!
 //! Data goes one way. `node` joins what processes, their files and their memory tell
@@ -22,15 +22,15 @@ pub mod fixtures;
 pub mod history;
 pub mod kube;
 pub mod listen;
+pub mod liveness;
 pub mod log;
 mod node;
 pub mod scaling;
 pub mod serve;
-pub mod vitals;
 
 pub use self::node::{
-    Clocks, Cluster, Coverage, Crowded, Differences, Environment, EventFigures, Exclusion, Figures,
-    GoroutineProbes, Groups, Health, Limits, Missing, Node, Observation, Place, Pod, PodContainer,
-    PodWatch, Snapshot, Snapshots, StartError, StateSample, Uncounted, Verdict, WalkCounts, Walked,
-    Walks, Wishes, Workload, at_once,
+    Admission, Attribution, Clocks, Cluster, CostLimits, Coverage, CoverageGap, Crowded,
+    Differences, EngineHandle, Environment, EventFigures, Exclusion, Figures, GoroutineProbes,
+    Observation, ObserverHealth, OptOut, Pod, PodContainer, PodWatch, ProbeGroups, Snapshot,
+    Snapshots, StartError, StateSample, Uncounted, WalkCounts, Walked, Walks, Workload, at_once,
 };

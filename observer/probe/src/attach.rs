@@ -10,17 +10,17 @@ use std::{
     path::Path,
 };
 
-use observer_ebpf::{Cookie, Group, Target, names};
+use observer_ebpf::{Cookie, ProbeGroup, Target, names};
 use observer_go::binary::{Site, SitePlan};
 
 use super::{
-    Attached, ProbeError, Probes, Standing,
+    Attached, GroupStatus, ProbeError, Probes,
     attempt::{Attempt, Means},
     clock,
     error::chain,
-    fuse::Fuse,
     lease::Lease,
-    planned,
+    lease_watchdog::LeaseWatchdog,
+    plan_check,
     target_links::{GroupLinks, Links, TargetLinks},
 };
 
@@ -55,14 +55,14 @@ impl Probes {
             });
         }
         let stops = plan.sites.iter();
-        let stops = stops.filter(|site| site.group() == Group::RARE);
+        let stops = stops.filter(|site| site.group() == ProbeGroup::RARE);
         let dearest = stops.map(|site| self.price.of(site)).fold(0.0, f64::max);
         let figures = Target {
             last_gc_from_pause_start: plan.last_gc_from_pause_start.unwrap_or(0),
             stop_price_ns: dearest as u64,
-            repaid_at: 0,
-            stops_repaid_at: 0,
-            spans_repaid_at: 0,
+            repaid_at_ns: 0,
+            stops_repaid_at_ns: 0,
+            spans_repaid_at_ns: 0,
         };
         self.targets
             .insert(&target, &figures, 0)
@@ -89,7 +89,7 @@ impl Probes {
             groups: BTreeMap::new(),
         };
         let mut attached = Attached::default();
-        for group in Group::all() {
+        for group in ProbeGroup::all() {
             let sites = plan.sites.iter().filter(|site| site.group() == group);
             let (blind, sites): (Vec<&Site>, Vec<&Site>) =
                 sites.partition(|site| site.kind.reads_memory() && !self.reads_user_memory);
@@ -97,24 +97,24 @@ impl Probes {
                 let why = "the kernel lets no eBPF program read the memory of processes";
                 (site.clone(), why.to_owned())
             }));
-            let later = group == Group::EXACT && self.cautious;
+            let later = group == ProbeGroup::EXACT && self.cautious;
             let now: &[&Site] = if later { &[] } else { &sites };
             let lease = target_links.lease.fd();
-            let (links, refused) = match self.set(target, path, Some(lease), now) {
+            let Links { links, refused } = match self.set(target, path, Some(lease), now) {
                 Ok(set) => set,
                 Err(error) => {
                     self.reaper.take(target_links.all());
                     return Err(error);
                 }
             };
-            if group == Group::BATCH && !refused.is_empty() {
+            if group == ProbeGroup::BATCH && !refused.is_empty() {
                 // A part of the batches is no count. No figure needs them.
                 self.reaper.take(links);
                 continue;
             }
             let is_taken = |site: &&&Site| !refused.iter().any(|(bad, _)| bad == **site);
             let sites: Vec<Site> = sites.iter().filter(is_taken).copied().cloned().collect();
-            *attached.of_mut(group) = Standing {
+            *attached.of_mut(group) = GroupStatus {
                 sites: sites.len(),
                 since_ns: (!later).then(clock::monotonic_ns),
             };
@@ -152,22 +152,22 @@ impl Probes {
             path: path.to_owned(),
             source: error,
         };
-        if self.fuse.is_none() {
-            self.fuse = Some(Fuse::light().map_err(unguarded)?);
+        if self.lease_watchdog.is_none() {
+            self.lease_watchdog = Some(LeaseWatchdog::start().map_err(unguarded)?);
         }
         let mut lease = Lease::take(path).map_err(unguarded)?;
-        planned::check(lease.file(), path, plan)?;
-        if let Some(settling) = &self.settling {
+        plan_check::check(lease.file(), path, plan)?;
+        if let Some(pending_leases) = &self.pending_leases {
             let sites = plan.sites.iter().map(|site| site.offset).collect();
-            lease.keep_by(settling.clone(), sites);
+            lease.keep_by(pending_leases.clone(), sites);
         }
         Ok(lease)
     }
 
     /// Tells that whoever owns the probes is well.
     pub(super) fn renew(&mut self) {
-        if let Some(fuse) = &mut self.fuse {
-            fuse.renew();
+        if let Some(lease_watchdog) = &mut self.lease_watchdog {
+            lease_watchdog.renew();
         }
     }
 
@@ -201,7 +201,10 @@ impl Probes {
         sites: &[&Site],
     ) -> Result<Links, ProbeError> {
         if sites.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(Links {
+                links: Vec::new(),
+                refused: Vec::new(),
+            });
         }
         let mut attempt = Attempt {
             target,
@@ -225,7 +228,7 @@ impl Probes {
         };
         let Attempt { links, refused, .. } = attempt;
         match result {
-            Ok(()) => Ok((links, refused)),
+            Ok(()) => Ok(Links { links, refused }),
             Err(error) => {
                 self.reaper.take(links);
                 Err(ProbeError::Attach {
@@ -242,7 +245,7 @@ impl Probes {
     pub fn set_group(
         &mut self,
         target: u32,
-        group: Group,
+        group: ProbeGroup,
         on: bool,
     ) -> Result<Option<u64>, ProbeError> {
         let unknown = ProbeError::Target {
@@ -270,11 +273,11 @@ impl Probes {
         }
         if stands.links.is_empty() {
             let sites = stands.sites.clone();
-            if !matches!(group, Group::BATCH | Group::EXACT) {
+            if !matches!(group, ProbeGroup::BATCH | ProbeGroup::EXACT) {
                 self.forget_unfinished(target, group);
             }
             let sites: Vec<&Site> = sites.iter().collect();
-            let (links, refused) = self.set(target, &path, Some(lease), &sites)?;
+            let Links { links, refused } = self.set(target, &path, Some(lease), &sites)?;
             // They were accepted once; half of them would count wrong.
             if let Some((site, reason)) = refused.first() {
                 let reason = format!("{}: {reason}", site.function);

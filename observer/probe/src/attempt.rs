@@ -5,17 +5,16 @@ use std::{
     path::Path,
 };
 
-use observer_ebpf::{Cookie, Group, SpanSite};
+use observer_ebpf::{Cookie, ProbeGroup, SpanSite};
 use observer_go::binary::Site;
 use thiserror::Error;
 
 use super::{
-    HitCost,
+    HitCost, close_order,
     error::{chain, errno},
     link::Link,
-    multi::{self, MultiError, Point},
-    order,
-    perf::{PerfError, PerfProbes},
+    perf_event::{PerfError, PerfProbes},
+    uprobe_multi::{self, MultiError, ProbeLocation},
 };
 
 /// The setting of one file's probes.
@@ -62,21 +61,23 @@ impl Attempt<'_> {
         let cookie = |site: &Site| {
             let price = self.price.of(site) as u32;
             let cookie = match site.group() {
-                Group::RARE => Cookie::new(site.kind, self.target, site.aux),
-                Group::BATCH | Group::EXACT => Cookie::new(site.kind, self.target, price as i32),
+                ProbeGroup::RARE => Cookie::new(site.kind, self.target, site.aux),
+                ProbeGroup::BATCH | ProbeGroup::EXACT => {
+                    Cookie::new(site.kind, self.target, price as i32)
+                }
                 _ => Cookie::of_span(site.kind, self.target, SpanSite::of(site.aux), price),
             };
             cookie.0
         };
         match means {
             Means::Multi(program) => {
-                let points = sites.iter().map(|site| Point {
+                let points = sites.iter().map(|site| ProbeLocation {
                     offset: site.offset,
                     cookie: cookie(site),
                 });
-                let mut link = multi::link(program, self.path, &points.collect::<Vec<_>>())?;
+                let mut link = uprobe_multi::link(program, self.path, &points.collect::<Vec<_>>())?;
                 if let Some(lease) = self.lease {
-                    link = order::above(lease, link).map_err(MultiError::from)?;
+                    link = close_order::above(lease, link).map_err(MultiError::from)?;
                 }
                 self.links.push(Link::Multi(link));
             }

@@ -87,9 +87,9 @@ impl Probes {
         let (bare_emulated, bare_stepped) = child.rounds()?;
         // The child runs the same file; its own link may be out of reach.
         // Nobody writes to a program that runs, and this one does.
-        let (links, _) = self.set(TARGET, OWN_FILE.as_ref(), None, &sites.each_ref())?;
+        let set = self.set(TARGET, OWN_FILE.as_ref(), None, &sites.each_ref())?;
         let probed = child.rounds();
-        self.reaper.take(links);
+        self.reaper.take(set.links);
         let (emulated, stepped) = probed?;
 
         let tgid = child.child.id();

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Probes, end, settling::PATIENCE, signals::signals};
+use super::{Probes, pending_leases::PATIENCE, shutdown, signals::signals};
 
 /// How often the end of the observer asks whether all are through.
 const PACE: Duration = Duration::from_millis(20);
@@ -22,7 +22,7 @@ impl Drop for Probes {
         // The end may take a while, too.
         self.renew();
         let links = self.reaper.end();
-        end::close(links, || self.renew());
+        shutdown::close(links, || self.renew());
         let hurry = self.close_all();
         self.settle(hurry);
     }
@@ -35,10 +35,10 @@ impl Probes {
     /// systemd likewise, kills the children as soon as the process has ended, and gives
     /// the process itself the grace period.
     fn settle(&mut self, hurry: Option<Arc<AtomicBool>>) {
-        let Some(settling) = self.settling.clone() else {
+        let Some(pending_leases) = self.pending_leases.clone() else {
             return;
         };
-        let files = settling.left();
+        let files = pending_leases.left();
         if files == 0 {
             return;
         }
@@ -51,7 +51,7 @@ impl Probes {
              writes to them before; another SIGINT or SIGTERM ends at once"
         );
         loop {
-            let left = settling.left();
+            let left = pending_leases.left();
             let took = began.elapsed();
             if left == 0 {
                 tracing::info!(files, ?took, "no probe is left in any file");
@@ -66,7 +66,7 @@ impl Probes {
                 );
                 return;
             }
-            settling.go_on();
+            pending_leases.go_on();
             thread::sleep(PACE);
             self.renew();
         }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io, path::PathBuf};
 use observer_go::discover::NamespaceError;
 use thiserror::Error;
 
-use super::stacks::StackError;
+use super::private_stacks::StackError;
 
 /// Why programs could not be loaded or probes not be set.
 #[derive(Debug, Error)]

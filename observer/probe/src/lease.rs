@@ -10,10 +10,10 @@
 //! another is renamed over.
 //!
 //! With perf-event links the breakpoints outlast the links. There a lease that is
-//! dropped is kept until they are gone: [`Settling`].
+//! dropped is kept until they are gone: [`PendingLeases`].
 //!
 //! The kernel waits for the holder a limited time only (`fs.lease-break-time`, 45 s)
-//! and then lets the writer in. See [`Fuse`](super::fuse::Fuse) for an observer
+//! and then lets the writer in. See [`LeaseWatchdog`](super::lease_watchdog::LeaseWatchdog) for an observer
 //! that cannot answer.
 
 use std::{
@@ -29,13 +29,13 @@ use rustix::{
     fs::{Mode, OFlags, open},
 };
 
-use super::settling::Settling;
+use super::pending_leases::PendingLeases;
 
 /// A read lease, until it is dropped.
 pub(super) struct Lease {
     file: Arc<File>,
     /// Who keeps it from then on, and which offsets it is kept for.
-    after: Option<(Settling, Vec<u64>)>,
+    after: Option<(PendingLeases, Vec<u64>)>,
 }
 
 impl Lease {
@@ -59,8 +59,8 @@ impl Lease {
 
     /// From now on it is given back only when no breakpoint stands at any of these
     /// offsets, however long ago it was dropped.
-    pub(super) fn keep_by(&mut self, settling: Settling, sites: Vec<u64>) {
-        self.after = Some((settling, sites));
+    pub(super) fn keep_by(&mut self, pending_leases: PendingLeases, sites: Vec<u64>) {
+        self.after = Some((pending_leases, sites));
     }
 
     /// Whether somebody waits for it.
@@ -77,7 +77,7 @@ impl Lease {
         &self.file
     }
 
-    /// Its descriptor, below those of its file's links ([`order`](super::order)).
+    /// Its descriptor, below those of its file's links ([`order`](super::close_order)).
     pub(super) fn fd(&self) -> RawFd {
         self.file.as_raw_fd()
     }
@@ -90,8 +90,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some((settling, sites)) = self.after.take() {
-            settling.hold(Arc::clone(&self.file), sites);
+        if let Some((pending_leases, sites)) = self.after.take() {
+            pending_leases.hold(Arc::clone(&self.file), sites);
         }
     }
 }

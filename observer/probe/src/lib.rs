@@ -13,62 +13,62 @@
 
 mod attach;
 mod attempt;
+mod background_close;
 mod breakpoints;
 mod calibrate;
 mod capabilities;
 mod clock;
-mod end;
+mod close_order;
+mod debuggers;
 mod ending;
 mod error;
 mod events;
-mod fuse;
-mod handover;
 #[cfg(test)]
-mod harmless;
+mod forbidden_helpers;
+mod group_status;
 mod hit_cost;
-mod keeper;
 mod kernel;
 mod kernel_types;
 mod lease;
+mod lease_watchdog;
 mod link;
 mod load;
 mod map_plan;
 mod mode;
-mod multi;
-mod order;
-mod perf;
-mod planned;
+mod pending_leases;
+mod perf_event;
+mod perf_event_map;
+mod plan_check;
+mod private_stacks;
 mod probes;
 mod read;
 mod reaper;
-mod settling;
+mod shutdown;
 mod signals;
 mod spans;
-mod stacks;
-mod standing;
 mod sys;
 mod target_links;
-mod traced;
+mod uprobe_multi;
 
 /// How much the programs say.
 pub use aya_log::Level as LogLevel;
 // They are part of what this module asks for.
 pub use observer_ebpf::{
-    Event, EventKind, Group, ProcessKey,
-    family::{Reading, Selection, SpanFigures, UnknownFamily},
+    Event, EventKind, ProbeGroup, ProcessKey,
+    family::{ProcessCounts, Selection, SpanFigures, UnknownFamily},
 };
 
 pub use self::{
     calibrate::calibrate_child,
     capabilities::{WITHOUT_PROBES, missing},
     error::ProbeError,
+    group_status::{Attached, GroupStatus},
     hit_cost::HitCost,
     kernel::{Features, Kernel},
     load::{AtOnce, LoadOptions, ProgramBytes},
     mode::LinkMode,
+    private_stacks::StackError,
     probes::Probes,
     read::Inventory,
     spans::{SpanLabel, Spans},
-    stacks::StackError,
-    standing::{Attached, Standing},
 };

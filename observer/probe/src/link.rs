@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{lease::Lease, perf::PerfLink};
+use super::{lease::Lease, perf_event::PerfLink};
 
 /// A link in the kernel, until it is dropped; that waits for running programs.
 pub(super) enum Link {

@@ -19,11 +19,11 @@ use super::{
     kernel_types::{self, KernelTypes},
     lease::Wanted,
     map_plan,
-    perf::PerfProbes,
+    pending_leases::PendingLeases,
+    perf_event::PerfProbes,
+    private_stacks,
     probes::Flush,
     reaper::Reaper,
-    settling::Settling,
-    stacks,
 };
 
 /// The programs, compiled by the build script.
@@ -94,7 +94,7 @@ impl Probes {
         let types = &kernel.types;
         let object = object_for(types)?;
         if types.private_stack {
-            stacks::check(&object)?;
+            private_stacks::check(&object)?;
         }
         let private_stacks = u64::from(types.private_stack);
         // Where it could not be asked for, the load will tell.
@@ -155,14 +155,14 @@ impl Probes {
         give_memory_back();
         Ok(Self {
             mode,
-            settling: perf.is_some().then(Settling::default),
+            pending_leases: perf.is_some().then(PendingLeases::default),
             perf,
             links: HashMap::new(),
             reaper: Reaper::start(),
             lease_wanted: Wanted::watch().map_err(|error| ProbeError::Load {
                 reason: format!("cannot catch the signal that tells of a wanted lease: {error}"),
             })?,
-            fuse: None,
+            lease_watchdog: None,
             processes: map(&mut ebpf, names::PROCESSES)?,
             goroutines: map(&mut ebpf, names::GOROUTINES)?,
             gc: map(&mut ebpf, names::GC)?,

@@ -9,7 +9,7 @@ use object::{
     Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, read::elf::ElfFile64,
 };
 use observer_ebpf::{
-    GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target,
+    GcFigures, GoroutineFigures, ProcessKey, ProgramHealth, Registration, Target,
     family::{InFlight, InFlightKey, Selection, SpanFigures, SpanKey},
     names,
 };
@@ -132,7 +132,7 @@ pub(super) fn processes(cpus: u64, selection: Selection) -> u32 {
 /// whole, this is all they ever take.
 pub(super) fn whole_bytes(cpus: u64, events: u64, selection: Selection) -> u64 {
     let hashes: u64 = MAPS.iter().map(|map| map.whole(cpus, selection)).sum();
-    hashes + size_of::<Health>() as u64 * cpus + events
+    hashes + size_of::<ProgramHealth>() as u64 * cpus + events
 }
 
 /// The object with its hash maps allocated whole.

@@ -7,13 +7,14 @@ use aya::{
     maps::{self, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use observer_ebpf::{
-    GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target,
+    GcFigures, GoroutineFigures, ProcessKey, ProgramHealth, Registration, Target,
     family::{InFlight, InFlightKey, Selection, SpanFigures, SpanKey},
 };
 
 use super::{
-    fuse::Fuse, hit_cost::HitCost, lease::Wanted, link::Link, mode::LinkMode, perf::PerfProbes,
-    reaper::Reaper, settling::Settling, target_links::TargetLinks,
+    hit_cost::HitCost, lease::Wanted, lease_watchdog::LeaseWatchdog, link::Link, mode::LinkMode,
+    pending_leases::PendingLeases, perf_event::PerfProbes, reaper::Reaper,
+    target_links::TargetLinks,
 };
 
 /// The loaded programs, their maps and all probes.
@@ -29,10 +30,10 @@ pub struct Probes {
     pub(super) links: HashMap<u32, TargetLinks>,
     pub(super) reaper: Reaper<Link>,
     /// Keeps leases longer than links, in [`LinkMode::PerfEvent`].
-    pub(super) settling: Option<Settling>,
+    pub(super) pending_leases: Option<PendingLeases>,
     pub(super) lease_wanted: Wanted,
     /// Burns from the first lease on.
-    pub(super) fuse: Option<Fuse>,
+    pub(super) lease_watchdog: Option<LeaseWatchdog>,
     pub(super) processes: maps::HashMap<MapData, u32, Registration>,
     pub(super) goroutines: PerCpuHashMap<MapData, ProcessKey, GoroutineFigures>,
     pub(super) gc: maps::HashMap<MapData, ProcessKey, GcFigures>,
@@ -42,7 +43,7 @@ pub struct Probes {
     pub(super) selection: Selection,
     pub(super) targets: maps::HashMap<MapData, u32, Target>,
     pub(super) aliases: maps::HashMap<MapData, u64, u64>,
-    pub(super) health: PerCpuArray<MapData, Health>,
+    pub(super) health: PerCpuArray<MapData, ProgramHealth>,
     pub(super) events: RingBuf<MapData>,
     /// Whether the programs can read the memory of processes.
     pub(super) reads_user_memory: bool,

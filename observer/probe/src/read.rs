@@ -7,8 +7,8 @@ use std::{
 
 use aya::maps::{MapError, MapKeys};
 use observer_ebpf::{
-    GcFigures, GoroutineFigures, Group, Health, ProcessKey, Registration, family::Reading as _,
-    names,
+    GcFigures, GoroutineFigures, ProbeGroup, ProcessKey, ProgramHealth, Registration,
+    family::ProcessCounts as _, names,
 };
 
 use super::{ProbeError, Probes, clock, error::chain};
@@ -36,9 +36,9 @@ impl Probes {
         let new = Registration {
             epoch,
             target,
-            repaid_at: 0,
-            stops_repaid_at: 0,
-            spans_repaid_at: 0,
+            repaid_at_ns: 0,
+            stops_repaid_at_ns: 0,
+            spans_repaid_at_ns: 0,
         };
         let inserted = self.processes.insert(&tgid, &new, NO_EXIST);
         match (self.registration(tgid), inserted) {
@@ -177,8 +177,8 @@ impl Probes {
 
     /// Forgets what was under way in a target's processes when a group of its probes
     /// left. None of it may stand.
-    pub(super) fn forget_unfinished(&mut self, target: u32, group: Group) {
-        if group != Group::RARE {
+    pub(super) fn forget_unfinished(&mut self, target: u32, group: ProbeGroup) {
+        if group != ProbeGroup::RARE {
             let its = self.registrations().into_iter();
             let its = its.filter(|(_, registration)| registration.target == target);
             let keys = its.map(|(tgid, registration)| ProcessKey {
@@ -203,10 +203,14 @@ impl Probes {
     }
 
     /// The programs' own counters, summed over CPUs.
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> ProgramHealth {
         self.health.get(&0, 0).map_or_else(
-            |_| Health::default(),
-            |cpus| cpus.iter().copied().fold(Health::default(), Health::plus),
+            |_| ProgramHealth::default(),
+            |cpus| {
+                cpus.iter()
+                    .copied()
+                    .fold(ProgramHealth::default(), ProgramHealth::plus)
+            },
         )
     }
 }

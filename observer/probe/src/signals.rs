@@ -15,7 +15,7 @@ pub(super) fn signals() -> Arc<AtomicBool> {
             signal_hook_registry::register(signal, move || asked.store(true, Ordering::Relaxed))
         };
         if let Err(error) = registered {
-            tracing::warn!(signal, %error, "cannot be asked to end at once");
+            tracing::warn!(signal, %error, "failed to install a signal handler; a second signal does not end the observer at once");
         }
     }
     asked

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aya::maps::PerCpuValues;
 use observer_ebpf::{
     ProcessKey,
-    family::{InFlightKey, Reading as _, SpanFigures, SpanKey},
+    family::{InFlightKey, ProcessCounts as _, SpanFigures, SpanKey},
 };
 
 use super::{Probes, read::EXIST};

@@ -2,19 +2,24 @@
 
 use std::{collections::BTreeMap, fs::File};
 
-use observer_ebpf::Group;
+use observer_ebpf::ProbeGroup;
 use observer_go::binary::Site;
 
 use super::{lease::Lease, link::Link, reaper::Ticket};
 
-/// Links, and the sites that the kernel refused.
-pub(super) type Links = (Vec<Link>, Vec<(Site, String)>);
+/// What came of setting probes on some sites.
+pub(super) struct Links {
+    /// Of the sites that the kernel took.
+    pub(super) links: Vec<Link>,
+    /// The sites that it refused, each with the reason.
+    pub(super) refused: Vec<(Site, String)>,
+}
 
 /// One target's links.
 pub(super) struct TargetLinks {
     /// Keeps writers from the file, and leads to it after its path is gone.
     pub(super) lease: Lease,
-    pub(super) groups: BTreeMap<Group, GroupLinks>,
+    pub(super) groups: BTreeMap<ProbeGroup, GroupLinks>,
 }
 
 /// One group of them.
@@ -29,7 +34,7 @@ pub(super) struct GroupLinks {
 }
 
 impl TargetLinks {
-    pub(super) fn of(&mut self, group: Group) -> &mut GroupLinks {
+    pub(super) fn of(&mut self, group: ProbeGroup) -> &mut GroupLinks {
         self.groups.entry(group).or_default()
     }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use observer_fuzz::{choose, originals};
-use observer_go::runtime::{Recording, strangers};
+use observer_go::runtime::{Recording, fuzz_invariants};
 
 fn recordings() -> &'static [Recording] {
     static RECORDINGS: OnceLock<Vec<Recording>> = OnceLock::new();
@@ -23,9 +23,9 @@ fn recordings() -> &'static [Recording] {
 fuzz_target!(|input: &[u8]| {
     match choose(recordings(), input) {
         Some((Some(recording), changes)) => {
-            strangers::replay(&strangers::changed(recording, changes));
+            fuzz_invariants::replay(&fuzz_invariants::changed(recording, changes));
         }
-        Some((None, file)) => strangers::file(file),
+        Some((None, file)) => fuzz_invariants::file(file),
         None => {}
     }
 });

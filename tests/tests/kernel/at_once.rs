@@ -3,7 +3,9 @@
 
 use std::{process::Command, time::Duration};
 
-use observer_probe::{AtOnce, Event, EventKind, Group, Kernel, LoadOptions, Probes, ProcessKey};
+use observer_probe::{
+    AtOnce, Event, EventKind, Kernel, LoadOptions, ProbeGroup, Probes, ProcessKey,
+};
 use observer_tests::{
     Observer, Workload, metrics,
     paths::{GO, fixture, observer},
@@ -130,7 +132,7 @@ fn stops_are_told_of_for_themselves_and_go_on_being_counted() {
     assert_eq!(of_kind(&told, EventKind::TooMuchAtOnce).count(), 0);
 
     let set = |probes: &mut Probes, on| {
-        let set = probes.set_group(TARGET, Group::RARE, on);
+        let set = probes.set_group(TARGET, ProbeGroup::RARE, on);
         set.expect("the probes on stops");
     };
     set(&mut probes, false);

@@ -3,7 +3,7 @@
 
 use std::{process::Command, time::Duration};
 
-use observer_probe::{Group, Kernel, LoadOptions, LogLevel, Probes, ProcessKey};
+use observer_probe::{Kernel, LoadOptions, LogLevel, ProbeGroup, Probes, ProcessKey};
 use observer_tests::{
     Observer, Workload,
     paths::{self, GO, fixture, go1},
@@ -77,7 +77,7 @@ fn what_cannot_be_read_is_left_out_and_named() {
         "StopReason",
     ];
     assert_eq!(left_out, read);
-    assert!(attached.of(Group::EXACT).is_on());
+    assert!(attached.of(ProbeGroup::EXACT).is_on());
     let mut w = Workload::start(&old);
     w.run("burst 100 0");
     w.run("gc 1");

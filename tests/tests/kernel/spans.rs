@@ -4,7 +4,7 @@ use std::fs::File;
 
 use observer_go::binary::{Binary, Inspected, Reason, SiteKind, inspect_for};
 use observer_probe::{
-    Group, Kernel, LoadOptions, Probes, ProcessKey, Selection, SpanFigures, SpanLabel,
+    Kernel, LoadOptions, ProbeGroup, Probes, ProcessKey, Selection, SpanFigures, SpanLabel,
 };
 use observer_tests::{
     Workload,
@@ -88,7 +88,7 @@ fn stacks_that_grow_are_counted_and_come_and_go_with_their_group() {
     // From a few kilobytes to a hundred: each of them four times at least.
     let grown = growths(&probes);
     assert!((400..10_000).contains(&grown), "{grown}");
-    let group = Group::new(number, 0);
+    let group = ProbeGroup::new(number, 0);
     let off = probes.set_group(TARGET, group, false).expect("off");
     assert_eq!(off, None);
     let on = probes.set_group(TARGET, group, true).expect("on again");

@@ -55,7 +55,7 @@ struct Target {
     /// Longest input. Of what takes long, few changes at a time tell more.
     longest: usize,
     /// Prepares what it begins with.
-    seed: fn(&seeds::Place<'_>) -> Result<()>,
+    seed: fn(&seeds::SeedFolders<'_>) -> Result<()>,
 }
 
 const TARGETS: [Target; 4] = [
@@ -158,7 +158,7 @@ fn fuzz(
     // Not in the checkout, which may be gone before anybody looks.
     let failures = all.join("failures").join(name);
     step(&title, |step| {
-        let place = seeds::Place::of(workspace, fixtures, &all, name)?;
+        let place = seeds::SeedFolders::of(workspace, fixtures, &all, name)?;
         (target.seed)(&place)?;
         fs::create_dir_all(&failures)?;
         let mut command = command(workspace, "run", finds);

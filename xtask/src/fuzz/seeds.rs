@@ -20,7 +20,7 @@ const BUILDS: [(&str, &str); 5] = [
 ];
 
 /// Where a target's seeds come from and where they go.
-pub(super) struct Place<'a> {
+pub(super) struct SeedFolders<'a> {
     workspace: &'a Workspace,
     fixtures: &'a Path,
     /// Files that inputs are changes of.
@@ -29,7 +29,7 @@ pub(super) struct Place<'a> {
     pub(super) corpus: PathBuf,
 }
 
-impl<'a> Place<'a> {
+impl<'a> SeedFolders<'a> {
     pub(super) fn of(
         workspace: &'a Workspace,
         fixtures: &'a Path,
@@ -65,7 +65,7 @@ impl<'a> Place<'a> {
 }
 
 /// For `inspect`.
-pub(super) fn programs(place: &Place<'_>) -> Result<()> {
+pub(super) fn programs(place: &SeedFolders<'_>) -> Result<()> {
     for (version, variant) in BUILDS {
         let name = format!("workload-{version}-{variant}");
         fs::copy(place.fixtures.join(&name), place.originals.join(&name))?;
@@ -76,7 +76,7 @@ pub(super) fn programs(place: &Place<'_>) -> Result<()> {
 /// For `dwarf`: one program with its debug information as zlib, as zstd and as it is.
 /// Go's linker compresses it with zlib. It is asked only of a release that is not there
 /// yet, so the program is made to say such a one, which is as long to spell.
-pub(super) fn newer_programs(place: &Place<'_>) -> Result<()> {
+pub(super) fn newer_programs(place: &SeedFolders<'_>) -> Result<()> {
     let path = place.fixtures.join(format!("idle-{NEWEST}-default"));
     let mut data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let old = format!("go{NEWEST}");
@@ -116,7 +116,7 @@ pub(super) fn newer_programs(place: &Place<'_>) -> Result<()> {
 }
 
 /// For `memory`: what the unit tests replay.
-pub(super) fn recordings(place: &Place<'_>) -> Result<()> {
+pub(super) fn recordings(place: &SeedFolders<'_>) -> Result<()> {
     let all = place
         .workspace
         .root
@@ -135,7 +135,7 @@ pub(super) fn recordings(place: &Place<'_>) -> Result<()> {
 }
 
 /// For `texts`.
-pub(super) fn texts(place: &Place<'_>) -> Result<()> {
+pub(super) fn texts(place: &SeedFolders<'_>) -> Result<()> {
     for seed in fs::read_dir(place.workspace.root.join("tests/fuzz/seeds/texts"))? {
         let seed = seed?;
         fs::copy(seed.path(), place.corpus.join(seed.file_name()))?;

@@ -51,9 +51,9 @@ pub(crate) enum End {
 
 /// A directory for one guest's files. Removed when dropped, but for its console.
 #[derive(Debug)]
-pub(crate) struct Place(PathBuf);
+pub(crate) struct GuestFolder(PathBuf);
 
-impl Place {
+impl GuestFolder {
     /// Empties and takes a directory of the cache. Two commands at a time want
     /// two names.
     pub(crate) fn new(workspace: &Workspace, name: &str) -> Result<Self> {
@@ -82,7 +82,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for GuestFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -91,7 +91,7 @@ impl Drop for Place {
 /// Boots a machine and hands over each line of its command's output.
 pub(crate) fn boot(
     workspace: &Workspace,
-    place: &Place,
+    place: &GuestFolder,
     settings: &Settings<'_>,
     mut heard: impl FnMut(&str),
 ) -> Result<End> {

@@ -12,7 +12,7 @@ use clap::Args;
 use super::{
     apparmor,
     apt::Apt,
-    guest::{End, Place, Settings, boot},
+    guest::{End, GuestFolder, Settings, boot},
     initramfs::Files,
     kernel::Line,
     machine::Machine,
@@ -143,7 +143,7 @@ pub(crate) fn run(workspace: &Workspace, settings: &Run) -> Result<()> {
     let mut files = files_for(workspace, settings)?;
     // As ssh does.
     files.text("/run.sh", format!("{}\n", settings.command.join(" ")));
-    let place = Place::new(workspace, "run")?;
+    let place = GuestFolder::new(workspace, "run")?;
     files.write(&place.archive())?;
     let begin = Instant::now();
     let end = boot(

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     apt::Apt,
-    guest::{End, Place, Settings, boot},
+    guest::{End, GuestFolder, Settings, boot},
     initramfs::Files,
     machine::Machine,
     run,
@@ -103,7 +103,7 @@ fn run_all(workspace: &Workspace, rows: Vec<Row>, again: &Again) -> Result<()> {
     let arch = Arch::Amd64;
     let files = run::files(workspace, arch)?;
     let guests = ui::step("kernels", |step| fetch(workspace, step, rows))?;
-    let place = Place::new(workspace, "files")?;
+    let place = GuestFolder::new(workspace, "files")?;
     files.write(&place.archive())?;
     ui::step("tests on other kernels", |step| {
         let queue = Mutex::new(VecDeque::from(guests));
@@ -237,12 +237,12 @@ fn available_mib(meminfo: &str) -> Option<u64> {
 fn one(
     workspace: &Workspace,
     step: &Step,
-    base: &Place,
+    base: &GuestFolder,
     guest: &Guest,
     all: Instant,
 ) -> Result<()> {
     let row = &guest.row;
-    let place = Place::new(workspace, &row.name().replace([' ', '='], "-"))?;
+    let place = GuestFolder::new(workspace, &row.name().replace([' ', '='], "-"))?;
     fs::copy(base.archive(), place.archive()).context("cannot copy the guest's files")?;
     let mut script = Files::default();
     script.text("/run.sh", script_of(row.environment, &row.scenarios));

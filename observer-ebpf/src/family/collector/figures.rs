@@ -2,7 +2,7 @@
 //! since stops are what a cycle consists of.
 
 #[cfg(any(test, feature = "user"))]
-use crate::family::{Reading, plus};
+use crate::family::{ProcessCounts, plus};
 use crate::{STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, TimeHistogram};
 
 /// Kinds of `gcTrigger`, plus one for a cycle whose trigger was not seen:
@@ -202,7 +202,7 @@ impl GcFigures {
 }
 
 #[cfg(any(test, feature = "user"))]
-impl Reading for GcFigures {
+impl ProcessCounts for GcFigures {
     /// Adds what only grows; the rest is of no use once a process has ended.
     fn add(&mut self, more: &Self) {
         for (into, more) in [

@@ -10,7 +10,7 @@ pub use figures::{
 };
 pub(crate) use triggers::NOT_SEEN;
 
-use super::{Family, Sites, Thinning};
+use super::{CostControl, Family, Sites};
 use crate::ground::Words;
 
 /// Its probes are of no use without those of the stops, and come and go with them.
@@ -18,7 +18,7 @@ pub(super) static FAMILY: Family = Family {
     name: "collector",
     on_request: false,
     groups: &[],
-    thinning: Thinning::AtOnce,
+    thinning: CostControl::AtOnce,
     sites: Sites::Chosen,
     figures: &[],
 };

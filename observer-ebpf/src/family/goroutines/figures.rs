@@ -2,7 +2,7 @@
 
 use crate::SiteKind;
 #[cfg(any(test, feature = "user"))]
-use crate::family::{Reading, plus};
+use crate::family::{ProcessCounts, plus};
 
 /// Goroutine counts of one process on one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl GoroutineFigures {
 }
 
 #[cfg(any(test, feature = "user"))]
-impl Reading for GoroutineFigures {
+impl ProcessCounts for GoroutineFigures {
     fn add(&mut self, more: &Self) {
         let Self {
             created,

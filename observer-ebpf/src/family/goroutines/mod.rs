@@ -6,13 +6,13 @@ mod program;
 pub use figures::GoroutineFigures;
 pub(crate) use program::count;
 
-use super::{Family, Sites, Thinning};
+use super::{CostControl, Family, Sites};
 
 pub(super) static FAMILY: Family = Family {
     name: "goroutines",
     on_request: false,
     groups: &["batch", "exact"],
-    thinning: Thinning::Measured,
+    thinning: CostControl::Measured,
     sites: Sites::Chosen,
     figures: &[],
 };

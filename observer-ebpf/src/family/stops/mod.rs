@@ -8,13 +8,13 @@ mod waiting;
 
 pub use figures::{STOPS_KEPT, STW_REASONS, StopFigures, StopRecord, StwReason};
 
-use super::{Family, Sites, Thinning};
+use super::{CostControl, Family, Sites};
 
 pub(super) static FAMILY: Family = Family {
     name: "stops",
     on_request: false,
     groups: &["rare"],
-    thinning: Thinning::AtOnce,
+    thinning: CostControl::AtOnce,
     sites: Sites::Chosen,
     figures: &[],
 };

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Serialize;
 
 use super::{
-    group::{Group, Version},
+    group::{ApiGroup, ApiVersion},
     quantity::quantity,
 };
 
@@ -84,13 +84,13 @@ struct Metric<'a> {
 
 /// The list as JSON. What is no number is left out.
 pub(crate) fn list(
-    version: Version,
+    version: ApiVersion,
     metric: &str,
     selector: Option<&LabelSelector>,
     items: Vec<Item>,
 ) -> serde_json::Result<Vec<u8>> {
     match version {
-        Version::V1Beta1 => write(version, items, |item, value, timestamp| ItemV1 {
+        ApiVersion::V1Beta1 => write(version, items, |item, value, timestamp| ItemV1 {
             described_object: item.object,
             metric_name: metric,
             timestamp,
@@ -98,7 +98,7 @@ pub(crate) fn list(
             value,
             selector,
         }),
-        Version::V1Beta2 => write(version, items, |item, value, timestamp| ItemV2 {
+        ApiVersion::V1Beta2 => write(version, items, |item, value, timestamp| ItemV2 {
             described_object: item.object,
             metric: Metric {
                 name: metric,
@@ -112,7 +112,7 @@ pub(crate) fn list(
 }
 
 fn write<I: Serialize>(
-    version: Version,
+    version: ApiVersion,
     items: Vec<Item>,
     of: impl Fn(Item, String, String) -> I,
 ) -> serde_json::Result<Vec<u8>> {
@@ -123,7 +123,7 @@ fn write<I: Serialize>(
     });
     serde_json::to_vec(&List {
         kind: "MetricValueList",
-        api_version: Group::Custom.api_version(version),
+        api_version: ApiGroup::Custom.api_version(version),
         metadata: Empty {},
         items: items.collect(),
     })
@@ -173,7 +173,7 @@ pub(crate) fn external_list(
     });
     serde_json::to_vec(&List {
         kind: "ExternalMetricValueList",
-        api_version: Group::External.api_version(Version::V1Beta1),
+        api_version: ApiGroup::External.api_version(ApiVersion::V1Beta1),
         metadata: Empty {},
         items: items.collect(),
     })
@@ -187,7 +187,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Described, Item, list};
-    use crate::api::group::Version;
+    use crate::api::group::ApiVersion;
 
     fn item(value: f64) -> Item {
         Item {
@@ -213,7 +213,7 @@ mod tests {
         let object =
             json!({"kind": "Pod", "namespace": "shop", "name": "web-0", "apiVersion": "v1"});
         assert_eq!(
-            written(Version::V1Beta2, None),
+            written(ApiVersion::V1Beta2, None),
             json!({
                 "kind": "MetricValueList",
                 "apiVersion": "custom.metrics.k8s.io/v1beta2",
@@ -232,7 +232,7 @@ mod tests {
             ..LabelSelector::default()
         };
         assert_eq!(
-            written(Version::V1Beta1, Some(&selector))["items"],
+            written(ApiVersion::V1Beta1, Some(&selector))["items"],
             json!([{
                 "describedObject": object,
                 "metricName": "go_goroutines",

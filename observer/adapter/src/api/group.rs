@@ -4,14 +4,14 @@ use clap::ValueEnum;
 
 /// A version of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Version {
+pub enum ApiVersion {
     /// `v1beta1`.
     V1Beta1,
     /// `v1beta2`.
     V1Beta2,
 }
 
-impl Version {
+impl ApiVersion {
     /// As in paths.
     pub const fn name(self) -> &'static str {
         match self {
@@ -23,14 +23,14 @@ impl Version {
 
 /// A group of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Group {
+pub enum ApiGroup {
     /// Metrics of objects.
     Custom,
     /// Metrics chosen by labels alone.
     External,
 }
 
-impl Group {
+impl ApiGroup {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Custom, Self::External];
 
@@ -43,33 +43,33 @@ impl Group {
     }
 
     /// Its versions, the preferred first.
-    pub const fn versions(self) -> &'static [Version] {
+    pub const fn versions(self) -> &'static [ApiVersion] {
         match self {
-            Self::Custom => &[Version::V1Beta2, Version::V1Beta1],
-            Self::External => &[Version::V1Beta1],
+            Self::Custom => &[ApiVersion::V1Beta2, ApiVersion::V1Beta1],
+            Self::External => &[ApiVersion::V1Beta1],
         }
     }
 
     /// Its version of this name.
-    pub fn version(self, name: &str) -> Option<Version> {
+    pub fn version(self, name: &str) -> Option<ApiVersion> {
         let mut versions = self.versions().iter().copied();
         versions.find(|version| version.name() == name)
     }
 
     /// The name of a version's APIService.
-    pub fn api_service(self, version: Version) -> String {
+    pub fn api_service(self, version: ApiVersion) -> String {
         format!("{}.{}", version.name(), self.name())
     }
 
     /// A version as `apiVersion` names it.
-    pub fn api_version(self, version: Version) -> String {
+    pub fn api_version(self, version: ApiVersion) -> String {
         format!("{}/{}", self.name(), version.name())
     }
 }
 
 /// Which groups are served. A cluster has one server for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Groups {
+pub enum ApiGroups {
     /// custom.metrics.k8s.io
     #[default]
     Custom,
@@ -79,18 +79,18 @@ pub enum Groups {
     Both,
 }
 
-impl Groups {
+impl ApiGroups {
     /// Each of them.
-    pub const fn all(self) -> &'static [Group] {
+    pub const fn all(self) -> &'static [ApiGroup] {
         match self {
-            Self::Custom => &[Group::Custom],
-            Self::External => &[Group::External],
-            Self::Both => &Group::ALL,
+            Self::Custom => &[ApiGroup::Custom],
+            Self::External => &[ApiGroup::External],
+            Self::Both => &ApiGroup::ALL,
         }
     }
 
     /// The one of this name, if it is served.
-    pub fn named(self, name: &str) -> Option<Group> {
+    pub fn named(self, name: &str) -> Option<ApiGroup> {
         let mut groups = self.all().iter().copied();
         groups.find(|group| group.name() == name)
     }

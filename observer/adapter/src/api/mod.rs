@@ -2,7 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod group;
-pub(crate) mod lack;
+pub(crate) mod no_value;
 pub(crate) mod path;
 mod quantity;
 pub(crate) mod selector;

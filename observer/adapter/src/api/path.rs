@@ -4,11 +4,11 @@
 use observer_node::auth::review::Access;
 use percent_encoding::percent_decode_str;
 
-use super::group::{Group, Groups, Version};
+use super::group::{ApiGroup, ApiGroups, ApiVersion};
 
 /// A kind of object that has values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum ObjectKind {
     /// A pod.
     Pod,
     /// A workload of the group `apps`.
@@ -42,7 +42,7 @@ impl WorkloadKind {
     ];
 }
 
-impl Kind {
+impl ObjectKind {
     /// All that discovery tells of.
     pub(crate) const ALL: [Self; 7] = [
         Self::Pod,
@@ -96,11 +96,11 @@ impl Kind {
 
 /// Objects whose values are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Target {
+pub(crate) struct RequestedObjects {
     /// In which version's words.
-    pub version: Version,
+    pub version: ApiVersion,
     /// Of which kind.
-    pub kind: Kind,
+    pub kind: ObjectKind,
     /// The resource as it was written.
     pub resource: String,
     /// Empty of what has no namespace.
@@ -126,17 +126,17 @@ pub(crate) enum Asked {
     /// `/apis`.
     Groups,
     /// As `/apis/custom.metrics.k8s.io`.
-    Group(Group),
+    Group(ApiGroup),
     /// The resources of a version.
-    Resources(Group, Version),
+    Resources(ApiGroup, ApiVersion),
     /// Values of objects.
-    Values(Target),
+    Values(RequestedObjects),
     /// A value of what labels select.
     External(External),
     /// The list of OpenAPI documents.
     OpenApi,
     /// The OpenAPI document of a version.
-    Schema(Group, Version),
+    Schema(ApiGroup, ApiVersion),
     /// Something that may be served elsewhere, or nothing.
     Other,
 }
@@ -153,7 +153,7 @@ pub(crate) struct Request {
 impl Request {
     /// Of a path as it was sent, by the method in lower case; `None` where it is
     /// not text or hides a separator.
-    pub(crate) fn of(groups: Groups, verb: &str, path: &str) -> Option<Self> {
+    pub(crate) fn of(groups: ApiGroups, verb: &str, path: &str) -> Option<Self> {
         let parts: Vec<String> = path
             .split('/')
             .filter(|part| !part.is_empty())
@@ -199,7 +199,7 @@ fn decode(part: &str) -> Option<String> {
 
 /// Reads what follows the version, and its right as the API server's
 /// RequestInfo names it.
-fn resource(verb: &str, group: Group, version: Version, rest: &[&str]) -> Request {
+fn resource(verb: &str, group: ApiGroup, version: ApiVersion, rest: &[&str]) -> Request {
     let (namespace, inner) = match rest {
         ["namespaces", namespace, inner @ ..] if !inner.is_empty() => (*namespace, inner),
         rest => ("", rest),
@@ -222,8 +222,8 @@ fn resource(verb: &str, group: Group, version: Version, rest: &[&str]) -> Reques
         name: part(1),
     };
     let asked = match group {
-        Group::Custom => target(version, namespace, inner).map(Asked::Values),
-        Group::External => external(namespace, inner).map(Asked::External),
+        ApiGroup::Custom => target(version, namespace, inner).map(Asked::Values),
+        ApiGroup::External => external(namespace, inner).map(Asked::External),
     };
     Request {
         asked: asked.unwrap_or(Asked::Other),
@@ -231,26 +231,27 @@ fn resource(verb: &str, group: Group, version: Version, rest: &[&str]) -> Reques
     }
 }
 
-fn target(version: Version, namespace: &str, inner: &[&str]) -> Option<Target> {
-    let target = |kind, resource: &str, namespace: &str, name: &str, metric: &str| Target {
-        version,
-        kind,
-        resource: resource.to_owned(),
-        namespace: namespace.to_owned(),
-        name: (name != "*").then(|| name.to_owned()),
-        metric: metric.to_owned(),
-    };
+fn target(version: ApiVersion, namespace: &str, inner: &[&str]) -> Option<RequestedObjects> {
+    let target =
+        |kind, resource: &str, namespace: &str, name: &str, metric: &str| RequestedObjects {
+            version,
+            kind,
+            resource: resource.to_owned(),
+            namespace: namespace.to_owned(),
+            name: (name != "*").then(|| name.to_owned()),
+            metric: metric.to_owned(),
+        };
     match (namespace, inner) {
-        ("", [resource, name, metric]) => Kind::of(resource)
-            .filter(|kind| *kind == Kind::Node)
+        ("", [resource, name, metric]) => ObjectKind::of(resource)
+            .filter(|kind| *kind == ObjectKind::Node)
             .map(|kind| target(kind, resource, "", name, metric)),
-        (namespace, ["metrics", metric]) if !namespace.is_empty() && namespace != "*" => {
-            Some(target(Kind::Namespace, "namespaces", "", namespace, metric))
-        }
-        (namespace, [resource, name, metric]) => match Kind::of(resource)? {
+        (namespace, ["metrics", metric]) if !namespace.is_empty() && namespace != "*" => Some(
+            target(ObjectKind::Namespace, "namespaces", "", namespace, metric),
+        ),
+        (namespace, [resource, name, metric]) => match ObjectKind::of(resource)? {
             // The autoscaler asks for nodes within its own namespace.
-            kind @ Kind::Node => Some(target(kind, resource, "", name, metric)),
-            Kind::Namespace => None,
+            kind @ ObjectKind::Node => Some(target(kind, resource, "", name, metric)),
+            ObjectKind::Namespace => None,
             kind => Some(target(kind, resource, namespace, name, metric)),
         },
         _ => None,

@@ -12,7 +12,7 @@ use axum::{
 use observer_node::auth::Refusal;
 use serde_json::json;
 
-use super::{lack::Lack, selector::SelectorError};
+use super::{no_value::NoValue, selector::SelectorError};
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub(crate) enum ApiError {
         /// The object's name.
         name: String,
         /// Why not.
-        why: Box<Lack>,
+        why: Box<NoValue>,
     },
     /// Nothing by that name can be chosen by labels.
     #[error("the server could not find the metric {0}")]

@@ -4,8 +4,8 @@
 use observer_node::auth::review::Access;
 
 use crate::api::{
-    group::Groups,
-    path::{Asked, Kind, Request},
+    group::ApiGroups,
+    path::{Asked, ObjectKind, Request},
     selector::{Labels, Selector},
 };
 
@@ -87,7 +87,7 @@ fn what_is_answered_is_what_the_right_was_asked_for() {
     for _ in 0..TEXTS {
         let path = path(&mut random);
         let verb = random.of(&["get", "post", "delete", "watch"]);
-        let Some(request) = Request::of(Groups::Both, verb, &path) else {
+        let Some(request) = Request::of(ApiGroups::Both, verb, &path) else {
             assert!(path.contains('%') || path.contains('.'), "{path}");
             continue;
         };
@@ -110,7 +110,7 @@ fn what_is_answered_is_what_the_right_was_asked_for() {
                     ("custom.metrics.k8s.io", target.version.name())
                 );
                 let asked = target.name.as_deref().unwrap_or("*");
-                if target.kind == Kind::Namespace {
+                if target.kind == ObjectKind::Namespace {
                     assert_eq!(
                         [namespace, resource, name],
                         [asked, "metrics", &target.metric],
@@ -122,7 +122,7 @@ fn what_is_answered_is_what_the_right_was_asked_for() {
                 assert_eq!(said, [&target.resource, asked, &target.metric], "{path}");
                 // The autoscaler asks for nodes within its own namespace.
                 assert!(
-                    target.kind == Kind::Node || *namespace == target.namespace,
+                    target.kind == ObjectKind::Node || *namespace == target.namespace,
                     "{path}"
                 );
             }

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     node_client::{NodeClient, NodeError},
-    objects::Place,
+    objects::ObserverEndpoint,
 };
 use crate::telemetry::Telemetry;
 
@@ -29,14 +29,14 @@ const AT_ONCE: usize = 512;
 /// A node that is gone is no longer needed, and so no longer counts.
 const LATELY: Duration = Duration::from_mins(5);
 /// The longest wait before a node that failed is asked again.
-const LONGEST_WAIT: u64 = 300;
+const LONGEST_WAIT_SECONDS: u64 = 300;
 /// What figures may be old whatever the node's interval: to be observed, to be
 /// asked for and to come takes a busy machine a moment.
 const LEAST_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long figures hold and nodes may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct FanOutLimits {
     /// How old figures may be that are taken without asking again.
     pub fresh: Duration,
     /// How many of the node's own intervals figures may be old at all.
@@ -84,7 +84,7 @@ impl NodeFigures {
     /// Whether the node need not be asked again: while the figures themselves
     /// are younger than the limit, not only the answer. A node that observes
     /// less often than that is asked four times within it all the same.
-    fn is_fresh(&self, limits: &Limits, now: Instant) -> bool {
+    fn is_fresh(&self, limits: &FanOutLimits, now: Instant) -> bool {
         let limit = limits.fresh.min(self.limit(limits));
         self.age_at(now) < limit || now - self.fetched < limit / 4
     }
@@ -92,12 +92,12 @@ impl NodeFigures {
     /// Whether they may be served: also while the node is silent, and whoever
     /// asked for them when. What one replica of the adapter serves is therefore
     /// never further behind another's than this.
-    fn is_usable(&self, limits: &Limits, now: Instant) -> bool {
+    fn is_usable(&self, limits: &FanOutLimits, now: Instant) -> bool {
         self.age_at(now) < self.limit(limits)
     }
 
     /// How old they may be.
-    fn limit(&self, limits: &Limits) -> Duration {
+    fn limit(&self, limits: &FanOutLimits) -> Duration {
         let limit = self.interval.saturating_mul(limits.intervals);
         limit.max(LEAST_LIMIT)
     }
@@ -128,8 +128,8 @@ impl NodeFigures {
 type Outcome = Option<Arc<NodeFigures>>;
 
 /// One node.
-struct Node {
-    place: Place,
+struct AskedNode {
+    place: ObserverEndpoint,
     last: Outcome,
     waiting: Option<watch::Receiver<bool>>,
     failures: u32,
@@ -141,15 +141,19 @@ struct Node {
 /// All nodes.
 pub(crate) struct FanOut {
     client: NodeClient,
-    limits: Limits,
-    nodes: Mutex<LruCache<String, Node>>,
+    limits: FanOutLimits,
+    nodes: Mutex<LruCache<String, AskedNode>>,
     places: Semaphore,
     telemetry: Arc<Telemetry>,
 }
 
 impl FanOut {
     /// Asks through `client`.
-    pub(crate) fn new(client: NodeClient, limits: Limits, telemetry: Arc<Telemetry>) -> Arc<Self> {
+    pub(crate) fn new(
+        client: NodeClient,
+        limits: FanOutLimits,
+        telemetry: Arc<Telemetry>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
             limits,
@@ -169,7 +173,7 @@ impl FanOut {
     /// too old.
     pub(crate) async fn get(
         self: &Arc<Self>,
-        nodes: impl IntoIterator<Item = (String, Place)>,
+        nodes: impl IntoIterator<Item = (String, ObserverEndpoint)>,
     ) -> HashMap<String, Arc<NodeFigures>> {
         let until = Instant::now() + self.limits.patience;
         let all = nodes.into_iter().map(|(node, place)| async move {
@@ -179,14 +183,14 @@ impl FanOut {
         join_all(all).await.into_iter().flatten().collect()
     }
 
-    fn nodes(&self) -> MutexGuard<'_, LruCache<String, Node>> {
+    fn nodes(&self) -> MutexGuard<'_, LruCache<String, AskedNode>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn one(self: &Arc<Self>, name: &str, place: Place, until: Instant) -> Outcome {
+    async fn one(self: &Arc<Self>, name: &str, place: ObserverEndpoint, until: Instant) -> Outcome {
         let waiting = {
             let mut nodes = self.nodes();
-            let node = nodes.get_or_insert_mut(name.to_owned(), || Node::new(place));
+            let node = nodes.get_or_insert_mut(name.to_owned(), || AskedNode::new(place));
             node.asked = Instant::now();
             if node.place != place {
                 // Another observer, or the same started again, whose failures
@@ -223,7 +227,12 @@ impl FanOut {
         nodes.peek(name)?.usable(&self.limits)
     }
 
-    async fn ask(self: Arc<Self>, name: String, place: Place, done: watch::Sender<bool>) {
+    async fn ask(
+        self: Arc<Self>,
+        name: String,
+        place: ObserverEndpoint,
+        done: watch::Sender<bool>,
+    ) {
         let patience = self.limits.patience;
         let begun = Instant::now();
         let answer = async {
@@ -254,14 +263,14 @@ impl FanOut {
 
     /// Nodes that were needed lately and failed when they were asked last.
     pub(crate) fn unreachable(&self) -> u64 {
-        let failing = |node: &Node| node.failures > 0 && node.asked.elapsed() < LATELY;
+        let failing = |node: &AskedNode| node.failures > 0 && node.asked.elapsed() < LATELY;
         let nodes = self.nodes();
         nodes.iter().filter(|(_, node)| failing(node)).count() as u64
     }
 }
 
-impl Node {
-    fn new(place: Place) -> Self {
+impl AskedNode {
+    fn new(place: ObserverEndpoint) -> Self {
         Self {
             place,
             last: None,
@@ -272,7 +281,7 @@ impl Node {
         }
     }
 
-    fn usable(&self, limits: &Limits) -> Outcome {
+    fn usable(&self, limits: &FanOutLimits) -> Outcome {
         let last = self.last.as_ref()?;
         last.is_usable(limits, Instant::now())
             .then(|| Arc::clone(last))
@@ -289,8 +298,10 @@ impl Node {
 
     fn failed(&mut self, error: &NodeError, name: &str) {
         self.failures = self.failures.saturating_add(1);
-        let wait = 1_u64.checked_shl(self.failures).unwrap_or(LONGEST_WAIT);
-        let wait = Duration::from_secs(wait.min(LONGEST_WAIT));
+        let wait = 1_u64
+            .checked_shl(self.failures)
+            .unwrap_or(LONGEST_WAIT_SECONDS);
+        let wait = Duration::from_secs(wait.min(LONGEST_WAIT_SECONDS));
         if self.failures == 1 {
             tracing::warn!(node = name, address = %self.place.address, %error, retry_in = ?wait, "failed to get figures from the node's observer");
         } else {

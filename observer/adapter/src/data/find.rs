@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{
-    objects::{Objects, Pod},
+    object_table::ObjectTable,
+    objects::{ClusterObjects, PodRecord},
     owners::Owners,
-    table::Table,
 };
 use crate::api::{
-    path::{Kind, Target, WorkloadKind},
+    path::{ObjectKind, RequestedObjects, WorkloadKind},
     selector::Selector,
 };
 
@@ -33,16 +33,16 @@ pub(crate) struct Found {
     /// Its name.
     pub name: String,
     /// Running pods.
-    pub pods: Vec<Arc<Pod>>,
+    pub pods: Vec<Arc<PodRecord>>,
 }
 
-impl Objects {
+impl ClusterObjects {
     /// The objects that are asked for; of one by name, none where there is none.
-    pub(crate) fn find(&self, target: &Target, selector: &Selector) -> Vec<Found> {
+    pub(crate) fn find(&self, target: &RequestedObjects, selector: &Selector) -> Vec<Found> {
         match target.kind {
-            Kind::Pod => self.find_pods(target, selector),
-            Kind::Workload(kind) => self.find_workloads(kind, target, selector),
-            Kind::Namespace => target
+            ObjectKind::Pod => self.find_pods(target, selector),
+            ObjectKind::Workload(kind) => self.find_workloads(kind, target, selector),
+            ObjectKind::Namespace => target
                 .name
                 .iter()
                 .map(|name| Found {
@@ -51,11 +51,11 @@ impl Objects {
                     pods: running(self.pods.within(name).map(|(_, pod)| pod)),
                 })
                 .collect(),
-            Kind::Node => self.find_nodes(target, selector),
+            ObjectKind::Node => self.find_nodes(target, selector),
         }
     }
 
-    fn find_pods(&self, target: &Target, selector: &Selector) -> Vec<Found> {
+    fn find_pods(&self, target: &RequestedObjects, selector: &Selector) -> Vec<Found> {
         chosen(&self.pods, &target.namespace, target.name.as_deref())
             .filter(|(_, pod)| {
                 // Of one that is named it is said that it does not run.
@@ -72,7 +72,7 @@ impl Objects {
     fn find_workloads(
         &self,
         kind: WorkloadKind,
-        target: &Target,
+        target: &RequestedObjects,
         selector: &Selector,
     ) -> Vec<Found> {
         let Some(workloads) = self.workloads.get(&kind) else {
@@ -102,7 +102,7 @@ impl Objects {
 
     /// Running pods of a namespace that are selected by their labels, and by
     /// those that tell what they belong to.
-    pub(crate) fn selected(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Pod>> {
+    pub(crate) fn selected(&self, namespace: &str, selector: &Selector) -> Vec<Arc<PodRecord>> {
         let owners: Vec<_> = OWNERS
             .iter()
             .filter(|(label, _)| selector.names(label))
@@ -115,7 +115,7 @@ impl Objects {
             })
             .collect();
         let more = selector.names(POD) || selector.names(NODE) || !owners.is_empty();
-        let chosen = |pod: &&Arc<Pod>| {
+        let chosen = |pod: &&Arc<PodRecord>| {
             if !more {
                 return selector.matches(&pod.labels);
             }
@@ -134,8 +134,8 @@ impl Objects {
         running(pods.filter(chosen))
     }
 
-    fn find_nodes(&self, target: &Target, selector: &Selector) -> Vec<Found> {
-        let mut found: BTreeMap<&str, Vec<Arc<Pod>>> =
+    fn find_nodes(&self, target: &RequestedObjects, selector: &Selector) -> Vec<Found> {
+        let mut found: BTreeMap<&str, Vec<Arc<PodRecord>>> =
             chosen(&self.nodes, "", target.name.as_deref())
                 .filter(|(_, node)| target.name.is_some() || selector.matches(&node.labels))
                 .map(|(name, _)| (name.as_str(), Vec::new()))
@@ -157,13 +157,13 @@ impl Objects {
     }
 }
 
-fn running<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<Arc<Pod>> {
+fn running<'a>(pods: impl Iterator<Item = &'a Arc<PodRecord>>) -> Vec<Arc<PodRecord>> {
     pods.filter(|pod| pod.running).map(Arc::clone).collect()
 }
 
 /// One object by name, or all of a namespace.
 fn chosen<'a, T>(
-    table: &'a Table<T>,
+    table: &'a ObjectTable<T>,
     namespace: &'a str,
     name: Option<&'a str>,
 ) -> impl Iterator<Item = (&'a String, &'a Arc<T>)> {

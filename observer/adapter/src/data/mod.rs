@@ -5,10 +5,10 @@ pub(super) mod decoded;
 pub(crate) mod fan_out;
 mod find;
 pub(crate) mod node_client;
+pub(crate) mod object_table;
 pub(crate) mod objects;
 pub(crate) mod observers;
 mod owners;
-pub(crate) mod table;
 pub(crate) mod values;
 pub(crate) mod watches;
 

@@ -29,12 +29,12 @@ use rustls::{
 pub const OBSERVER_NAME: &str = "observer.go-observer.svc";
 const PATH: &str = "/api/v1/pods";
 /// No node's answer is longer: 110 pods take some hundred kilobytes.
-const LONGEST: usize = 16 << 20;
+const LONGEST_ANSWER_BYTES: usize = 16 << 20;
 /// Longer than the time between two syncs of an autoscaler, shorter than an
 /// observer keeps a connection that is not used.
 const IDLE: Duration = Duration::from_secs(60);
 /// Of each connection: one that grows as answers do would be kept for every node.
-const BUFFER: usize = 16 << 10;
+const BUFFER_BYTES: usize = 16 << 10;
 const CONNECT: Duration = Duration::from_secs(2);
 /// The kubelet renews a token when a fifth of its time is left.
 const TOKEN_READ: Duration = Duration::from_secs(30);
@@ -138,7 +138,7 @@ impl NodeClient {
             }
             return Err(NodeError::Status(response.status()));
         }
-        let body = to_bytes(Body::new(response.into_body()), LONGEST).await?;
+        let body = to_bytes(Body::new(response.into_body()), LONGEST_ANSWER_BYTES).await?;
         let pods: NodePods = serde_json::from_slice(&body)?;
         if pods.node == node {
             Ok(pods)
@@ -202,6 +202,6 @@ fn client(pem: &[u8]) -> Result<Https, NodeError> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(1)
-        .http1_read_buf_exact_size(BUFFER)
+        .http1_read_buf_exact_size(BUFFER_BYTES)
         .build(connector))
 }

@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, net::IpAddr, time::SystemTime};
 
-use super::table::Table;
+use super::object_table::ObjectTable;
 use crate::api::{
-    path::{Kind, WorkloadKind},
+    path::{ObjectKind, WorkloadKind},
     selector::Labels,
 };
 
@@ -13,7 +13,7 @@ pub(super) const APP: (&str, &str) = ("app.kubernetes.io/name", "observer");
 
 /// What is kept of a pod: some hundred bytes of some ten thousand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pod {
+pub(crate) struct PodRecord {
     /// Where it lies.
     pub namespace: String,
     /// Its name.
@@ -38,7 +38,7 @@ pub(crate) struct Pod {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observer {
     /// Where it can be reached, if it runs.
-    pub place: Option<Place>,
+    pub place: Option<ObserverEndpoint>,
     /// The node that it was made for and cannot be scheduled on.
     pub refused: Option<String>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Observer {
 /// Where an observer is reached, and what its kubelet says of it: one that was
 /// started again, or is ready again, is as good as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ObserverEndpoint {
     /// Its address.
     pub address: IpAddr,
     /// How often its container was started again.
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     pub ready: bool,
 }
 
-impl From<IpAddr> for Place {
+impl From<IpAddr> for ObserverEndpoint {
     fn from(address: IpAddr) -> Self {
         Self {
             address,
@@ -67,7 +67,7 @@ impl From<IpAddr> for Place {
 
 /// What is kept of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Workload {
+pub(crate) struct WorkloadRecord {
     /// Its UID, by which what it controls names it.
     pub uid: String,
     /// The UID of what controls it.
@@ -85,7 +85,7 @@ pub(crate) struct Workload {
 
 /// What is kept of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Node {
+pub(crate) struct NodeRecord {
     /// Its labels.
     pub labels: Labels,
     /// Since when the cluster has it.
@@ -94,29 +94,30 @@ pub(crate) struct Node {
 
 /// All that is known of the cluster.
 #[derive(Debug, Default)]
-pub(crate) struct Objects {
+pub(crate) struct ClusterObjects {
     /// Pods of all namespaces.
-    pub pods: Table<Pod>,
+    pub pods: ObjectTable<PodRecord>,
     /// Nodes.
-    pub nodes: Table<Node>,
+    pub nodes: ObjectTable<NodeRecord>,
     /// Workloads by kind.
-    pub workloads: HashMap<WorkloadKind, Table<Workload>>,
+    pub workloads: HashMap<WorkloadKind, ObjectTable<WorkloadRecord>>,
 }
 
-impl Objects {
+impl ClusterObjects {
     /// Which of the lists are not whole yet.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
-        let listed = |kind: &WorkloadKind| self.workloads.get(kind).is_some_and(Table::is_listed);
+        let listed =
+            |kind: &WorkloadKind| self.workloads.get(kind).is_some_and(ObjectTable::is_listed);
         let mut missing: Vec<_> = WorkloadKind::ALL
             .iter()
             .filter(|kind| !listed(kind))
-            .map(|kind| Kind::Workload(*kind).resource())
+            .map(|kind| ObjectKind::Workload(*kind).resource())
             .collect();
         if !self.pods.is_listed() {
-            missing.push(Kind::Pod.resource());
+            missing.push(ObjectKind::Pod.resource());
         }
         if !self.nodes.is_listed() {
-            missing.push(Kind::Node.resource());
+            missing.push(ObjectKind::Node.resource());
         }
         missing
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::objects::{APP, Objects, Place, Workload};
+use super::objects::{APP, ClusterObjects, ObserverEndpoint, WorkloadRecord};
 use crate::api::{path::WorkloadKind, selector::Labels};
 
 /// How long a DaemonSet's controller may take until it counts a new node. It takes a
@@ -18,7 +18,7 @@ const COUNTED: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Its observer runs here.
-    At(Place),
+    At(ObserverEndpoint),
     /// It has an observer that does not run.
     Silent,
     /// It has none, and may get one.
@@ -35,7 +35,10 @@ enum Seat {
     /// A pod that does not run.
     Silent,
     /// One that runs.
-    At { place: Place, leaving: bool },
+    At {
+        place: ObserverEndpoint,
+        leaving: bool,
+    },
 }
 
 impl Seat {
@@ -52,7 +55,7 @@ impl Seat {
 /// The observers of all nodes.
 #[derive(Debug)]
 pub(crate) struct Observers<'a> {
-    objects: &'a Objects,
+    objects: &'a ClusterObjects,
     seats: HashMap<&'a str, Seat>,
     /// Whether each node that is to have one has, of those that are counted.
     complete: bool,
@@ -61,7 +64,7 @@ pub(crate) struct Observers<'a> {
     now: SystemTime,
 }
 
-impl Objects {
+impl ClusterObjects {
     /// The observers of nodes, which run in this namespace.
     pub(crate) fn observers(&self, namespace: &str) -> Observers<'_> {
         Observers::of(self, namespace)
@@ -69,7 +72,7 @@ impl Objects {
 }
 
 impl<'a> Observers<'a> {
-    fn of(objects: &'a Objects, namespace: &str) -> Self {
+    fn of(objects: &'a ClusterObjects, namespace: &str) -> Self {
         let mut seats: HashMap<&str, Seat> = HashMap::new();
         let mut owners = HashSet::new();
         for (_, pod) in objects.pods.within(namespace) {
@@ -94,11 +97,11 @@ impl<'a> Observers<'a> {
         seats.remove("");
         let all = objects.workloads.get(&WorkloadKind::DaemonSet);
         let all = all.into_iter().flat_map(|all| all.within(namespace));
-        let ours = |set: &&Workload| {
+        let ours = |set: &&WorkloadRecord| {
             let named = set.labels.get(APP.0).is_some_and(|app| app == APP.1);
             named || owners.contains(set.uid.as_str())
         };
-        let daemons: Vec<&Workload> = all.map(|(_, set)| set.as_ref()).filter(ours).collect();
+        let daemons: Vec<&WorkloadRecord> = all.map(|(_, set)| set.as_ref()).filter(ours).collect();
         let wanted: Option<Vec<u64>> = daemons.iter().map(|set| set.pods_wanted).collect();
         let seated = seats
             .keys()

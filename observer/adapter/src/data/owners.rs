@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::objects::{Objects, Pod};
+use super::objects::{ClusterObjects, PodRecord};
 use crate::api::path::WorkloadKind;
 
 /// Of one kind of workload in a namespace.
@@ -14,7 +14,7 @@ pub(super) struct Owners<'a> {
 }
 
 impl<'a> Owners<'a> {
-    pub(super) fn of(objects: &'a Objects, kind: WorkloadKind, namespace: &str) -> Self {
+    pub(super) fn of(objects: &'a ClusterObjects, kind: WorkloadKind, namespace: &str) -> Self {
         let sets = || {
             let sets = objects.workloads.get(&WorkloadKind::ReplicaSet);
             let sets = sets.into_iter().flat_map(|sets| sets.within(namespace));
@@ -28,7 +28,7 @@ impl<'a> Owners<'a> {
 
     /// The UID of the pod's workload, which may be of another kind unless that
     /// is a Deployment.
-    pub(super) fn owner<'p>(&'p self, pod: &'p Pod) -> Option<&'p str> {
+    pub(super) fn owner<'p>(&'p self, pod: &'p PodRecord) -> Option<&'p str> {
         let owner = pod.owner.as_deref()?;
         match &self.sets {
             Some(sets) => sets.get(owner).copied(),

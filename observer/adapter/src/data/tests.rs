@@ -12,11 +12,11 @@ use observer_node::auth::SecurityFigures;
 use tokio::{sync::Notify, time::timeout};
 
 use super::{
-    fan_out::{FanOut, Limits},
+    fan_out::{FanOut, FanOutLimits},
     watches::follow_events,
 };
 use crate::{
-    fixtures::{Front, Node, World, address, figures, limits},
+    fixtures::{FakeNode, Front, World, address, figures, limits},
     telemetry::Nodes,
 };
 
@@ -32,7 +32,7 @@ fn names(values: Result<Vec<(String, String)>, u16>) -> Vec<String> {
 #[tokio::test]
 async fn a_node_that_fails_is_left_out_and_stalls_nobody() {
     let world = World::new(limits()).listed(&["a", "b"]);
-    let _a = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    let _a = FakeNode::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.shop("web-0", "a", "web");
     world.shop("web-1", "b", "web");
     world.deployment("web", "web");
@@ -57,7 +57,7 @@ async fn a_node_that_fails_is_left_out_and_stalls_nobody() {
     let once = "observer_adapter_node_requests_total{result=\"failure\"} 1";
     assert!(text.contains(once), "{text}");
 
-    let _b = Node::start(&world, 1, "b", &[("web-1", "app", 20)]).await;
+    let _b = FakeNode::start(&world, 1, "b", &[("web-1", "app", 20)]).await;
     tokio::time::sleep(Duration::from_millis(2100)).await;
     assert_eq!(names(jane.values(ALL).await), ["web-0", "web-1"]);
     assert_eq!(jane.values(whole).await.unwrap()[0].1, "30");
@@ -66,8 +66,8 @@ async fn a_node_that_fails_is_left_out_and_stalls_nobody() {
 /// Of a node that observes each second.
 const FOUR_INTERVALS: Duration = Duration::from_secs(4);
 
-fn four_intervals() -> Limits {
-    Limits {
+fn four_intervals() -> FanOutLimits {
+    FanOutLimits {
         intervals: 4,
         ..limits()
     }
@@ -76,7 +76,7 @@ fn four_intervals() -> Limits {
 #[tokio::test]
 async fn last_values_hold_for_their_time_only() {
     let world = World::new(four_intervals()).listed(&["a"]);
-    let node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    let node = FakeNode::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.shop("web-0", "a", "web");
     let jane = Front::start(&world).await.jane();
     let path = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods/web-0/go_goroutines";
@@ -97,7 +97,7 @@ async fn a_replica_that_was_not_asked_lately_does_not_tell_of_the_past() {
     let world = World::new(four_intervals()).listed(&["a"]);
     world.shop("web-0", "a", "web");
     let before = [("web-0", "app", 4)];
-    let node = Node::start(&world, 0, "a", &before).await;
+    let node = FakeNode::start(&world, 0, "a", &before).await;
     let (one, two) = (world.replica(), world.replica());
     let told = async |replica: &Arc<FanOut>| {
         let told = replica.get([("a".to_owned(), address(0).into())]).await;
@@ -117,12 +117,12 @@ async fn a_replica_that_was_not_asked_lately_does_not_tell_of_the_past() {
 
 #[tokio::test]
 async fn equal_questions_are_one() {
-    let world = World::new(Limits {
+    let world = World::new(FanOutLimits {
         fresh: Duration::from_secs(60),
         ..limits()
     })
     .listed(&["a"]);
-    let _node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    let _node = FakeNode::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.shop("web-0", "a", "web");
     let values = Arc::new(world.values());
     let at = address(0);
@@ -147,7 +147,7 @@ async fn equal_questions_are_one() {
 async fn a_pod_that_is_gone_is_never_served() {
     let world = World::new(limits()).listed(&["a"]);
     let told = [("web-0", "app", 10), ("web-1", "app", 20)];
-    let _node = Node::start(&world, 0, "a", &told).await;
+    let _node = FakeNode::start(&world, 0, "a", &told).await;
     world.shop("web-0", "a", "web");
     world.shop("web-1", "a", "web");
     let jane = Front::start(&world).await.jane();
@@ -177,7 +177,7 @@ async fn a_pod_that_is_gone_is_never_served() {
 #[tokio::test]
 async fn another_nodes_figures_are_not_taken() {
     let world = World::new(limits()).listed(&["a"]);
-    let node = Node::start(&world, 0, "other", &[("web-0", "app", 10)]).await;
+    let node = FakeNode::start(&world, 0, "other", &[("web-0", "app", 10)]).await;
     world.shop("web-0", "a", "web");
     let jane = Front::start(&world).await.jane();
     assert!(names(jane.values(ALL).await).is_empty());
@@ -190,7 +190,7 @@ async fn another_nodes_figures_are_not_taken() {
 #[tokio::test]
 async fn an_observer_that_was_started_again_is_asked_at_once() {
     let world = World::new(limits()).listed(&["a"]);
-    let node = Node::start(&world, 0, "other", &[]).await;
+    let node = FakeNode::start(&world, 0, "other", &[]).await;
     world.shop("web-0", "a", "web");
     let jane = Front::start(&world).await.jane();
     assert!(names(jane.values(ALL).await).is_empty());
@@ -211,7 +211,7 @@ async fn an_observer_that_was_started_again_is_asked_at_once() {
 #[tokio::test]
 async fn an_observer_of_another_authority_is_not_believed() {
     let world = World::new(limits()).listed(&["a"]);
-    let _node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    let _node = FakeNode::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.shop("web-0", "a", "web");
     let other = crate::pki::Authority::new().unwrap();
     let client = world.nodes.client();

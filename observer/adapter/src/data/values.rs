@@ -11,15 +11,15 @@ use observer_node::scaling::wire::ContainerFigures;
 use super::{
     fan_out::{FanOut, NodeFigures},
     find::Found,
-    objects::{Objects, Pod},
+    objects::{ClusterObjects, PodRecord},
     observers::{Observers, Reach},
-    watches::Shared,
+    watches::SharedObjects,
 };
 use crate::{
     api::{
         body::{Described, ExternalItem, Item},
-        lack::Lack,
-        path::{External, Target},
+        no_value::NoValue,
+        path::{External, RequestedObjects},
         selector::{Labels, Selector},
         status::ApiError,
     },
@@ -43,7 +43,7 @@ pub(crate) struct Selectors {
 
 /// Finds values.
 pub(crate) struct Values {
-    objects: Shared,
+    objects: SharedObjects,
     nodes: Arc<FanOut>,
     /// The namespace that observers run in.
     namespace: String,
@@ -55,7 +55,7 @@ pub(crate) struct Values {
 impl Values {
     /// Of these objects, from these nodes.
     pub(crate) fn new(
-        objects: Shared,
+        objects: SharedObjects,
         nodes: Arc<FanOut>,
         namespace: String,
         telemetry: Arc<Telemetry>,
@@ -83,7 +83,7 @@ impl Values {
     /// that has one.
     pub(crate) async fn get(
         &self,
-        target: &Target,
+        target: &RequestedObjects,
         selectors: &Selectors,
     ) -> Result<Vec<Item>, ApiError> {
         let absent = |why| ApiError::NoMetric {
@@ -92,11 +92,11 @@ impl Values {
             name: target.name.clone().unwrap_or_else(|| "*".to_owned()),
             why: Box::new(why),
         };
-        let metric = Metric::named(&target.metric).ok_or_else(|| absent(Lack::Metric))?;
-        let find = |objects: &Objects| objects.find(target, &selectors.objects);
+        let metric = Metric::named(&target.metric).ok_or_else(|| absent(NoValue::Metric))?;
+        let find = |objects: &ClusterObjects| objects.find(target, &selectors.objects);
         let (found, known) = self.figures(find).await?;
         let mut items = Vec::new();
-        let mut lack = Lack::Object;
+        let mut lack = NoValue::Object;
         for object in &found {
             match self.item(target, metric, object, &selectors.containers, &known) {
                 Ok(item) => items.push(item),
@@ -120,7 +120,7 @@ impl Values {
         let object = selector.to_object();
         let labels = object.and_then(|object| object.match_labels);
         let (containers, pods) = selector.split(EXTERNAL_CONTAINER);
-        let find = |objects: &Objects| {
+        let find = |objects: &ClusterObjects| {
             vec![Found {
                 namespace: String::new(),
                 name: String::new(),
@@ -147,7 +147,7 @@ impl Values {
     /// What `find` finds, and what is known of the nodes that its pods are on.
     async fn figures(
         &self,
-        find: impl Fn(&Objects) -> Vec<Found>,
+        find: impl Fn(&ClusterObjects) -> Vec<Found>,
     ) -> Result<(Vec<Found>, Known), ApiError> {
         let (found, reach) = {
             let objects = self.objects.read();
@@ -219,12 +219,12 @@ impl Values {
     /// The object's value, or why it has none.
     fn item(
         &self,
-        target: &Target,
+        target: &RequestedObjects,
         metric: &Metric,
         object: &Found,
         containers: &Selector,
         known: &Known,
-    ) -> Result<Item, Lack> {
+    ) -> Result<Item, NoValue> {
         let is_ours = |container: &str| is_chosen(containers, CONTAINER, container);
         let whole = known.aggregate(metric, &object.pods, is_ours)?;
         let Whole {
@@ -267,10 +267,10 @@ impl Known {
     fn aggregate(
         &self,
         metric: &Metric,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<PodRecord>],
         is_ours: impl Fn(&str) -> bool,
-    ) -> Result<Whole<'_>, Lack> {
-        let mut all: Vec<(&Pod, &ContainerFigures)> = Vec::new();
+    ) -> Result<Whole<'_>, NoValue> {
+        let mut all: Vec<(&PodRecord, &ContainerFigures)> = Vec::new();
         let mut oldest: Option<&NodeFigures> = None;
         let mut beyond: BTreeMap<&str, &str> = BTreeMap::new();
         let mut left_out = 0;
@@ -283,10 +283,10 @@ impl Known {
                         left_out += 1;
                     }
                     Some(Reach::Awaited) => {
-                        untold.get_or_insert_with(|| Lack::Awaited(pod.node.clone()));
+                        untold.get_or_insert_with(|| NoValue::Awaited(pod.node.clone()));
                     }
                     _ => {
-                        untold.get_or_insert_with(|| Lack::Silent(pod.node.clone()));
+                        untold.get_or_insert_with(|| NoValue::Silent(pod.node.clone()));
                     }
                 }
                 continue;
@@ -310,28 +310,28 @@ impl Known {
                 oldest,
                 left_out,
             }),
-            _ if pods.is_empty() => Err(Lack::Pods),
-            _ if left_out == pods.len() => Err(Lack::beyond(&beyond)),
-            _ if all.is_empty() => Err(Lack::Process.besides(&beyond)),
+            _ if pods.is_empty() => Err(NoValue::Pods),
+            _ if left_out == pods.len() => Err(NoValue::beyond(&beyond)),
+            _ if all.is_empty() => Err(NoValue::Process.besides(&beyond)),
             _ => Err(lacking(metric, &all).besides(&beyond)),
         }
     }
 }
 
 /// Why containers that are all known have no value together.
-fn lacking(metric: &Metric, all: &[(&Pod, &ContainerFigures)]) -> Lack {
+fn lacking(metric: &Metric, all: &[(&PodRecord, &ContainerFigures)]) -> NoValue {
     let lacking = all.iter().find(|(_, it)| !metric.is_known_of(it));
     let Some((pod, container)) = lacking else {
-        return Lack::Zero;
+        return NoValue::Zero;
     };
     let (pod, name) = (pod.name.clone(), container.container.clone());
     if metric.windowed && container.over.is_none() {
-        Lack::Window {
+        NoValue::Window {
             pod,
             container: name,
         }
     } else {
-        Lack::Figure {
+        NoValue::Figure {
             pod,
             container: name,
         }

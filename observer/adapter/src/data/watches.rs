@@ -1,4 +1,4 @@
-//! The watches that keep [`Objects`] as the API server has them.
+//! The watches that keep [`ClusterObjects`] as the API server has them.
 
 use std::{
     collections::BTreeMap,
@@ -20,15 +20,17 @@ use kube::{
     core::ApiResource,
     runtime::watcher::{self, Config, Event},
 };
-use observer_node::kube::{Connection, Waits};
+use observer_node::kube::{Connection, WatchBackoff};
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     decoded::{Decoded, Status},
-    objects::{APP, Node, Objects, Observer, Place, Pod, Workload},
-    table::Placed,
+    object_table::Placed,
+    objects::{
+        APP, ClusterObjects, NodeRecord, Observer, ObserverEndpoint, PodRecord, WorkloadRecord,
+    },
 };
-use crate::api::path::{Kind, WorkloadKind};
+use crate::api::path::{ObjectKind, WorkloadKind};
 
 /// Objects decoded at once, which bounds the memory that a list takes.
 const PAGE: u32 = 500;
@@ -38,24 +40,24 @@ const ONE_WATCH: u32 = 120;
 
 /// What is known of the cluster, shared.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Arc<RwLock<Objects>>);
+pub(crate) struct SharedObjects(Arc<RwLock<ClusterObjects>>);
 
-impl Shared {
+impl SharedObjects {
     /// To look something up.
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Objects> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, ClusterObjects> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To change what is known.
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Objects> {
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, ClusterObjects> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Watches everything that values are of, until the set is dropped. Of pods in
 /// `observers` that are observers their addresses are kept.
-pub(crate) fn watch(connection: &Connection, observers: &str) -> (Shared, JoinSet<()>) {
-    let shared = Shared::default();
+pub(crate) fn watch(connection: &Connection, observers: &str) -> (SharedObjects, JoinSet<()>) {
+    let shared = SharedObjects::default();
     let mut tasks = JoinSet::new();
     let namespace = observers.to_owned();
     let mut follow = |kind, resource, take| {
@@ -70,9 +72,9 @@ pub(crate) fn watch(connection: &Connection, observers: &str) -> (Shared, JoinSe
     let pods: Take = Box::new(move |objects, event| {
         objects.pods.take(event, |pod| keep_pod(pod, &namespace));
     });
-    follow(Kind::Pod, ApiResource::erase::<ApiPod>(&()), pods);
+    follow(ObjectKind::Pod, ApiResource::erase::<ApiPod>(&()), pods);
     let nodes: Take = Box::new(|objects, event| objects.nodes.take(event, keep_node));
-    follow(Kind::Node, ApiResource::erase::<ApiNode>(&()), nodes);
+    follow(ObjectKind::Node, ApiResource::erase::<ApiNode>(&()), nodes);
     for kind in WorkloadKind::ALL {
         let resource = match kind {
             WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
@@ -84,20 +86,20 @@ pub(crate) fn watch(connection: &Connection, observers: &str) -> (Shared, JoinSe
             let table = objects.workloads.entry(kind).or_default();
             table.take(event, keep_workload);
         });
-        follow(Kind::Workload(kind), resource, workloads);
+        follow(ObjectKind::Workload(kind), resource, workloads);
     }
     (shared, tasks)
 }
 
 /// Puts an event into the objects.
-type Take = Box<dyn FnMut(&mut Objects, Event<Decoded>) + Send>;
+type Take = Box<dyn FnMut(&mut ClusterObjects, Event<Decoded>) + Send>;
 
 fn place(metadata: &mut ObjectMeta) -> (String, String) {
     let namespace = metadata.namespace.take().unwrap_or_default();
     (namespace, metadata.name.take().unwrap_or_default())
 }
 
-pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
+pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<PodRecord> {
     let mut metadata = pod.metadata;
     let (namespace, name) = place(&mut metadata);
     let labels: BTreeMap<_, _> = metadata.labels.unwrap_or_default();
@@ -113,7 +115,7 @@ pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
             .then(|| pod.spec.meant_for().map(str::to_owned))
             .flatten(),
     };
-    let object = Pod {
+    let object = PodRecord {
         namespace: namespace.clone(),
         name: name.clone(),
         uid: metadata.uid.unwrap_or_default(),
@@ -132,8 +134,8 @@ pub(super) fn keep_pod(pod: Decoded, observers: &str) -> Placed<Pod> {
 }
 
 /// Where a pod that runs is.
-fn reached(status: &Status) -> Option<Place> {
-    Some(Place {
+fn reached(status: &Status) -> Option<ObserverEndpoint> {
+    Some(ObserverEndpoint {
         address: status.pod_ip.as_deref()?.parse().ok()?,
         restarts: status.containers.iter().map(|one| one.restart_count).sum(),
         ready: status.containers.iter().all(|one| one.ready),
@@ -147,14 +149,14 @@ fn controller(owners: Vec<OwnerReference>) -> Option<String> {
     controller.map(|owner| owner.uid)
 }
 
-pub(super) fn keep_node(node: Decoded) -> Placed<Node> {
+pub(super) fn keep_node(node: Decoded) -> Placed<NodeRecord> {
     let mut metadata = node.metadata;
     let (namespace, name) = place(&mut metadata);
     let created = metadata.creation_timestamp.and_then(|created| {
         let seconds = u64::try_from(created.0.as_second()).ok()?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     });
-    let object = Node {
+    let object = NodeRecord {
         labels: metadata.labels.unwrap_or_default(),
         created,
     };
@@ -165,7 +167,7 @@ pub(super) fn keep_node(node: Decoded) -> Placed<Node> {
     }
 }
 
-pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
+pub(super) fn keep_workload(workload: Decoded) -> Placed<WorkloadRecord> {
     let mut metadata = workload.metadata;
     let (namespace, name) = place(&mut metadata);
     let status = workload.status.unwrap_or_default();
@@ -178,7 +180,7 @@ pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
     } else {
         BTreeMap::new()
     };
-    let object = Workload {
+    let object = WorkloadRecord {
         uid: metadata.uid.unwrap_or_default(),
         owner: metadata.owner_references.and_then(controller),
         labels: metadata.labels.unwrap_or_default(),
@@ -199,8 +201,8 @@ pub(super) fn keep_workload(workload: Decoded) -> Placed<Workload> {
 async fn follow(
     connection: Connection,
     resource: ApiResource,
-    kind: Kind,
-    shared: Shared,
+    kind: ObjectKind,
+    shared: SharedObjects,
     mut take: Take,
 ) {
     let config = Config::default().page_size(PAGE).timeout(ONE_WATCH);
@@ -224,7 +226,7 @@ pub(crate) async fn follow_events<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>>,
     mut take: impl FnMut(Event<K>),
 ) {
-    let mut waits = Waits::new(answered);
+    let mut waits = WatchBackoff::new(answered);
     let mut failing = false;
     let mut events = pin!(events);
     while let Some(event) = events.next().await {

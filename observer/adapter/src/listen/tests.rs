@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::http::Version;
-use observer_node::listen::Bounds;
+use observer_node::listen::ConnectionLimits;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,7 +27,7 @@ const DAY: Duration = Duration::from_hours(24);
 const SOON: Duration = Duration::from_secs(5);
 const PATH: &str = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods/*/go_goroutines";
 
-async fn front(bounds: Bounds) -> Front {
+async fn front(bounds: ConnectionLimits) -> Front {
     let world = World::new(limits()).listed(&[]);
     Front::within(&world, bounds, std::future::pending()).await
 }
@@ -54,7 +54,7 @@ async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 
 #[tokio::test]
 async fn the_aggregator_speaks_http2_and_others_may_speak_http1() {
-    let front = front(Bounds::of_adapter()).await;
+    let front = front(ConnectionLimits::of_adapter()).await;
     let proxy = front.proxies.client("front-proxy-client", &[], DAY);
     let jane = [("X-Remote-User", "jane")];
     for (caller, version) in [
@@ -71,12 +71,12 @@ async fn the_aggregator_speaks_http2_and_others_may_speak_http1() {
 
 #[tokio::test]
 async fn who_dawdles_is_cut_off() {
-    let front = front(Bounds {
+    let front = front(ConnectionLimits {
         handshake: Duration::from_millis(300),
         headers: Duration::from_millis(600),
         patience: Duration::from_millis(1200),
         ping: Duration::from_secs(60),
-        ..Bounds::of_adapter()
+        ..ConnectionLimits::of_adapter()
     })
     .await;
     let begun = Instant::now();
@@ -103,7 +103,7 @@ async fn who_dawdles_is_cut_off() {
 
 #[tokio::test]
 async fn requests_too_large_or_malformed_are_refused() {
-    let front = front(Bounds::of_adapter()).await;
+    let front = front(ConnectionLimits::of_adapter()).await;
     let long = "x".repeat(1 << 20);
     for (request, expected) in [
         (
@@ -179,7 +179,7 @@ async fn at_the_end_requests_under_way_are_answered_and_no_others() {
     let _mute = TcpListener::bind((address(0), world.port)).await.unwrap();
     let (end, ended) = oneshot::channel::<()>();
     let shutdown = async { drop(ended.await) };
-    let front = Front::within(&world, Bounds::of_adapter(), shutdown).await;
+    let front = Front::within(&world, ConnectionLimits::of_adapter(), shutdown).await;
     let certificate = front.clients.client("jane", &["dev"], DAY);
     let (new, old) = (
         front.caller(Some(&certificate)),
@@ -204,10 +204,10 @@ async fn at_the_end_requests_under_way_are_answered_and_no_others() {
 
 #[tokio::test]
 async fn proxies_that_are_too_many_make_room_for_each_other() {
-    let front = front(Bounds {
+    let front = front(ConnectionLimits {
         strangers: NonZeroUsize::MIN,
         known: NonZeroUsize::MIN,
-        ..Bounds::of_adapter()
+        ..ConnectionLimits::of_adapter()
     })
     .await;
     let proxy = front.proxies.client("front-proxy-client", &[], DAY);

@@ -6,9 +6,9 @@
 //! whether the adapter still runs or not: one that leads nowhere would block the
 //! deletion of every namespace.
 
-mod leave;
 mod objects;
 mod plan;
+mod uninstall;
 
 #[cfg(test)]
 mod tests;
@@ -27,16 +27,16 @@ use observer_node::kube::Connection;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
 
-pub(crate) use self::leave::follow_namespace;
+pub(crate) use self::uninstall::follow_namespace;
 use self::{
     objects::Objects,
-    plan::{Entry, Ours, Plan, Step, plan},
+    plan::{Ours, Plan, RegisteredVersion, Step, plan},
 };
 use super::{
-    api::group::{Group, Groups},
-    data::watches::Shared,
+    api::group::{ApiGroup, ApiGroups},
+    data::watches::SharedObjects,
+    reconcile::ReconcileLoop,
     telemetry::Telemetry,
-    upkeep::Upkeep,
 };
 
 const SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
@@ -84,7 +84,7 @@ pub(crate) struct Registrar {
     /// The API server.
     pub connection: Connection,
     /// Which groups the adapter serves.
-    pub groups: Groups,
+    pub groups: ApiGroups,
     /// The adapter's namespace.
     pub namespace: String,
     /// The adapter's Service.
@@ -94,7 +94,7 @@ pub(crate) struct Registrar {
     /// By what the adapter is verified.
     pub bundle: Bundle,
     /// The cluster's objects, the adapter's Deployment among them.
-    pub objects: Shared,
+    pub objects: SharedObjects,
     /// Whether that was there.
     pub was_installed: AtomicBool,
     /// The adapter's own figures.
@@ -102,7 +102,7 @@ pub(crate) struct Registrar {
     /// Only one at a time changes anything; whether the adapter leaves.
     pub left: Mutex<bool>,
     /// Of groups that another server has, what was said.
-    pub told: RwLock<HashMap<Group, String>>,
+    pub told: RwLock<HashMap<ApiGroup, String>>,
 }
 
 impl Registrar {
@@ -110,12 +110,12 @@ impl Registrar {
     /// what is registered before blocks others.
     pub(crate) async fn run(self: Arc<Self>, ready: impl Future<Output = ()>) {
         ready.await;
-        let mut upkeep = Upkeep::new("failed to reconcile the APIServices");
+        let mut reconcile_loop = ReconcileLoop::new("failed to reconcile the APIServices");
         let mut bundle = self.bundle.clone();
         loop {
             let kept = self.keep().await;
             tokio::select! {
-                () = upkeep.rest(kept, &self.connection.answered) => {}
+                () = reconcile_loop.rest(kept, &self.connection.answered) => {}
                 () = bundle.changed() => {}
             }
         }
@@ -146,7 +146,7 @@ impl Registrar {
             owner: self.owner().await?,
             bundle: bundle.as_deref(),
         };
-        for group in Group::ALL {
+        for group in ApiGroup::ALL {
             let served = self.groups.all().contains(&group);
             let plan = plan(served, &self.entries(group).await?, &ours);
             self.tell(group, served, &plan);
@@ -170,7 +170,7 @@ impl Registrar {
         };
         loop {
             let mut steps = Vec::new();
-            for group in Group::ALL {
+            for group in ApiGroup::ALL {
                 steps.extend(plan(false, &self.entries(group).await?, &ours).steps);
             }
             if steps.is_empty() {
@@ -187,12 +187,12 @@ impl Registrar {
     }
 
     /// What those of a group are now.
-    async fn entries(&self, group: Group) -> Result<Vec<Entry>, RegisterError> {
+    async fn entries(&self, group: ApiGroup) -> Result<Vec<RegisteredVersion>, RegisterError> {
         let mut entries = Vec::new();
         for &version in group.versions() {
             let path = format!("{SERVICES}/{}", group.api_service(version));
             let found = self.api().get(&path).await;
-            entries.push(Entry {
+            entries.push(RegisteredVersion {
                 group,
                 version,
                 found: found.map_err(failed("reading an APIService"))?,
@@ -215,7 +215,7 @@ impl Registrar {
     }
 
     /// Says whose the group is, whenever that is another than before.
-    fn tell(&self, group: Group, served: bool, plan: &Plan) {
+    fn tell(&self, group: ApiGroup, served: bool, plan: &Plan) {
         if served {
             let ours = plan.another.is_none();
             self.telemetry.registered(group.name(), ours);

@@ -3,13 +3,13 @@
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
-use crate::api::group::{Group, Version};
+use crate::api::group::{ApiGroup, ApiVersion};
 
 /// Autoscalers use the version of the highest priority.
-const fn priority(version: Version) -> i32 {
+const fn priority(version: ApiVersion) -> i32 {
     match version {
-        Version::V1Beta1 => 100,
-        Version::V1Beta2 => 200,
+        ApiVersion::V1Beta1 => 100,
+        ApiVersion::V1Beta2 => 200,
     }
 }
 const GROUP_PRIORITY: i32 = 100;
@@ -26,9 +26,9 @@ pub(super) struct Ours<'a> {
 }
 
 /// A version of a group, and its APIService.
-pub(super) struct Entry {
-    pub(super) group: Group,
-    pub(super) version: Version,
+pub(super) struct RegisteredVersion {
+    pub(super) group: ApiGroup,
+    pub(super) version: ApiVersion,
     pub(super) found: Option<Value>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Plan {
 
 /// What to do about a group that is served, or not. A group has one server: with
 /// one version of another's, autoscalers would be led to either.
-pub(super) fn plan(served: bool, entries: &[Entry], ours: &Ours<'_>) -> Plan {
+pub(super) fn plan(served: bool, entries: &[RegisteredVersion], ours: &Ours<'_>) -> Plan {
     let another = entries.iter().find_map(|entry| {
         let found = entry.found.as_ref().filter(|found| !ours.is_of(found))?;
         let name = entry.group.api_service(entry.version);
@@ -99,7 +99,7 @@ impl Ours<'_> {
         service["namespace"] == self.namespace && service["name"] == self.service
     }
 
-    fn made(&self, entry: &Entry, name: &str) -> Value {
+    fn made(&self, entry: &RegisteredVersion, name: &str) -> Value {
         let labels = json!({
             "app.kubernetes.io/name": "observer-adapter",
             "app.kubernetes.io/part-of": "go-observer",

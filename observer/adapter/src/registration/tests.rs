@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use super::{Bundle, RegisterError, Registrar};
 use crate::{
-    api::{group::Groups, path::WorkloadKind},
-    data::objects::Workload,
+    api::{group::ApiGroups, path::WorkloadKind},
+    data::objects::WorkloadRecord,
     fixtures::{NAMESPACE, Store, World, limits},
 };
 
@@ -43,7 +43,7 @@ impl Cluster {
     }
 
     /// A replica that serves these groups.
-    async fn replica(&self, groups: Groups) -> Registrar {
+    async fn replica(&self, groups: ApiGroups) -> Registrar {
         Registrar {
             connection: self.store.connection().await,
             groups,
@@ -110,7 +110,7 @@ async fn what_is_served_is_registered_whole_and_goes_with_the_observers() {
     let cluster = Cluster::new();
     // By which it could be verified is not known yet.
     cluster.authority.send_replace(None);
-    let replica = cluster.replica(Groups::Custom).await;
+    let replica = cluster.replica(ApiGroups::Custom).await;
     replica.keep().await.unwrap();
     assert_eq!(cluster.registered(), []);
     cluster.authority.send_replace(Some(CA.to_owned()));
@@ -134,7 +134,7 @@ async fn what_is_served_is_registered_whole_and_goes_with_the_observers() {
 #[tokio::test]
 async fn one_of_ours_is_mended_wherever_it_comes_from() {
     let cluster = Cluster::new();
-    let replica = cluster.replica(Groups::Custom).await;
+    let replica = cluster.replica(ApiGroups::Custom).await;
     // Applied over one that was left from another server: the two fields exclude
     // each other.
     cluster.foreign(V1, NAMESPACE, "observer-adapter");
@@ -187,7 +187,7 @@ async fn a_group_of_another_is_never_taken() {
     for theirs in [V1, V2] {
         for installed_before in [false, true] {
             let cluster = Cluster::new();
-            let replica = cluster.replica(Groups::Both).await;
+            let replica = cluster.replica(ApiGroups::Both).await;
             if installed_before {
                 replica.keep().await.unwrap();
             }
@@ -222,11 +222,11 @@ async fn a_group_of_another_is_never_taken() {
 async fn a_switch_there_and_back_leaves_nothing() {
     let cluster = Cluster::new();
     for (groups, expected) in [
-        (Groups::Custom, &[V1, V2][..]),
-        (Groups::External, &[EXTERNAL]),
-        (Groups::Custom, &[V1, V2]),
-        (Groups::Both, &ALL),
-        (Groups::External, &[EXTERNAL]),
+        (ApiGroups::Custom, &[V1, V2][..]),
+        (ApiGroups::External, &[EXTERNAL]),
+        (ApiGroups::Custom, &[V1, V2]),
+        (ApiGroups::Both, &ALL),
+        (ApiGroups::External, &[EXTERNAL]),
     ] {
         let replica = cluster.replica(groups).await;
         replica.keep().await.unwrap();
@@ -234,7 +234,7 @@ async fn a_switch_there_and_back_leaves_nothing() {
     }
     // What another serves is not ours to take away.
     cluster.foreign(V1, "monitoring", "prometheus-adapter");
-    let replica = cluster.replica(Groups::External).await;
+    let replica = cluster.replica(ApiGroups::External).await;
     replica.keep().await.unwrap();
     assert_eq!(cluster.registered().len(), 2);
 }
@@ -242,7 +242,7 @@ async fn a_switch_there_and_back_leaves_nothing() {
 #[tokio::test]
 async fn nothing_comes_back_once_it_is_uninstalled() {
     let cluster = Cluster::new();
-    let replica = cluster.replica(Groups::Both).await;
+    let replica = cluster.replica(ApiGroups::Both).await;
     replica.keep().await.unwrap();
     // What they go away with goes first: they would stay for ever.
     let role = format!("{ROLES}/go-observer");
@@ -274,9 +274,9 @@ async fn nothing_comes_back_once_it_is_uninstalled() {
 async fn a_replica_that_ends_leaves_only_with_its_deployment() {
     let cluster = Cluster::new();
     let deployment = |deleting| {
-        let workload = Workload {
+        let workload = WorkloadRecord {
             deleting,
-            ..Workload::default()
+            ..WorkloadRecord::default()
         };
         let kind = WorkloadKind::Deployment;
         cluster
@@ -284,13 +284,13 @@ async fn a_replica_that_ends_leaves_only_with_its_deployment() {
             .workload(kind, NAMESPACE, "observer-adapter", workload);
     };
     // Installed in some other way, of which nothing is known.
-    let stranger = cluster.replica(Groups::Custom).await;
+    let stranger = cluster.replica(ApiGroups::Custom).await;
     stranger.keep().await.unwrap();
     stranger.leave_if_uninstalled().await;
     assert_eq!(cluster.registered(), ours(&[V1, V2]));
 
     deployment(false);
-    let replica = cluster.replica(Groups::Custom).await;
+    let replica = cluster.replica(ApiGroups::Custom).await;
     replica.keep().await.unwrap();
     replica.leave_if_uninstalled().await;
     assert_eq!(cluster.registered(), ours(&[V1, V2]));

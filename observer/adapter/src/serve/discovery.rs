@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::{document::Document, openapi};
 use crate::{
     api::{
-        group::{Group, Groups, Version},
-        path::Kind,
+        group::{ApiGroup, ApiGroups, ApiVersion},
+        path::ObjectKind,
     },
     metrics::METRICS,
 };
@@ -24,7 +24,7 @@ const AGGREGATED: [&str; 2] = ["v2", "v2beta1"];
 pub(crate) struct Discovery {
     groups: Document,
     together: [Document; 2],
-    each: Vec<(Group, Document)>,
+    each: Vec<(ApiGroup, Document)>,
     resources: Vec<Versioned>,
     openapi: Document,
     schemas: Vec<Versioned>,
@@ -32,14 +32,14 @@ pub(crate) struct Discovery {
 
 /// The document of one version of a group.
 struct Versioned {
-    group: Group,
-    version: Version,
+    group: ApiGroup,
+    version: ApiVersion,
     document: Document,
 }
 
 impl Discovery {
     /// Of these groups.
-    pub(crate) fn new(groups: Groups) -> Self {
+    pub(crate) fn new(groups: ApiGroups) -> Self {
         let all = groups.all();
         let list: Vec<Value> = all.iter().copied().map(entry).collect();
         let list = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list});
@@ -75,14 +75,18 @@ impl Discovery {
     }
 
     /// As `/apis/custom.metrics.k8s.io`.
-    pub(super) fn group(&self, of: Group, headers: &HeaderMap) -> Option<Response> {
+    pub(super) fn group(&self, of: ApiGroup, headers: &HeaderMap) -> Option<Response> {
         let mut all = self.each.iter();
         let (_, document) = all.find(|(group, _)| *group == of)?;
         Some(document.answer(JSON, headers))
     }
 
     /// The resources of a version.
-    pub(super) fn resources(&self, of: (Group, Version), headers: &HeaderMap) -> Option<Response> {
+    pub(super) fn resources(
+        &self,
+        of: (ApiGroup, ApiVersion),
+        headers: &HeaderMap,
+    ) -> Option<Response> {
         Some(find(&self.resources, of)?.answer(JSON, headers))
     }
 
@@ -92,12 +96,16 @@ impl Discovery {
     }
 
     /// The schema of a version; `None` where JSON is not accepted.
-    pub(super) fn schema(&self, of: (Group, Version), headers: &HeaderMap) -> Option<Response> {
+    pub(super) fn schema(
+        &self,
+        of: (ApiGroup, ApiVersion),
+        headers: &HeaderMap,
+    ) -> Option<Response> {
         Some(find(&self.schemas, of)?.answer(JSON, headers))
     }
 }
 
-fn versioned(groups: Groups, of: impl Fn(Group, Version) -> Value) -> Vec<Versioned> {
+fn versioned(groups: ApiGroups, of: impl Fn(ApiGroup, ApiVersion) -> Value) -> Vec<Versioned> {
     let each = groups.all().iter().flat_map(|group| {
         let versions = group.versions().iter();
         versions.map(|version| (*group, *version))
@@ -110,14 +118,14 @@ fn versioned(groups: Groups, of: impl Fn(Group, Version) -> Value) -> Vec<Versio
     .collect()
 }
 
-fn find(all: &[Versioned], of: (Group, Version)) -> Option<&Document> {
+fn find(all: &[Versioned], of: (ApiGroup, ApiVersion)) -> Option<&Document> {
     let mut all = all.iter();
     all.find(|it| (it.group, it.version) == of)
         .map(|it| &it.document)
 }
 
 /// A group with its versions.
-fn entry(group: Group) -> Value {
+fn entry(group: ApiGroup) -> Value {
     let versions = group.versions().iter();
     let versions: Vec<_> = versions
         .map(|version| {
@@ -127,7 +135,7 @@ fn entry(group: Group) -> Value {
     json!({"name": group.name(), "versions": versions, "preferredVersion": versions[0]})
 }
 
-fn resources(group: Group, version: Version) -> Value {
+fn resources(group: ApiGroup, version: ApiVersion) -> Value {
     let resource = |name: String, namespaced: bool, kind: &str| {
         json!({
             "name": name,
@@ -138,7 +146,7 @@ fn resources(group: Group, version: Version) -> Value {
         })
     };
     let resources: Vec<Value> = match group {
-        Group::Custom => Kind::ALL
+        ApiGroup::Custom => ObjectKind::ALL
             .iter()
             .flat_map(|kind| METRICS.iter().map(move |metric| (kind, metric.name)))
             .map(|(kind, metric)| {
@@ -146,7 +154,7 @@ fn resources(group: Group, version: Version) -> Value {
                 resource(name, kind.is_namespaced(), "MetricValueList")
             })
             .collect(),
-        Group::External => METRICS
+        ApiGroup::External => METRICS
             .iter()
             .map(|metric| resource(metric.name.to_owned(), true, "ExternalMetricValueList"))
             .collect(),
@@ -195,7 +203,7 @@ fn aggregated(headers: &HeaderMap) -> Option<usize> {
 
 /// All versions in one, in the form into which the aggregator itself turns the
 /// old lists.
-fn together(groups: Groups, discovery: &str) -> Value {
+fn together(groups: ApiGroups, discovery: &str) -> Value {
     let items: Vec<_> = groups
         .all()
         .iter()
@@ -223,10 +231,10 @@ fn together(groups: Groups, discovery: &str) -> Value {
 }
 
 /// Objects with their metrics as subresources; or metrics.
-fn discovered(group: Group, version: Version) -> Vec<Value> {
+fn discovered(group: ApiGroup, version: ApiVersion) -> Vec<Value> {
     let of = |kind: &str| json!({"group": group.name(), "version": version.name(), "kind": kind});
     match group {
-        Group::Custom => Kind::ALL
+        ApiGroup::Custom => ObjectKind::ALL
             .iter()
             .map(|kind| {
                 let metrics: Vec<Value> = METRICS
@@ -247,7 +255,7 @@ fn discovered(group: Group, version: Version) -> Vec<Value> {
                 })
             })
             .collect(),
-        Group::External => METRICS
+        ApiGroup::External => METRICS
             .iter()
             .map(|metric| {
                 json!({

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::group::{Group, Version};
+use crate::api::group::{ApiGroup, ApiVersion};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
@@ -20,11 +20,11 @@ pub(super) fn list<'a>(documents: impl Iterator<Item = (String, &'a str)>) -> Va
 }
 
 /// The document of a version.
-pub(super) fn schema(group: Group, version: Version) -> Value {
+pub(super) fn schema(group: ApiGroup, version: ApiVersion) -> Value {
     let api = group.api_version(version);
     let Parts { paths, schemas } = match group {
-        Group::Custom => custom(version),
-        Group::External => external(),
+        ApiGroup::Custom => custom(version),
+        ApiGroup::External => external(),
     };
     let paths: Map<_, _> = paths
         .into_iter()
@@ -91,7 +91,7 @@ fn object(description: &str, required: &[&str], properties: Value) -> Value {
 }
 
 /// A list, which is what every path answers with.
-fn list_of(item: &str, kind: &str, group: Group, version: Version) -> Value {
+fn list_of(item: &str, kind: &str, group: ApiGroup, version: ApiVersion) -> Value {
     let items = json!({"type": "array", "items": of(item, "")});
     let mut list = object(
         "Values.",
@@ -108,7 +108,7 @@ fn list_of(item: &str, kind: &str, group: Group, version: Version) -> Value {
     list
 }
 
-fn custom(version: Version) -> Parts {
+fn custom(version: ApiVersion) -> Parts {
     let name = |kind: &str| {
         format!(
             "io.k8s.metrics.pkg.apis.custom_metrics.{}.{kind}",
@@ -133,7 +133,7 @@ fn custom(version: Version) -> Parts {
     let described = of(&name("ObjectReference"), "Whose value it is.");
     let value = of(QUANTITY, "The value.");
     let properties = match version {
-        Version::V1Beta1 => json!({
+        ApiVersion::V1Beta1 => json!({
             "describedObject": described,
             "metricName": text("The metric."),
             "timestamp": timestamp(),
@@ -141,7 +141,7 @@ fn custom(version: Version) -> Parts {
             "value": value,
             "selector": of(&selector, "Which containers count."),
         }),
-        Version::V1Beta2 => json!({
+        ApiVersion::V1Beta2 => json!({
             "describedObject": described,
             "metric": of(&name("MetricIdentifier"), "The metric."),
             "timestamp": timestamp(),
@@ -151,8 +151,8 @@ fn custom(version: Version) -> Parts {
     };
     let item = name("MetricValue");
     let required = match version {
-        Version::V1Beta1 => ["describedObject", "metricName", "timestamp", "value"],
-        Version::V1Beta2 => ["describedObject", "metric", "timestamp", "value"],
+        ApiVersion::V1Beta1 => ["describedObject", "metricName", "timestamp", "value"],
+        ApiVersion::V1Beta2 => ["describedObject", "metric", "timestamp", "value"],
     };
     let mut schemas = Map::new();
     schemas.insert(
@@ -168,7 +168,7 @@ fn custom(version: Version) -> Parts {
             }),
         ),
     );
-    if version == Version::V1Beta2 {
+    if version == ApiVersion::V1Beta2 {
         let properties = json!({
             "name": text("Its name."),
             "selector": of(&selector, "Which containers count."),
@@ -178,7 +178,7 @@ fn custom(version: Version) -> Parts {
     }
     schemas.insert(item.clone(), object("A value.", &required, properties));
     let kind = "MetricValueList";
-    schemas.insert(list, list_of(&item, kind, Group::Custom, version));
+    schemas.insert(list, list_of(&item, kind, ApiGroup::Custom, version));
     Parts { paths, schemas }
 }
 
@@ -198,7 +198,7 @@ fn external() -> Parts {
     let mut schemas = Map::new();
     schemas.insert(item.clone(), object("A value.", &required, properties));
     let kind = "ExternalMetricValueList";
-    let all = list_of(&item, kind, Group::External, Version::V1Beta1);
+    let all = list_of(&item, kind, ApiGroup::External, ApiVersion::V1Beta1);
     schemas.insert(list, all);
     Parts { paths, schemas }
 }

@@ -29,8 +29,8 @@ use super::discovery::{Discovery, accepts_json};
 use crate::{
     api::{
         body,
-        group::Groups,
-        path::{self, Asked, External, Target},
+        group::ApiGroups,
+        path::{self, Asked, External, RequestedObjects},
         selector::Selector,
         status::ApiError,
     },
@@ -38,7 +38,7 @@ use crate::{
         fan_out::FanOut,
         values::{Selectors, Values},
     },
-    front::Front,
+    front_proxy::FrontProxyAuth,
     telemetry::{Nodes, Telemetry},
 };
 
@@ -50,7 +50,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// What answers are made of.
 pub(crate) struct Server {
     /// Which groups are served.
-    pub groups: Groups,
+    pub groups: ApiGroups,
     /// What tells of them.
     pub discovery: Discovery,
     /// Where values come from.
@@ -58,7 +58,7 @@ pub(crate) struct Server {
     /// The nodes behind them.
     pub nodes: Arc<FanOut>,
     /// Who asks, and whether it may.
-    pub front: Arc<Front>,
+    pub front: Arc<FrontProxyAuth>,
     /// The adapter's own figures.
     pub telemetry: Arc<Telemetry>,
     /// Those of TLS and of decisions.
@@ -225,7 +225,7 @@ impl Asking<'_> {
         Ok(selectors)
     }
 
-    async fn values(&self, target: Target) -> Answer {
+    async fn values(&self, target: RequestedObjects) -> Answer {
         let selectors = self.selectors()?;
         let items = self.server.values.get(&target, &selectors).await?;
         let selector = selectors.containers.to_object();

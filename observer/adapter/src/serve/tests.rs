@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::{
-    fixtures::{Front, Node, World, limits},
+    fixtures::{FakeNode, Front, World, limits},
     metrics::METRICS,
 };
 
@@ -19,7 +19,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-async fn shop() -> (World, Vec<Node>) {
+async fn shop() -> (World, Vec<FakeNode>) {
     let world = World::new(limits()).listed(&["a", "b"]);
     let a = [
         ("web-0", "app", 10),
@@ -27,8 +27,8 @@ async fn shop() -> (World, Vec<Node>) {
         ("api-0", "app", 100),
     ];
     let nodes = vec![
-        Node::start(&world, 0, "a", &a).await,
-        Node::start(&world, 1, "b", &[("web-1", "app", 2000)]).await,
+        FakeNode::start(&world, 0, "a", &a).await,
+        FakeNode::start(&world, 1, "b", &[("web-1", "app", 2000)]).await,
     ];
     world.shop("web-0", "a", "web");
     world.shop("web-1", "b", "web");

@@ -9,7 +9,7 @@ use clap::Args;
 use observer_node::{
     Clocks,
     auth::SecuritySettings,
-    exclude::{Rule, Rules},
+    exclude::{ExclusionRules, Rule},
     listen::bind::Address,
     log::LogFormat,
 };
@@ -187,8 +187,8 @@ impl NodeSettings {
     }
 
     /// What is not to be observed. `on_kubernetes`: somebody can tell of pods.
-    pub(crate) fn exclusions(&self, on_kubernetes: bool) -> Result<Rules, ExcludeError> {
-        let rules = Rules::new(self.exclude.clone());
+    pub(crate) fn exclusions(&self, on_kubernetes: bool) -> Result<ExclusionRules, ExcludeError> {
+        let rules = ExclusionRules::new(self.exclude.clone());
         match rules.of_kubernetes() {
             Some(rule) if !on_kubernetes => Err(ExcludeError(rule.clone())),
             _ => Ok(rules),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use observer_node::history::{
-    Row, Table,
+    Row, RowTable,
     columns::{Column, columns as all_columns},
 };
 use serde::Deserialize;
@@ -136,7 +136,7 @@ impl Model {
 
     fn table(&mut self, event: &str, data: Value) -> serde_json::Result<()> {
         if event == "table" {
-            let table: Table = serde_json::from_value(data)?;
+            let table: RowTable = serde_json::from_value(data)?;
             self.show_columns(table.kubernetes);
             self.node = Some(table.node);
             self.lacking = table.lacking;

@@ -4,18 +4,18 @@ use std::fmt::Write;
 
 use object::{LittleEndian as LE, elf::FileHeader64, read::elf::NoteIterator};
 
-use super::{buildinfo::kept, image::Image};
+use super::{buildinfo::kept, elf::ElfFile};
 
-const MAX_NOTES: u64 = 64 << 10;
+const MAX_NOTES_BYTES: u64 = 64 << 10;
 /// Bytes of a GNU build id that are shown; it has 20, or as many as one asks for.
-const MAX_ID: usize = 512;
+const MAX_ID_BYTES: usize = 512;
 /// `NT_GNU_BUILD_ID`.
 const GNU: u32 = 3;
 /// cmd/link's `ELF_NOTE_GOBUILDID_TAG`.
 const GO: u32 = 4;
 
 /// GNU build id in hexadecimal, else Go build id. Damaged notes are none.
-pub(super) fn read(image: &Image<'_>) -> Option<String> {
+pub(super) fn read(image: &ElfFile<'_>) -> Option<String> {
     let named = [".note.gnu.build-id", ".note.go.buildid"];
     let sections = named
         .iter()
@@ -25,7 +25,7 @@ pub(super) fn read(image: &Image<'_>) -> Option<String> {
         let what = "the notes";
         let Ok(bytes) = image
             .reader
-            .bytes(what, range.offset, range.size, MAX_NOTES)
+            .bytes(what, range.offset, range.size, MAX_NOTES_BYTES)
         else {
             continue;
         };
@@ -35,7 +35,7 @@ pub(super) fn read(image: &Image<'_>) -> Option<String> {
         while let Ok(Some(note)) = notes.next() {
             match (note.name(), note.n_type(LE).0) {
                 (b"GNU", GNU) if !note.desc().is_empty() => {
-                    let id = note.desc().iter().take(MAX_ID);
+                    let id = note.desc().iter().take(MAX_ID_BYTES);
                     return Some(id.fold(String::new(), |mut text, byte| {
                         let _ = write!(text, "{byte:02x}");
                         text

@@ -2,9 +2,9 @@
 
 use super::{
     BuildMode, Module,
+    elf::{ElfFile, Range},
     error::InspectError,
-    image::{Image, Range},
-    reader::u64_at,
+    file_reader::u64_at,
     scan,
 };
 
@@ -13,12 +13,12 @@ const ALIGN: u64 = 16;
 const HEADER: u64 = 32;
 /// Flag: strings follow the header (1.18+), rather than pointers to them.
 pub(super) const INLINE: u8 = 2;
-pub(super) const MAX_VERSION: u64 = 1 << 10;
+pub(super) const MAX_VERSION_BYTES: u64 = 1 << 10;
 /// Enough for tens of thousands of dependencies.
-const MAX_MODINFO: u64 = 4 << 20;
+const MAX_MODINFO_BYTES: u64 = 4 << 20;
 /// Most bytes that are kept of a path, a version or a setting: each stays in memory
 /// for as long as its build is remembered, and no honest one is as long.
-const MAX_KEPT: usize = 1 << 10;
+const MAX_KEPT_BYTES: usize = 1 << 10;
 /// Marks around the module information (cmd/go's `infoStart`, `infoEnd`).
 const FRAME: usize = 16;
 
@@ -34,7 +34,7 @@ pub(super) struct BuildInfo {
 }
 
 /// Finds and reads it; `None` where the file has none.
-pub(super) fn read(image: &Image<'_>) -> Result<Option<BuildInfo>, InspectError> {
+pub(super) fn read(image: &ElfFile<'_>) -> Result<Option<BuildInfo>, InspectError> {
     if let Some(range) = image.section(".go.buildinfo") {
         return match first(image, range, false)? {
             Some(info) => Ok(Some(info)),
@@ -51,7 +51,7 @@ pub(super) fn read(image: &Image<'_>) -> Result<Option<BuildInfo>, InspectError>
     by_segments(image)
 }
 
-fn by_segments(image: &Image<'_>) -> Result<Option<BuildInfo>, InspectError> {
+fn by_segments(image: &ElfFile<'_>) -> Result<Option<BuildInfo>, InspectError> {
     for segment in image.segments.iter().filter(|segment| segment.writable) {
         if let Some(info) = first(image, segment.range, true)? {
             return Ok(Some(info));
@@ -62,7 +62,11 @@ fn by_segments(image: &Image<'_>) -> Result<Option<BuildInfo>, InspectError> {
 
 /// The first valid build information in a range. A strange version is
 /// accepted only where the section's name vouches for it.
-fn first(image: &Image<'_>, range: Range, strict: bool) -> Result<Option<BuildInfo>, InspectError> {
+fn first(
+    image: &ElfFile<'_>,
+    range: Range,
+    strict: bool,
+) -> Result<Option<BuildInfo>, InspectError> {
     let mut result = Ok(None);
     scan::pattern(image, range, MAGIC, ALIGN, &mut |address| {
         match at(image, address) {
@@ -88,12 +92,12 @@ fn first(image: &Image<'_>, range: Range, strict: bool) -> Result<Option<BuildIn
     result
 }
 
-fn at(image: &Image<'_>, address: u64) -> Result<BuildInfo, InspectError> {
+fn at(image: &ElfFile<'_>, address: u64) -> Result<BuildInfo, InspectError> {
     let header = image.bytes("the build information", address, HEADER, HEADER)?;
     let (pointer_size, flags) = (header[14], header[15]);
     let (version, modinfo) = if flags & INLINE != 0 {
-        let (version, next) = inline(image, address + HEADER, MAX_VERSION)?;
-        (version, inline(image, next, MAX_MODINFO)?.0)
+        let (version, next) = inline(image, address + HEADER, MAX_VERSION_BYTES)?;
+        (version, inline(image, next, MAX_MODINFO_BYTES)?.0)
     } else {
         if pointer_size != 8 || flags & 1 != 0 {
             return Err(InspectError::Malformed {
@@ -101,8 +105,8 @@ fn at(image: &Image<'_>, address: u64) -> Result<BuildInfo, InspectError> {
                 value: pointer_size.into(),
             });
         }
-        let version = pointed(image, address + 16, MAX_VERSION)?;
-        (version, pointed(image, address + 24, MAX_MODINFO)?)
+        let version = pointed(image, address + 16, MAX_VERSION_BYTES)?;
+        (version, pointed(image, address + 24, MAX_MODINFO_BYTES)?)
     };
     let Ok(version) = String::from_utf8(version) else {
         return Err(InspectError::Malformed {
@@ -120,7 +124,7 @@ fn at(image: &Image<'_>, address: u64) -> Result<BuildInfo, InspectError> {
 }
 
 /// A string behind its length as a varint; and the address after it.
-fn inline(image: &Image<'_>, address: u64, limit: u64) -> Result<(Vec<u8>, u64), InspectError> {
+fn inline(image: &ElfFile<'_>, address: u64, limit: u64) -> Result<(Vec<u8>, u64), InspectError> {
     let what = "a build information string";
     let there = image.loaded(address).map_or(0, |range| range.size).min(10);
     let bytes = image.bytes(what, address, there, 10)?;
@@ -154,7 +158,7 @@ fn inline(image: &Image<'_>, address: u64, limit: u64) -> Result<(Vec<u8>, u64),
 }
 
 /// A string behind a pointer to its header.
-fn pointed(image: &Image<'_>, place: u64, limit: u64) -> Result<Vec<u8>, InspectError> {
+fn pointed(image: &ElfFile<'_>, place: u64, limit: u64) -> Result<Vec<u8>, InspectError> {
     let what = "a build information string";
     let header = image.word(what, place)?;
     if header == 0 {
@@ -212,16 +216,16 @@ fn parse(version: String, modinfo: &[u8]) -> BuildInfo {
 
 /// What is kept of a string that a stranger's file holds.
 pub(super) fn kept(text: &[u8]) -> String {
-    let cut = &text[..text.len().min(MAX_KEPT)];
+    let cut = &text[..text.len().min(MAX_KEPT_BYTES)];
     let mut text = String::from_utf8_lossy(cut).into_owned();
     // What is no UTF-8 takes up to three times its room.
-    text.truncate(text.floor_char_boundary(MAX_KEPT));
+    text.truncate(text.floor_char_boundary(MAX_KEPT_BYTES));
     text.shrink_to_fit();
     text
 }
 
 /// How the file was linked: what ELF shows, and what only the build settings tell.
-pub(super) fn build_mode(image: &Image<'_>, info: &BuildInfo) -> BuildMode {
+pub(super) fn build_mode(image: &ElfFile<'_>, info: &BuildInfo) -> BuildMode {
     match info.build_mode.as_deref() {
         Some("plugin") => BuildMode::Plugin,
         Some("c-shared" | "shared") => BuildMode::CShared,
@@ -271,8 +275,8 @@ mod tests {
         let module = info.module.map(|module| module.path);
         for kept in [info.path, module, info.experiments] {
             let kept = kept.expect("it is there");
-            assert!((MAX_KEPT - 3..=MAX_KEPT).contains(&kept.len()));
-            assert!(kept.capacity() <= 2 * MAX_KEPT, "{}", kept.capacity());
+            assert!((MAX_KEPT_BYTES - 3..=MAX_KEPT_BYTES).contains(&kept.len()));
+            assert!(kept.capacity() <= 2 * MAX_KEPT_BYTES, "{}", kept.capacity());
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::release::{self, GapReason, StateGap};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// Which.
-    pub figure: Figure,
+    pub figure: FigureGroup,
     /// Why, as one bounded word for a metric's label.
     pub reason: Reason,
     /// Why, for people; names the function, version or section.
@@ -18,7 +18,7 @@ pub struct Gap {
 
 /// Groups of figures that are covered or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Figure {
+pub enum FigureGroup {
     /// Goroutines created.
     GoroutinesCreated,
     /// Goroutines ended.
@@ -52,13 +52,13 @@ pub enum Figure {
     Declared(u8),
 }
 
-impl Serialize for Figure {
+impl Serialize for FigureGroup {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.label())
     }
 }
 
-impl Figure {
+impl FigureGroup {
     /// Those that probes count; [`Self::Goroutines`] the state tells too.
     pub const EVENTS: [Self; 6] = [
         Self::GoroutinesCreated,
@@ -219,14 +219,14 @@ impl From<StateGap> for Gap {
     fn from(gap: StateGap) -> Self {
         Self {
             figure: match gap.figure {
-                release::Figure::State => Figure::State,
-                release::Figure::GoroutinesCreated => Figure::StateGoroutinesCreated,
-                release::Figure::GoroutineStates => Figure::StateGoroutineStates,
-                release::Figure::MutexWait => Figure::StateMutexWait,
-                release::Figure::MemoryLimit => Figure::StateMemoryLimit,
-                release::Figure::Allocation => Figure::StateAllocation,
-                release::Figure::CollectorCpu => Figure::StateGcCpu,
-                release::Figure::Stops => Figure::StateStops,
+                release::StateFigure::State => FigureGroup::State,
+                release::StateFigure::GoroutinesCreated => FigureGroup::StateGoroutinesCreated,
+                release::StateFigure::GoroutineStates => FigureGroup::StateGoroutineStates,
+                release::StateFigure::MutexWait => FigureGroup::StateMutexWait,
+                release::StateFigure::MemoryLimit => FigureGroup::StateMemoryLimit,
+                release::StateFigure::Allocation => FigureGroup::StateAllocation,
+                release::StateFigure::CollectorCpu => FigureGroup::StateGcCpu,
+                release::StateFigure::Stops => FigureGroup::StateStops,
             },
             reason: match gap.reason {
                 GapReason::NotInRelease => Reason::NotInRelease,

@@ -6,8 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{error::InspectError, image::Image, sections::Sections};
-use crate::release::{Described, Field};
+use super::{elf::ElfFile, error::InspectError, sections::Sections};
+use crate::release::{DwarfTypes, Field};
 use gimli::{
     Abbreviations, AttributeValue, DebugAbbrev, DebugAbbrevOffset, DebugInfo, DebugInfoOffset,
     DebugLineStr, DebugStr, DwAt, DwTag, EndianSlice, LittleEndian, Reader as _, UnitHeader,
@@ -20,7 +20,7 @@ const MOST_DEPTH: usize = 16;
 const MOST_ITEMS: usize = 4096;
 
 type Slice<'d> = EndianSlice<'d, LittleEndian>;
-type Entry<'d> = gimli::DebuggingInformationEntry<Slice<'d>>;
+type DwarfEntry<'d> = gimli::DebuggingInformationEntry<Slice<'d>>;
 type Unit<'d> = UnitHeader<Slice<'d>>;
 
 /// Names that a field of the table has or may have, of a struct of the runtime.
@@ -39,9 +39,9 @@ fn names(field: &str) -> Vec<String> {
 /// Looks the wanted fields (`schedt.goidgen`) and types (`schedt`) up. `None`
 /// where there is no debug information, or none that can be read.
 pub(super) fn describe(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     wanted: &[&'static str],
-) -> Result<Option<Described>, InspectError> {
+) -> Result<Option<DwarfTypes>, InspectError> {
     let Some(sections) = Sections::open(image)? else {
         return Ok(None);
     };
@@ -49,9 +49,9 @@ pub(super) fn describe(
         return Ok(None);
     };
     let (fields, tables) = found;
-    let mut described = Described {
+    let mut described = DwarfTypes {
         fields,
-        ..Described::default()
+        ..DwarfTypes::default()
     };
     if let Some(table) = &tables.sizes {
         described.size_classes = sizes(image, table)?;
@@ -63,7 +63,7 @@ pub(super) fn describe(
 }
 
 /// The runtime's table of size classes, as it is in the file.
-fn sizes(image: &Image<'_>, table: &Table) -> Result<Vec<u64>, InspectError> {
+fn sizes(image: &ElfFile<'_>, table: &Table) -> Result<Vec<u64>, InspectError> {
     let bytes = read(image, table)?;
     let numbers = bytes.as_chunks::<2>().0.iter();
     Ok(numbers
@@ -72,12 +72,12 @@ fn sizes(image: &Image<'_>, table: &Table) -> Result<Vec<u64>, InspectError> {
 }
 
 /// The runtime's words for what goroutines wait for.
-fn reasons(image: &Image<'_>, table: &Table) -> Result<Vec<String>, InspectError> {
+fn reasons(image: &ElfFile<'_>, table: &Table) -> Result<Vec<String>, InspectError> {
     let bytes = read(image, table)?;
     let mut words = Vec::new();
     for string in bytes.as_chunks::<16>().0 {
         let (address, len) = string.split_at(8);
-        let number = |bytes: &[u8]| super::reader::u64_at(bytes, 0);
+        let number = |bytes: &[u8]| super::file_reader::u64_at(bytes, 0);
         let text = match number(len) {
             0 => Vec::new(),
             len => image.bytes("a wait reason", number(address), len, 256)?,
@@ -87,7 +87,7 @@ fn reasons(image: &Image<'_>, table: &Table) -> Result<Vec<String>, InspectError
     Ok(words)
 }
 
-fn read(image: &Image<'_>, table: &Table) -> Result<Vec<u8>, InspectError> {
+fn read(image: &ElfFile<'_>, table: &Table) -> Result<Vec<u8>, InspectError> {
     let limit = 16 * MOST_ITEMS as u64;
     image.relocated("a table of the runtime", table.address, table.size, limit)
 }
@@ -212,7 +212,7 @@ impl<'d> Info<'d> {
         abbreviations.ok_or(gimli::Error::NoEntryAtGivenOffset(0))
     }
 
-    fn name(&self, entry: &Entry<'d>) -> Option<std::borrow::Cow<'d, str>> {
+    fn name(&self, entry: &DwarfEntry<'d>) -> Option<std::borrow::Cow<'d, str>> {
         let name = match entry.attr_value(constants::DW_AT_name)? {
             AttributeValue::String(name) => name,
             AttributeValue::DebugStrRef(at) => self.strings.get_str(at).ok()?,
@@ -223,7 +223,7 @@ impl<'d> Info<'d> {
     }
 
     /// A variable's address and its type's size.
-    fn table(&self, unit: usize, entry: &Entry<'d>) -> gimli::Result<Option<Table>> {
+    fn table(&self, unit: usize, entry: &DwarfEntry<'d>) -> gimli::Result<Option<Table>> {
         let Some(AttributeValue::Exprloc(location)) = entry.attr_value(constants::DW_AT_location)
         else {
             return Ok(None);
@@ -241,7 +241,7 @@ impl<'d> Info<'d> {
     }
 
     /// The entry that an attribute refers to.
-    fn referred(&self, unit: usize, entry: &Entry<'d>, attribute: DwAt) -> Option<EntryRef> {
+    fn referred(&self, unit: usize, entry: &DwarfEntry<'d>, attribute: DwAt) -> Option<EntryRef> {
         match entry.attr_value(attribute)? {
             AttributeValue::UnitRef(offset) => Some(EntryRef { unit, offset }),
             AttributeValue::DebugInfoRef(at) => {
@@ -258,13 +258,13 @@ impl<'d> Info<'d> {
         self.units.partition_point(starts_before).checked_sub(1)
     }
 
-    fn entry(&self, place: EntryRef) -> gimli::Result<Entry<'d>> {
+    fn entry(&self, place: EntryRef) -> gimli::Result<DwarfEntry<'d>> {
         let unit = &self.units[place.unit];
         unit.entry(self.abbreviations_of(unit)?, place.offset)
     }
 
     /// The type behind the names given to it.
-    fn plain(&self, mut place: EntryRef) -> gimli::Result<Option<(EntryRef, Entry<'d>)>> {
+    fn plain(&self, mut place: EntryRef) -> gimli::Result<Option<(EntryRef, DwarfEntry<'d>)>> {
         for _ in 0..MOST_DEPTH {
             let entry = self.entry(place)?;
             if entry.tag() != constants::DW_TAG_typedef {

@@ -4,7 +4,7 @@ use std::{fmt, fs::File, os::unix::fs::FileExt};
 
 use memchr::memmem;
 
-use super::buildinfo::{INLINE, MAGIC, MAX_VERSION};
+use super::buildinfo::{INLINE, MAGIC, MAX_VERSION_BYTES};
 
 /// Read at a time, and how much of the next piece is read again.
 const PIECE: usize = 1 << 20;
@@ -139,7 +139,7 @@ fn find(file: &File) -> Option<u64> {
 }
 
 fn version(file: &File, at: u64) -> Option<String> {
-    let mut bytes = vec![0; (VERSION + MAX_VERSION) as usize];
+    let mut bytes = vec![0; (VERSION + MAX_VERSION_BYTES) as usize];
     let read = read(file, &mut bytes, at);
     bytes.truncate(read);
     if bytes.get(15)? & INLINE == 0 {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 
 use super::{coverage::Gap, globals::Globals, site::SitePlan};
-use crate::release::{Arch, Described, GoVersion, Layout};
+use crate::release::{Arch, DwarfTypes, GoVersion, Layout};
 
 /// An executable that Go built.
 #[derive(Clone, Debug, Serialize)]
@@ -69,7 +69,7 @@ pub struct StatePlan {
     pub globals: Option<Globals>,
     /// Where fields lie by the binary's own debug information: of a release
     /// newer than the table of layouts.
-    pub described: Option<Described>,
+    pub described: Option<DwarfTypes>,
     /// Figures this binary cannot give.
     pub gaps: Vec<Gap>,
     /// [`Binary::layout`], made when it is first asked for.

@@ -2,7 +2,7 @@
 
 /// A function's machine code, as the function table delimits it.
 #[derive(Clone, Debug)]
-pub struct Function {
+pub struct FunctionCode {
     /// For example `runtime.newproc1`. Names are not unique: an ABIInternal
     /// function and its ABI0 wrapper have the same one.
     pub name: String,

@@ -3,18 +3,18 @@
 use std::{collections::HashMap, fs::File};
 
 use super::{
-    Function, FunctionTable,
+    FunctionCode, FunctionTable,
+    elf::ElfFile,
     error::InspectError,
-    image::Image,
-    lines, locate,
-    pclntab::{Header, MAGIC_116, MAX_NAME},
-    reader::{CHUNK, Reader, Window, u64_at},
+    file_reader::{CHUNK, FileReader, Window, u64_at},
+    lines, locate_pclntab,
+    pclntab::{Header, MAGIC_116, MAX_NAME_BYTES},
 };
 
 /// A function's instructions are read up to here.
-const MAX_CODE: u64 = 64 << 10;
+const MAX_CODE_BYTES: u64 = 64 << 10;
 /// All collected functions' instructions.
-const MAX_ALL_CODE: u64 = 8 << 20;
+const MAX_ALL_CODE_BYTES: u64 = 8 << 20;
 /// Functions collected, and names they may have.
 const MAX_COLLECTED: usize = 4096;
 /// `_func` records are read this much at a time.
@@ -22,7 +22,7 @@ const STEP: usize = 64 << 10;
 
 /// Where a function is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Symbol {
+pub struct FunctionRange {
     /// For example `runtime.newproc1`; not unique.
     pub name: String,
     /// Virtual address of its first instruction.
@@ -33,9 +33,9 @@ pub struct Symbol {
 
 /// Where an address is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CodeLocation {
     /// The function that contains it.
-    pub function: Symbol,
+    pub function: FunctionRange,
     /// The instruction's source line, where the table tells one. Of code from
     /// an inlined function it is the line there.
     pub line: Option<u32>,
@@ -43,7 +43,7 @@ pub struct Place {
 
 /// The functions of an open file, read as they are asked for.
 pub struct Functions<'s> {
-    image: Image<'s>,
+    image: ElfFile<'s>,
     header: Header,
     table: FunctionTable,
 }
@@ -51,10 +51,10 @@ pub struct Functions<'s> {
 impl<'s> Functions<'s> {
     /// Opens the function table; `None` where the file has none that is known.
     pub fn open(file: &'s File) -> Result<Option<Self>, InspectError> {
-        let Ok(image) = Image::open(Reader::file(file)?)? else {
+        let Ok(image) = ElfFile::open(FileReader::file(file)?)? else {
             return Ok(None);
         };
-        let found = locate::find(&image)?;
+        let found = locate_pclntab::find(&image)?;
         Ok(found.map(|(header, table)| Self {
             image,
             header,
@@ -68,17 +68,23 @@ impl<'s> Functions<'s> {
     }
 
     /// Every function whose name `wanted` accepts, by address.
-    pub fn symbols(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Symbol>, InspectError> {
+    pub fn symbols(
+        &self,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<FunctionRange>, InspectError> {
         symbols(&self.image, &self.header, wanted)
     }
 
     /// The same, with the instructions.
-    pub fn collect(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Function>, InspectError> {
+    pub fn collect(
+        &self,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<FunctionCode>, InspectError> {
         collect(&self.image, &self.header, wanted)
     }
 
     /// The function that an address is in, and the line.
-    pub fn resolve(&self, address: u64) -> Result<Option<Place>, InspectError> {
+    pub fn resolve(&self, address: u64) -> Result<Option<CodeLocation>, InspectError> {
         let header = &self.header;
         let entry = |index: u64| -> Result<(u64, Vec<u8>), InspectError> {
             let size = if index == header.functions {
@@ -113,8 +119,8 @@ impl<'s> Functions<'s> {
         let end = entry(low + 1)?.0;
         // A name is worth having where the lines are damaged.
         let line = lines::line(&self.image, header, function, start, address);
-        Ok(Some(Place {
-            function: Symbol {
+        Ok(Some(CodeLocation {
+            function: FunctionRange {
                 name,
                 address: start,
                 end,
@@ -126,7 +132,7 @@ impl<'s> Functions<'s> {
 
 /// Bytes of the table; for 1.17 as the loader leaves them.
 fn table_bytes(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     header: &Header,
     at: u64,
     size: u64,
@@ -149,10 +155,10 @@ fn table_bytes(
 }
 
 pub(super) fn collect(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     header: &Header,
     wanted: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Function>, InspectError> {
+) -> Result<Vec<FunctionCode>, InspectError> {
     let what = "a function's instructions";
     let mut total = 0;
     let mut functions = Vec::new();
@@ -164,18 +170,22 @@ pub(super) fn collect(
                 value,
             });
         };
-        let size = (symbol.end - symbol.address).min(MAX_CODE).min(code.size);
+        let size = (symbol.end - symbol.address)
+            .min(MAX_CODE_BYTES)
+            .min(code.size);
         total += size;
-        if total > MAX_ALL_CODE {
-            let limit = MAX_ALL_CODE;
+        if total > MAX_ALL_CODE_BYTES {
+            let limit = MAX_ALL_CODE_BYTES;
             return Err(InspectError::TooLarge {
                 what,
                 value: total,
                 limit,
             });
         }
-        let code = image.reader.bytes(what, code.offset, size, MAX_CODE)?;
-        functions.push(Function {
+        let code = image
+            .reader
+            .bytes(what, code.offset, size, MAX_CODE_BYTES)?;
+        functions.push(FunctionCode {
             name: symbol.name,
             address: symbol.address,
             code,
@@ -185,12 +195,12 @@ pub(super) fn collect(
 }
 
 fn symbols(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     header: &Header,
     wanted: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Symbol>, InspectError> {
+) -> Result<Vec<FunctionRange>, InspectError> {
     let names = wanted_names(image, header, wanted)?;
-    let mut symbols: Vec<Symbol> = Vec::new();
+    let mut symbols: Vec<FunctionRange> = Vec::new();
     if names.is_empty() {
         return Ok(symbols);
     }
@@ -237,7 +247,7 @@ fn symbols(
                         limit,
                     });
                 }
-                symbols.push(Symbol {
+                symbols.push(FunctionRange {
                     name: name.clone(),
                     address: pc,
                     end: pc,
@@ -252,7 +262,7 @@ fn symbols(
 
 /// The wanted names, by their offsets in the name table.
 fn wanted_names(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     header: &Header,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<HashMap<u32, String>, InspectError> {
@@ -290,7 +300,7 @@ fn wanted_names(
             break;
         }
         // The name that the piece cuts is read again, whole.
-        if at == 0 || piece.len() - at > MAX_NAME {
+        if at == 0 || piece.len() - at > MAX_NAME_BYTES {
             let what = "a function's name";
             return Err(InspectError::Malformed {
                 what,

@@ -6,19 +6,19 @@ use observer_ebpf::family::Selection;
 use serde::Serialize;
 
 use super::{
-    Binary, BuildMode, Figure, Function, Gap, Reason, SitePlan, StatePlan, buildid, buildinfo,
-    dwarf,
+    Binary, BuildMode, FigureGroup, FunctionCode, Gap, Reason, SitePlan, StatePlan, buildid,
+    buildinfo, dwarf,
+    elf::ElfFile,
     error::{InspectError, NotGoReason},
-    expected, functions,
+    file_reader::FileReader,
+    functions,
     globals::{self, Globals},
-    image::Image,
     isa::{self, InstructionSet},
-    locate, milestones,
+    known_gaps, locate_pclntab,
     pclntab::Header,
-    reader::Reader,
-    sites, symbols,
+    release_check, sites, symbols,
 };
-use crate::release::{self, Described, GoVersion, Layout, LayoutError};
+use crate::release::{self, DwarfTypes, GoVersion, Layout, LayoutError};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug, Serialize)]
@@ -41,16 +41,16 @@ pub fn inspect(file: &File) -> Result<Inspected, InspectError> {
 
 /// The same, for the probes of these families.
 pub fn inspect_for(file: &File, selection: Selection) -> Result<Inspected, InspectError> {
-    whole(Reader::file(file)?, selection)
+    whole(FileReader::file(file)?, selection)
 }
 
 /// Inspects an executable that is in memory.
 pub fn inspect_bytes(data: &[u8]) -> Result<Inspected, InspectError> {
-    whole(Reader::memory(data), Selection::default())
+    whole(FileReader::memory(data), Selection::default())
 }
 
-fn whole(reader: Reader<'_>, selection: Selection) -> Result<Inspected, InspectError> {
-    let image = match Image::open(reader)? {
+fn whole(reader: FileReader<'_>, selection: Selection) -> Result<Inspected, InspectError> {
+    let image = match ElfFile::open(reader)? {
         Ok(image) => image,
         Err(reason) => return Ok(Inspected::NotGo(reason)),
     };
@@ -62,7 +62,7 @@ fn whole(reader: Reader<'_>, selection: Selection) -> Result<Inspected, InspectE
     };
     let build_mode = buildinfo::build_mode(&image, &info);
     let release = GoVersion::parse(&info.version);
-    let found = locate::find(&image)?;
+    let found = locate_pclntab::find(&image)?;
     let header = found.as_ref().map(|(header, _)| header);
     let usable = usable(&image, &info.version, release, build_mode, header);
     let (mut plan, state) = match usable {
@@ -94,7 +94,7 @@ struct Usable<'h> {
 }
 
 fn usable<'h>(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     version: &str,
     release: Option<GoVersion>,
     build_mode: BuildMode,
@@ -166,14 +166,14 @@ fn doubt(info: &buildinfo::BuildInfo) -> Option<Doubt> {
 /// how it lies. Probes stand where this very file's instructions were understood;
 /// in a runtime that others may have changed, that alone proves nothing.
 fn doubtful(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     isa: &'static dyn InstructionSet,
     release: GoVersion,
-    functions: Vec<Function>,
+    functions: Vec<FunctionCode>,
     doubt: &Doubt,
     selection: Selection,
 ) -> Result<(SitePlan, StatePlan), InspectError> {
-    let described = dwarf::describe(image, &Described::wanted())?;
+    let described = dwarf::describe(image, &DwarfTypes::wanted())?;
     let layout = described
         .as_ref()
         .and_then(|described| Layout::described(release, image.arch, described).ok());
@@ -192,17 +192,21 @@ fn doubtful(
 /// Of a release that nobody has looked at yet: no probes, and the state only
 /// where the binary itself tells how it lies.
 fn newer(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     version: &str,
     release: GoVersion,
-    functions: &[Function],
+    functions: &[FunctionCode],
 ) -> Result<(SitePlan, StatePlan), InspectError> {
     let (plan, none) = nothing(image, Reason::UnsupportedVersion, &unsupported(version));
     let unknown = |error: LayoutError| StatePlan {
-        gaps: gaps(&Figure::STATE, Reason::UnknownLayout, &error.to_string()),
+        gaps: gaps(
+            &FigureGroup::STATE,
+            Reason::UnknownLayout,
+            &error.to_string(),
+        ),
         ..none.clone()
     };
-    let Some(described) = dwarf::describe(image, &Described::wanted())? else {
+    let Some(described) = dwarf::describe(image, &DwarfTypes::wanted())? else {
         let lack = "has no debug information that would tell where fields lie".to_owned();
         let version = release;
         return Ok((plan, unknown(LayoutError::NotDescribed { version, lack })));
@@ -217,9 +221,9 @@ fn newer(
 
 /// The state by a layout that the file itself describes.
 fn state_by(
-    image: &Image<'_>,
-    functions: &[Function],
-    described: Described,
+    image: &ElfFile<'_>,
+    functions: &[FunctionCode],
+    described: DwarfTypes,
     layout: &Layout,
 ) -> Result<StatePlan, InspectError> {
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
@@ -237,7 +241,7 @@ fn state_by(
 /// functions. Whatever the version looks like, and whatever the file describes of
 /// itself, each plan is for a release, and only where the runtime is of that release.
 fn plans(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     info: &buildinfo::BuildInfo,
     usable: &Usable<'_>,
     selection: Selection,
@@ -249,7 +253,7 @@ fn plans(
     } = *usable;
     let functions = functions_of(image, release, header)?;
     let is_there = |name: &str| functions.iter().any(|it| it.name == name);
-    if let Some(why) = milestones::contradiction(release, is_there) {
+    if let Some(why) = release_check::contradiction(release, is_there) {
         let detail = format!("its runtime is not that of {release}: {why}");
         return Ok(nothing(image, Reason::UnverifiedBuild, &detail));
     }
@@ -265,13 +269,13 @@ fn plans(
 
 /// All that either needs.
 fn functions_of(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     release: GoVersion,
     header: &Header,
-) -> Result<Vec<Function>, InspectError> {
+) -> Result<Vec<FunctionCode>, InspectError> {
     let wanted = |name: &str| {
         name == LOADS_PLUGINS
-            || milestones::wanted(name)
+            || release_check::wanted(name)
             || sites::wanted(release, name)
             || globals::wanted(name)
     };
@@ -279,17 +283,17 @@ fn functions_of(
 }
 
 fn site_plan(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     isa: &'static dyn InstructionSet,
     release: GoVersion,
-    functions: Vec<Function>,
+    functions: Vec<FunctionCode>,
     selection: Selection,
 ) -> SitePlan {
     if functions.iter().any(|it| it.name == LOADS_PLUGINS) {
         // What plugins and their host do is all in the host's memory.
         let detail = "it can load plugins, and their goroutines and collections run through \
                       copies of the runtime's functions that each plugin brings";
-        let gaps = gaps(&Figure::EVENTS, Reason::UnsupportedBuildMode, detail);
+        let gaps = gaps(&FigureGroup::EVENTS, Reason::UnsupportedBuildMode, detail);
         return SitePlan {
             gaps,
             ..SitePlan::default()
@@ -306,16 +310,20 @@ fn site_plan(
 }
 
 fn state(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     release: GoVersion,
-    functions: &[Function],
+    functions: &[FunctionCode],
 ) -> Result<StatePlan, InspectError> {
     let layout = match Layout::of(release, image.arch) {
         Ok(layout) => layout,
         Err(error) => {
             return Ok(StatePlan {
                 entry: image.entry,
-                gaps: gaps(&Figure::STATE, Reason::UnknownLayout, &error.to_string()),
+                gaps: gaps(
+                    &FigureGroup::STATE,
+                    Reason::UnknownLayout,
+                    &error.to_string(),
+                ),
                 ..StatePlan::default()
             });
         }
@@ -328,13 +336,16 @@ fn state(
 }
 
 /// What can be read from where the globals are.
-fn planned(image: &Image<'_>, globals: Globals, layout: &Layout) -> StatePlan {
-    let expected = expected::expected(&globals, layout);
+fn planned(image: &ElfFile<'_>, globals: Globals, layout: &Layout) -> StatePlan {
+    let expected = known_gaps::expected(&globals, layout);
     let lost = expected
         .iter()
-        .find(|gap| gap.figure == release::Figure::State);
+        .find(|gap| gap.figure == release::StateFigure::State);
     let (globals, gaps) = match lost {
-        Some(gap) => (None, gaps(&Figure::STATE, Reason::NoGlobal, &gap.detail)),
+        Some(gap) => (
+            None,
+            gaps(&FigureGroup::STATE, Reason::NoGlobal, &gap.detail),
+        ),
         None => (Some(globals), expected.into_iter().map(Gap::from).collect()),
     };
     StatePlan {
@@ -346,21 +357,21 @@ fn planned(image: &Image<'_>, globals: Globals, layout: &Layout) -> StatePlan {
 }
 
 /// Plans for a binary of which nothing can be observed, for one reason.
-fn nothing(image: &Image<'_>, reason: Reason, detail: &str) -> (SitePlan, StatePlan) {
+fn nothing(image: &ElfFile<'_>, reason: Reason, detail: &str) -> (SitePlan, StatePlan) {
     let plan = SitePlan {
-        gaps: gaps(&Figure::EVENTS, reason, detail),
+        gaps: gaps(&FigureGroup::EVENTS, reason, detail),
         ..SitePlan::default()
     };
     let state = StatePlan {
         entry: image.entry,
-        gaps: gaps(&Figure::STATE, reason, detail),
+        gaps: gaps(&FigureGroup::STATE, reason, detail),
         ..StatePlan::default()
     };
     (plan, state)
 }
 
-fn gaps(figures: &[Figure], reason: Reason, detail: &str) -> Vec<Gap> {
-    let gap = |&figure: &Figure| Gap {
+fn gaps(figures: &[FigureGroup], reason: Reason, detail: &str) -> Vec<Gap> {
+    let gap = |&figure: &FigureGroup| Gap {
         figure,
         reason,
         detail: detail.to_owned(),

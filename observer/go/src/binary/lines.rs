@@ -1,10 +1,10 @@
 //! Source lines: decoding a function's table of lines by program counter.
 
 use super::{
+    elf::ElfFile,
     error::InspectError,
-    image::Image,
+    file_reader::{FileReader, Window},
     pclntab::Header,
-    reader::{Reader, Window},
 };
 use crate::release::Arch;
 
@@ -19,7 +19,7 @@ const MAX_VARINT: u32 = 5;
 /// The line at `address`, which is in the function that begins at `start` and
 /// whose `_func` is at `function`; `None` where the table tells none.
 pub(super) fn line(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     header: &Header,
     function: u64,
     start: u64,
@@ -62,7 +62,7 @@ struct Steps<'r, 's> {
 }
 
 impl<'r, 's> Steps<'r, 's> {
-    fn new(reader: &'r Reader<'s>, start: u64, end: u64) -> Self {
+    fn new(reader: &'r FileReader<'s>, start: u64, end: u64) -> Self {
         Self {
             bytes: Window::new(reader, WHAT, end, STEP),
             next: start,
@@ -124,10 +124,10 @@ impl<'r, 's> Steps<'r, 's> {
 
 #[cfg(test)]
 mod tests {
-    use super::{InspectError, Reader, Steps};
+    use super::{FileReader, InspectError, Steps};
 
     fn at(table: &[u8], distance: u64, quantum: u64) -> Result<Option<i32>, InspectError> {
-        let reader = Reader::memory(table);
+        let reader = FileReader::memory(table);
         Steps::new(&reader, 0, table.len() as u64).at(distance, quantum)
     }
 

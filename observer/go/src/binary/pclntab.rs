@@ -2,9 +2,9 @@
 //! that merely looks like one.
 
 use super::{
+    elf::{ElfFile, Range},
     error::InspectError,
-    image::{Image, Range},
-    reader::{u32_at, u64_at},
+    file_reader::{u32_at, u64_at},
 };
 use crate::release::Arch;
 
@@ -21,7 +21,7 @@ const MAX_FUNCTIONS: u64 = 1 << 23;
 /// How many entries of a candidate are looked at.
 const SAMPLE: u64 = 32;
 /// The longest function name.
-pub(super) const MAX_NAME: usize = 32 << 10;
+pub(super) const MAX_NAME_BYTES: usize = 32 << 10;
 
 /// Where the parts of a function table are.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub(super) struct Header {
 impl Header {
     /// Reads the header at the start of `range` and checks that its parts
     /// lie inside and in order.
-    pub(super) fn read(image: &Image<'_>, range: Range) -> Result<Self, InspectError> {
+    pub(super) fn read(image: &ElfFile<'_>, range: Range) -> Result<Self, InspectError> {
         let what = "the function table's header";
         if range.size < HEADER {
             return Err(InspectError::Truncated {
@@ -160,7 +160,7 @@ impl Header {
     }
 
     /// The name at an offset in the name table.
-    pub(super) fn name(&self, image: &Image<'_>, offset: u64) -> Result<String, InspectError> {
+    pub(super) fn name(&self, image: &ElfFile<'_>, offset: u64) -> Result<String, InspectError> {
         let what = "a function's name";
         let bad = || InspectError::Malformed {
             what,
@@ -170,7 +170,7 @@ impl Header {
             .checked_sub(offset)
             .ok_or_else(bad)?;
         let start = self.range.offset + self.names + offset;
-        for limit in [256, MAX_NAME as u64] {
+        for limit in [256, MAX_NAME_BYTES as u64] {
             let size = there.min(limit);
             let bytes = image.reader.bytes(what, start, size, size)?;
             if let Some(end) = memchr::memchr(0, &bytes) {
@@ -184,7 +184,7 @@ impl Header {
     }
 
     /// Looks at the first functions: in order, with names.
-    pub(super) fn check_sample(&self, image: &Image<'_>) -> Result<(), InspectError> {
+    pub(super) fn check_sample(&self, image: &ElfFile<'_>) -> Result<(), InspectError> {
         let what = "the function table";
         let count = self.functions.min(SAMPLE);
         let size = count * self.entry_size();

@@ -3,15 +3,15 @@
 use memchr::memmem;
 
 use super::{
+    elf::{ElfFile, Range},
     error::InspectError,
-    image::{Image, Range},
-    reader::{CHUNK, u64_at},
+    file_reader::{CHUNK, u64_at},
 };
 
 /// Calls `visit` with the address of each occurrence of `pattern` at a
 /// multiple of `align`, until it returns false.
 pub(super) fn pattern(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     range: Range,
     pattern: &[u8],
     align: u64,
@@ -35,7 +35,7 @@ pub(super) fn pattern(
 /// Calls `visit` with the address and value of each aligned word between
 /// `low` and `high`, both included.
 pub(super) fn words(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     range: Range,
     (low, high): (u64, u64),
     visit: &mut dyn FnMut(u64, u64) -> bool,
@@ -57,7 +57,7 @@ pub(super) fn words(
 
 /// Reads a range in pieces, each repeating the last `overlap` bytes of the one before.
 fn pieces(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     range: Range,
     overlap: u64,
     visit: &mut dyn FnMut(u64, &[u8]) -> bool,

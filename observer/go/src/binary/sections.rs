@@ -7,7 +7,7 @@ use object::{
     read::{CompressedData, CompressionFormat},
 };
 
-use super::{error::InspectError, image::Image};
+use super::{elf::ElfFile, error::InspectError};
 
 /// Most bytes of one section, unpacked.
 const MOST_BYTES: u64 = 192 << 20;
@@ -22,7 +22,7 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    pub(super) fn open(image: &Image<'_>) -> Result<Option<Self>, InspectError> {
+    pub(super) fn open(image: &ElfFile<'_>) -> Result<Option<Self>, InspectError> {
         let mut sections = Self::default();
         for (name, into) in [
             (".debug_info", &mut sections.info),
@@ -38,7 +38,7 @@ impl Sections {
 }
 
 /// A section's bytes; none where it is not there, too large or damaged.
-fn unpacked(image: &Image<'_>, name: &str) -> Result<Vec<u8>, InspectError> {
+fn unpacked(image: &ElfFile<'_>, name: &str) -> Result<Vec<u8>, InspectError> {
     let what = "debug information";
     let Some(section) = image.sections.iter().find(|section| section.name == name) else {
         return Ok(Vec::new());

@@ -1,9 +1,9 @@
 //! Sites, and the plan of all that were chosen for a binary.
 
-use observer_ebpf::{Group, SiteKind, family::Family};
+use observer_ebpf::{ProbeGroup, SiteKind, family::Family};
 use serde::Serialize;
 
-use super::coverage::{Figure, Gap};
+use super::coverage::{FigureGroup, Gap};
 
 /// An instruction that a probe may stand on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,8 +32,8 @@ pub struct Site {
 
 impl Site {
     /// Which probes its own comes and goes with.
-    pub const fn group(&self) -> Group {
-        Group::of(self.kind, self.aux)
+    pub const fn group(&self) -> ProbeGroup {
+        ProbeGroup::of(self.kind, self.aux)
     }
 }
 
@@ -63,7 +63,7 @@ impl SitePlan {
         let probed = self.sites.iter().map(|site| site.group().family());
         let declared = |number: &u8| Family::of(*number).is_some_and(|it| it.span().is_some());
         let lacking = self.gaps.iter().filter_map(|gap| match gap.figure {
-            Figure::Declared(number) => Some(number),
+            FigureGroup::Declared(number) => Some(number),
             _ => None,
         });
         probed.filter(declared).chain(lacking)

@@ -9,7 +9,7 @@ use object::{
     pod,
 };
 
-use super::{error::InspectError, image::Image, reader::CHUNK};
+use super::{elf::ElfFile, error::InspectError, file_reader::CHUNK};
 
 /// Places where a wanted name may stand among all names; a linker writes each
 /// name once.
@@ -18,7 +18,7 @@ const MOST_PLACES: usize = 1024;
 /// Addresses of the symbols of these names. A table that cannot be read to the
 /// end gives nothing: a file can be run without it.
 pub(super) fn addresses(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     names: &[&'static str],
 ) -> Result<HashMap<&'static str, u64>, InspectError> {
     match find(image, names) {
@@ -29,7 +29,7 @@ pub(super) fn addresses(
 }
 
 fn find(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     wanted: &[&'static str],
 ) -> Result<HashMap<&'static str, u64>, InspectError> {
     let what = "the symbol table";
@@ -64,7 +64,7 @@ fn find(
 
 /// Where in the names each wanted one stands; a name may be the end of another.
 fn places(
-    image: &Image<'_>,
+    image: &ElfFile<'_>,
     start: u64,
     total: u64,
     wanted: &[&'static str],

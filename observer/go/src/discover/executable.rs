@@ -19,8 +19,8 @@ use serde::{Serialize, Serializer};
 
 use super::{
     DiscoverError,
-    entry::{Entry, ended, first_thread_ended, is_kernel_thread},
     label::label,
+    proc_dir::{ProcDir, ended, first_thread_ended, is_kernel_thread},
 };
 
 /// What the kernel appends to the path of an unlinked file.
@@ -136,7 +136,7 @@ impl Executable {
 /// system calls, so that a file known not to be Go is dismissed by its
 /// [`FileId`].
 pub fn executable(pid: u32) -> Result<Executable, DiscoverError> {
-    let entry = Entry::open(pid)?;
+    let entry = ProcDir::open(pid)?;
     match of_entry(&entry) {
         Ok(executable) => Ok(executable),
         Err(Errno::NOENT) => {
@@ -151,7 +151,7 @@ pub fn executable(pid: u32) -> Result<Executable, DiscoverError> {
 /// `/proc/PID/exe`, leads there as long as the process lives and runs the same
 /// program; `/proc/self/fd/N` of the file always does.
 pub(super) fn open_executable(pid: u32) -> Result<(File, PathBuf), DiscoverError> {
-    let entry = Entry::open(pid)?;
+    let entry = ProcDir::open(pid)?;
     let mut path = PathBuf::from(format!("/proc/{pid}/exe"));
     let error = |errno| DiscoverError::of(pid, "exe", errno);
     let file = match open(&entry) {
@@ -195,7 +195,7 @@ pub fn runs(pid: u32, known: FileId) -> Result<(), DiscoverError> {
 /// Which file a process runs, asked such that no file system can hold it up. `None`
 /// for what runs no file, and for what may not be looked at.
 pub(super) fn file(pid: u32) -> Option<FileId> {
-    let entry = Entry::open(pid).ok()?;
+    let entry = ProcDir::open(pid).ok()?;
     match id(&entry) {
         // Its first thread may have ended before the others.
         Err(Errno::NOENT) => id(&entry.living_thread().ok()??).ok(),
@@ -206,9 +206,9 @@ pub(super) fn file(pid: u32) -> Option<FileId> {
 /// Holds the file that process `pid` runs without opening it, so that its file system
 /// is not asked and cannot hold anybody up. `/proc/self/fd/N` leads to it.
 pub fn pin_executable(pid: u32) -> Result<OwnedFd, DiscoverError> {
-    let entry = Entry::open(pid)?;
+    let entry = ProcDir::open(pid)?;
     let error = |errno| DiscoverError::of(pid, "exe", errno);
-    let pin = |entry: &Entry| {
+    let pin = |entry: &ProcDir| {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         rustix::fs::openat(entry, "exe", flags, Mode::empty())
     };
@@ -227,7 +227,7 @@ pub fn pin_executable(pid: u32) -> Result<OwnedFd, DiscoverError> {
     Ok(file)
 }
 
-fn open(entry: &Entry) -> Result<OwnedFd, Errno> {
+fn open(entry: &ProcDir) -> Result<OwnedFd, Errno> {
     // NONBLOCK: neither a FIFO nor a file lease may hold the observer up.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     rustix::fs::openat(entry, "exe", flags, Mode::empty())
@@ -235,7 +235,7 @@ fn open(entry: &Entry) -> Result<OwnedFd, Errno> {
 
 /// Called where `exe` leads nowhere: gives the thread whose `exe` does, or why
 /// there is none.
-fn why_none(entry: &Entry, pid: u32) -> Result<Entry, DiscoverError> {
+fn why_none(entry: &ProcDir, pid: u32) -> Result<ProcDir, DiscoverError> {
     let stat = entry.stat()?;
     if is_kernel_thread(&stat) {
         Err(DiscoverError::NotAProgram(pid))
@@ -250,12 +250,12 @@ fn why_none(entry: &Entry, pid: u32) -> Result<Entry, DiscoverError> {
 }
 
 /// Which file a task runs, and nothing of its path. NOENT where it runs none.
-fn id(entry: &Entry) -> Result<FileId, Errno> {
+fn id(entry: &ProcDir) -> Result<FileId, Errno> {
     statx(entry, "exe", AtFlags::empty()).map(|file| FileId::of_statx(&file))
 }
 
 /// The program of one task. NOENT where it has none.
-pub(super) fn of_entry(entry: &Entry) -> Result<Executable, Errno> {
+pub(super) fn of_entry(entry: &ProcDir) -> Result<Executable, Errno> {
     let link = match rustix::fs::readlinkat(entry, "exe", Vec::with_capacity(256)) {
         Ok(link) => link.into_bytes(),
         // Deeper than a page; the file can be read all the same.
@@ -296,7 +296,7 @@ pub(super) fn of_entry(entry: &Entry) -> Result<Executable, Errno> {
 }
 
 /// Whether `path`, seen from the process's root, is this file.
-fn leads_to(entry: &Entry, path: &[u8], id: FileId) -> bool {
+fn leads_to(entry: &ProcDir, path: &[u8], id: FileId) -> bool {
     // The kernel also gives up where a name changes under the look.
     const TRIES: u32 = 3;
     let held = OFlags::PATH | OFlags::CLOEXEC;
@@ -314,7 +314,7 @@ fn leads_to(entry: &Entry, path: &[u8], id: FileId) -> bool {
     (0..TRIES).any(|_| leads())
 }
 
-fn statx(entry: &Entry, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Statx, Errno> {
+fn statx(entry: &ProcDir, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Statx, Errno> {
     // DONT_SYNC: a network file system whose server is away must not hold the
     // observer up, and what the kernel remembers identifies the file.
     let flags = flags | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;

@@ -33,7 +33,7 @@ const FIRST: [&str; 2] = [
     "/proc/1/root/sys/fs/cgroup/unified",
 ];
 /// No list of a cgroup's processes is read further than that.
-const MAX_LIST: u64 = 4 << 20;
+const MAX_LIST_BYTES: u64 = 4 << 20;
 
 /// Mounts of the unified hierarchy, as they were when first asked for.
 static MOUNTS: LazyLock<Vec<Mount>> =
@@ -82,7 +82,9 @@ impl Cgroup {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let list = rustix::fs::openat(&self.0, "cgroup.procs", flags, Mode::empty())?;
         let mut text = String::new();
-        File::from(list).take(MAX_LIST).read_to_string(&mut text)?;
+        File::from(list)
+            .take(MAX_LIST_BYTES)
+            .read_to_string(&mut text)?;
         let pids = text.lines().filter_map(|line| line.parse().ok());
         Ok(pids.filter(|pid| *pid != 0).collect())
     }

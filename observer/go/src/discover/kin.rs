@@ -4,7 +4,7 @@ use rustix::fs::{AtFlags, StatxFlags};
 
 use super::{
     Container, DiscoverError, cgroup,
-    entry::{Entry, ended, first_thread_ended},
+    proc_dir::{ProcDir, ended, first_thread_ended},
     process::{cgroups, field},
     scan,
 };
@@ -41,7 +41,7 @@ pub struct Kin {
 
 /// Looks at one process.
 pub fn kin(pid: u32) -> Result<Kin, DiscoverError> {
-    let entry = Entry::open(pid)?;
+    let entry = ProcDir::open(pid)?;
     let stat = entry.stat()?;
     if ended(&stat) {
         return Err(DiscoverError::Zombie(pid));
@@ -88,7 +88,7 @@ pub fn share_pid_namespace(one: u32, other: u32) -> bool {
 
 fn share(one: u32, other: u32, namespace: &str) -> bool {
     let of = |pid| {
-        let entry = Entry::open(pid).ok()?;
+        let entry = ProcDir::open(pid).ok()?;
         rustix::fs::readlinkat(&entry, namespace, Vec::new()).ok()
     };
     of(one).is_some_and(|it| of(other) == Some(it))
@@ -110,14 +110,14 @@ pub fn is_from_outside(pid: u32, parent: u32) -> bool {
 /// The number of the mount that a program lies on; `None` where the kernel does
 /// not tell.
 fn mount_of_program(pid: u32) -> Option<u64> {
-    let entry = Entry::open(pid).ok()?;
+    let entry = ProcDir::open(pid).ok()?;
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let found = rustix::fs::statx(&entry, "exe", flags, StatxFlags::MNT_ID).ok()?;
     (found.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(found.stx_mnt_id)
 }
 
 fn has_mount(pid: u32, mount: u64) -> bool {
-    let text = Entry::open(pid)
+    let text = ProcDir::open(pid)
         .ok()
         .and_then(|it| it.read("mountinfo").ok());
     text.is_some_and(|text| ids(&text).any(|id| id == mount))

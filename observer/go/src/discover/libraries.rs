@@ -27,8 +27,8 @@ use rustix::{
 
 use super::{
     DiscoverError, FileId,
-    entry::{Entry, ended, first_thread_ended, is_kernel_thread},
     label::label,
+    proc_dir::{ProcDir, ended, first_thread_ended, is_kernel_thread},
 };
 
 /// Most that is read of `/proc/PID/maps`. Libraries are at its end, behind whatever
@@ -59,7 +59,7 @@ pub fn mapped_files(
     pid: u32,
     visit: &mut dyn FnMut(MappedFile) -> ControlFlow<()>,
 ) -> Result<u64, DiscoverError> {
-    let entry = Entry::open(pid)?;
+    let entry = ProcDir::open(pid)?;
     let stat = entry.stat()?;
     if is_kernel_thread(&stat) {
         return Err(DiscoverError::NotAProgram(pid));
@@ -94,7 +94,7 @@ pub fn mapped_files(
 /// How much memory a process has mapped, in pages: one that loads a library has more
 /// than before. Asking waits for nothing.
 pub fn mapped_pages(pid: u32) -> Option<u64> {
-    let text = Entry::open(pid).ok()?.read("statm").ok()?;
+    let text = ProcDir::open(pid).ok()?.read("statm").ok()?;
     let first = text.split(|byte| *byte == b' ').next()?;
     str::from_utf8(first).ok()?.parse().ok()
 }
@@ -133,7 +133,7 @@ impl Mapping {
     /// Holds the file. The way by the mapping itself leads to it whatever has become
     /// of its name, and needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; by its name it
     /// may be another one by now.
-    fn pin(self, task: &Entry, root: &OwnedFd) -> Option<MappedFile> {
+    fn pin(self, task: &ProcDir, root: &OwnedFd) -> Option<MappedFile> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let link = format!("map_files/{:x}-{:x}", self.range.0, self.range.1);
         let (pinned, by_name) = match openat(task, link, flags, Mode::empty()) {
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_file_that_was_replaced_is_not_taken_for_the_one_that_is_mapped() {
         let own = std::fs::read_link("/proc/self/exe").expect("this program");
-        let entry = super::Entry::open(process::id()).expect("this process");
+        let entry = super::ProcDir::open(process::id()).expect("this process");
         let flags = super::OFlags::PATH | super::OFlags::CLOEXEC;
         let root = super::openat(&entry, "root", flags, super::Mode::empty()).expect("its root");
         let pinned = |inode: u64, path: &Path| {

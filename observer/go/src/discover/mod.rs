@@ -14,19 +14,19 @@ mod cgroup;
 mod clock;
 mod confinement;
 mod container;
-mod entry;
 mod error;
 mod executable;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz_invariants;
 mod hierarchy;
 mod kin;
 mod label;
 mod libraries;
 mod namespace;
+mod proc_dir;
 mod process;
 mod program_run;
 mod scan;
-#[cfg(any(test, feature = "fuzz"))]
-pub mod strangers;
 #[cfg(test)]
 mod tests;
 mod traced;

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::{
     DiscoverError, cgroup,
     container::{Container, Origin},
-    entry::{Entry, ended, first_thread_ended, is_kernel_thread},
     executable::{self, Executable},
     hierarchy,
     label::label,
+    proc_dir::{ProcDir, ended, first_thread_ended, is_kernel_thread},
 };
 
 /// `PF_FORKNOEXEC`, which the kernel sets at a fork and takes away at an exec.
@@ -62,7 +62,7 @@ impl Process {
 /// also where the id is given to another one meanwhile; but a process may begin
 /// another program during the look, and an exec event is then on its way.
 pub fn process(pid: u32) -> Result<Process, DiscoverError> {
-    let entry = Entry::open(pid)?;
+    let entry = ProcDir::open(pid)?;
     let stat = entry.stat()?;
     if is_kernel_thread(&stat) {
         return Err(DiscoverError::NotAProgram(pid));
@@ -124,7 +124,7 @@ pub struct Membership {
 
 /// Looks only at where process `pid` is: the cheap step before a whole look.
 pub fn membership(pid: u32) -> Result<Membership, DiscoverError> {
-    let entry = Entry::open(pid)?;
+    let entry = ProcDir::open(pid)?;
     let stat = entry.stat()?;
     let thread = if first_thread_ended(&stat) {
         entry.living_thread()?
@@ -142,7 +142,7 @@ pub fn membership(pid: u32) -> Result<Membership, DiscoverError> {
     })
 }
 
-pub(super) fn cgroups(task: &Entry) -> Result<String, DiscoverError> {
+pub(super) fn cgroups(task: &ProcDir) -> Result<String, DiscoverError> {
     match task.read("cgroup") {
         Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
         // A kernel without cgroups, or a process that is gone: what is read next tells.
@@ -154,7 +154,7 @@ pub(super) fn cgroups(task: &Entry) -> Result<String, DiscoverError> {
 /// Whether process `pid` is still the one that started then. A process whose
 /// threads have all ended is not, though its parent may not have collected it.
 pub fn alive(pid: u32, start_ticks: u64) -> bool {
-    Entry::open(pid)
+    ProcDir::open(pid)
         .and_then(|entry| entry.stat())
         .is_ok_and(|stat| stat.starttime == start_ticks && !ended(&stat))
 }
@@ -162,7 +162,7 @@ pub fn alive(pid: u32, start_ticks: u64) -> bool {
 /// What tells the processes of one cgroup from all others, in whatever hierarchies
 /// there are; 0 where nothing does.
 pub fn cgroup_key(pid: u32) -> u64 {
-    let text = Entry::open(pid).map(|entry| entry.read("cgroup"));
+    let text = ProcDir::open(pid).map(|entry| entry.read("cgroup"));
     let Ok(Ok(text)) = text else { return 0 };
     let mut hasher = DefaultHasher::new();
     hasher.write(&text);
@@ -172,13 +172,13 @@ pub fn cgroup_key(pid: u32) -> u64 {
 /// The user that process `pid` acts as. Not the owner of its entry in /proc: a process
 /// has that made root's at will (`PR_SET_DUMPABLE`).
 pub fn user(pid: u32) -> Option<u32> {
-    let status = Entry::open(pid).ok()?.read("status").ok()?;
+    let status = ProcDir::open(pid).ok()?.read("status").ok()?;
     field(&status, "Uid:")
 }
 
 /// Whether a process, not a thread, has this id and runs still.
 pub fn exists(pid: u32) -> bool {
-    Entry::open(pid).is_ok_and(|entry| {
+    ProcDir::open(pid).is_ok_and(|entry| {
         let leads = |status: Vec<u8>| field(&status, "Tgid:") == Some(pid);
         entry.read("status").is_ok_and(leads) && entry.stat().is_ok_and(|stat| !ended(&stat))
     })
@@ -186,7 +186,7 @@ pub fn exists(pid: u32) -> bool {
 
 /// Whether the process has run no program of its own since it was forked.
 pub fn has_only_forked(pid: u32) -> bool {
-    Entry::open(pid)
+    ProcDir::open(pid)
         .and_then(|entry| entry.stat())
         .is_ok_and(|stat| stat.flags & FORK_NO_EXEC != 0)
 }
@@ -194,7 +194,7 @@ pub fn has_only_forked(pid: u32) -> bool {
 /// Who traces a process or one of its threads, as a debugger does. One above the
 /// observer's pid namespace has no id here, and cannot be told.
 pub(super) fn tracer(pid: u32) -> Option<u32> {
-    let entry = Entry::open(pid).ok()?;
+    let entry = ProcDir::open(pid).ok()?;
     let threads = entry.threads().ok()?;
     let tracer = |tid| {
         let status = entry.read(&format!("task/{tid}/status")).ok()?;

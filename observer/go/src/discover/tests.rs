@@ -199,7 +199,7 @@ fn a_pid_namespace() {
     let unshare = Running::spawn(&mut command);
     let inner = eventually("a child of unshare", || {
         let parent = unshare.pid() as i32;
-        let of = |pid: &u32| entry::Entry::open(*pid)?.stat();
+        let of = |pid: &u32| proc_dir::ProcDir::open(*pid)?.stat();
         pids()
             .unwrap()
             .into_iter()
@@ -291,12 +291,12 @@ fn a_process_whose_first_thread_ended() {
     let me = std::process::id();
     let found = eventually("a child without its first thread", || {
         pids().unwrap().into_iter().find(|pid| {
-            entry::Entry::open(*pid)
+            proc_dir::ProcDir::open(*pid)
                 .and_then(|entry| entry.stat())
                 .is_ok_and(|stat| {
                     stat.ppid == me as i32
                         && stat.num_threads == 2
-                        && entry::first_thread_ended(&stat)
+                        && proc_dir::first_thread_ended(&stat)
                 })
         })
     });
@@ -322,8 +322,8 @@ fn a_process_whose_first_thread_ended() {
 #[test]
 fn kernel_threads_are_no_programs() {
     let kernel = |pid: &u32| {
-        let stat = entry::Entry::open(*pid).and_then(|entry| entry.stat());
-        stat.is_ok_and(|stat| entry::is_kernel_thread(&stat))
+        let stat = proc_dir::ProcDir::open(*pid).and_then(|entry| entry.stat());
+        stat.is_ok_and(|stat| proc_dir::is_kernel_thread(&stat))
     };
     let pid = pids()
         .unwrap()

@@ -3,8 +3,8 @@
 
 use super::{
     Container, cgroup,
-    entry::Entry,
     hierarchy::{self, Cgroup},
+    proc_dir::ProcDir,
 };
 
 /// How many processes of a cgroup are asked.
@@ -27,7 +27,7 @@ pub struct Witness {
 /// Asks a process that was in this cgroup a moment ago. `None` where it is gone,
 /// or has moved to a cgroup whose number cannot be told.
 pub fn witness(pid: u32, cgroup: u64) -> Option<Witness> {
-    let groups = Entry::open(pid).ok()?.read("cgroup").ok()?;
+    let groups = ProcDir::open(pid).ok()?.read("cgroup").ok()?;
     let groups = String::from_utf8_lossy(&groups);
     let path = cgroup::unified(&groups)?;
     let of = |cgroup, sure| {

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::{layout::Layout, table::Table};
+use super::{layout::Layout, layout_table::LayoutTable};
 
 /// Groups of figures that a binary or a release may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Figure {
+pub enum StateFigure {
     /// Everything.
     State,
     /// Goroutines ever created.
@@ -46,7 +46,7 @@ pub enum GapReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StateGap {
     /// Which.
-    pub figure: Figure,
+    pub figure: StateFigure,
     /// Why, as one bounded word.
     pub reason: GapReason,
     /// Why, for people.
@@ -64,7 +64,7 @@ pub(crate) struct Found {
 
 /// What a release lacks that only later ones have, and from which on.
 fn later(what: &str, field: &str) -> String {
-    match Table::get().since(field) {
+    match LayoutTable::get().since(field) {
         Some(first) => format!("{what} from go1.{} on", first.minor),
         None => format!("no release is known to have {field}"),
     }
@@ -90,54 +90,54 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         (true, false) => Some((GapReason::NoGlobal, "runtime.allm was not found")),
     };
     if let (Some((reason, detail)), None) = (threads, layout.sched.goroutines_created) {
-        gap(Figure::GoroutinesCreated, reason, detail);
+        gap(StateFigure::GoroutinesCreated, reason, detail);
     }
     if let Some((reason, detail)) = threads {
-        gap(Figure::GoroutineStates, reason, detail);
+        gap(StateFigure::GoroutineStates, reason, detail);
     }
     match (layout.sched.mutex_wait, layout.sched.lock_wait) {
         (None, _) => gap(
-            Figure::MutexWait,
+            StateFigure::MutexWait,
             GapReason::NotInRelease,
             &later("kept", "schedt.totalMutexWaitTime"),
         ),
         (Some(_), Some(_)) => {
             if let Some((reason, detail)) = threads {
-                gap(Figure::MutexWait, reason, detail);
+                gap(StateFigure::MutexWait, reason, detail);
             } else if layout.m.lock_wait.is_none() {
                 let detail = "the place of m.mLockProfile is not known";
-                gap(Figure::MutexWait, GapReason::UnknownLayout, detail);
+                gap(StateFigure::MutexWait, GapReason::UnknownLayout, detail);
             }
         }
         (Some(_), None) => {}
     }
     if layout.controller.memory_limit.is_none() {
         gap(
-            Figure::MemoryLimit,
+            StateFigure::MemoryLimit,
             GapReason::NotInRelease,
             &later("there is one", "gcControllerState.memoryLimit"),
         );
     }
     if layout.heap_stats.is_none() {
         let detail = "the place of memstats.heapStats is not known";
-        gap(Figure::Allocation, GapReason::UnknownLayout, detail);
+        gap(StateFigure::Allocation, GapReason::UnknownLayout, detail);
     }
     if layout.cpu_stats.is_none() {
         gap(
-            Figure::CollectorCpu,
+            StateFigure::CollectorCpu,
             GapReason::NotInRelease,
             &later("kept", "cpuStats.TotalTime"),
         );
     } else if !found.cpu_stats {
         gap(
-            Figure::CollectorCpu,
+            StateFigure::CollectorCpu,
             GapReason::NoGlobal,
             "work.cpuStats was not found",
         );
     }
     if layout.sched.stopped_gc.is_none() {
         gap(
-            Figure::Stops,
+            StateFigure::Stops,
             GapReason::NotInRelease,
             &later("kept", "schedt.stwTotalTimeGC"),
         );
@@ -148,11 +148,11 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
-    use super::{Figure, Found, GapReason, lacking};
+    use super::{Found, GapReason, StateFigure, lacking};
     use crate::release::{Arch, GoVersion, Layout};
 
     /// What the first patch of a minor release does not keep.
-    fn not_kept(minor: u16) -> Vec<(Figure, String)> {
+    fn not_kept(minor: u16) -> Vec<(StateFigure, String)> {
         let layout = Layout::of(GoVersion { minor, patch: 0 }, Arch::Amd64).unwrap();
         let all = Found {
             allm: true,
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn each_release_says_what_it_does_not_keep_and_which_does() {
         let since = [
-            (Figure::MutexWait, 20, "kept from go1.20 on"),
-            (Figure::MemoryLimit, 19, "there is one from go1.19 on"),
-            (Figure::CollectorCpu, 20, "kept from go1.20 on"),
-            (Figure::Stops, 22, "kept from go1.22 on"),
+            (StateFigure::MutexWait, 20, "kept from go1.20 on"),
+            (StateFigure::MemoryLimit, 19, "there is one from go1.19 on"),
+            (StateFigure::CollectorCpu, 20, "kept from go1.20 on"),
+            (StateFigure::Stops, 22, "kept from go1.22 on"),
         ];
         for minor in GoVersion::OLDEST_MINOR..=GoVersion::NEWEST_MINOR {
             let lacks = since.into_iter().filter(|(_, first, _)| minor < *first);

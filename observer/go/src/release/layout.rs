@@ -6,9 +6,9 @@ use super::{
     Arch, GoVersion,
     error::LayoutError,
     field::Field,
-    rules::{Rules, rules},
+    layout_table::LayoutTable,
+    rules::{ReleaseRules, rules},
     sizes::{Parts, Sizes},
-    table::Table,
     types::{Controller, CpuStats, G, HeapStats, Histogram, Look, M, Memstats, P, Sched},
 };
 
@@ -19,7 +19,7 @@ pub struct Layout {
     /// Of which release.
     pub version: GoVersion,
     /// Its row; of a release that only the binary itself describes, that of the newest.
-    pub(crate) rules: &'static Rules,
+    pub(crate) rules: &'static ReleaseRules,
     pub(crate) sched: Sched,
     pub(crate) p: P,
     pub(crate) g: G,
@@ -40,7 +40,7 @@ impl Layout {
     /// The layout of a release. Releases newer than the table have none here:
     /// a figure from a place that was not proven would be a guess.
     pub fn of(version: GoVersion, arch: Arch) -> Result<Self, LayoutError> {
-        let table = Table::get();
+        let table = LayoutTable::get();
         let unknown = LayoutError::UnknownVersion(version);
         let sizes = table
             .text("sizeclasses", version)
@@ -63,7 +63,7 @@ impl Layout {
     /// A layout by where each field lies.
     pub(super) fn by(
         version: GoVersion,
-        rules: &'static Rules,
+        rules: &'static ReleaseRules,
         place: &dyn Fn(&str) -> Option<Field>,
         size_classes: Vec<u64>,
         wait_reasons: Vec<&'static str>,
@@ -111,7 +111,7 @@ impl Layout {
     /// A field by its name in Go (`schedt.maxmcount`), for those who look for
     /// the globals.
     pub fn field(version: GoVersion, arch: Arch, name: &str) -> Option<Field> {
-        let (offset, size) = Table::get().field(name, version, arch)?;
+        let (offset, size) = LayoutTable::get().field(name, version, arch)?;
         Some(Field {
             offset: usize::try_from(offset).ok()?,
             size,

@@ -4,34 +4,34 @@
 //!
 //! Nothing here looks at a file or a process. The table of layouts is data
 //! (`layouts.tsv`, written by `cargo xtask layouts`); of a release newer than the
-//! table, a binary's own debug information says the same ([`Described`]).
+//! table, a binary's own debug information says the same ([`DwarfTypes`]).
 //! `docs/new-go-release.md` says how a release is added.
 
-mod described;
+mod dwarf_layout;
 mod error;
 mod field;
 mod gaps;
 mod layout;
+mod layout_table;
 mod rules;
 mod sizes;
-mod table;
 mod types;
 mod version;
 
 use serde::Serialize;
 
 pub use self::{
-    described::Described,
+    dwarf_layout::DwarfTypes,
     error::LayoutError,
     field::Field,
-    gaps::{Figure, GapReason, StateGap},
+    gaps::{GapReason, StateFigure, StateGap},
     layout::Layout,
     version::GoVersion,
 };
 pub(crate) use self::{
     field::number,
     gaps::{Found, lacking},
-    rules::{ControllerShown, CpuStatsAdded, Exit, ROWS, Rules, Start, rules},
+    rules::{ControllerShown, CpuStatsAdded, Exit, ROWS, ReleaseRules, Start, rules},
     sizes::Sizes,
     types::{Controller, HeapStats, Histogram},
 };

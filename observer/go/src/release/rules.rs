@@ -7,7 +7,7 @@ use observer_ebpf::Abi;
 
 /// What holds for every patch of one minor release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rules {
+pub(crate) struct ReleaseRules {
     /// Functions of package `runtime` that came with it and stayed. No earlier release
     /// has one of them, every program needs them, and they are too large to be inlined.
     /// `None` for the oldest release, which nothing is to be told from.
@@ -38,7 +38,7 @@ pub(crate) struct Rules {
     pub(crate) scaled_headroom: bool,
 }
 
-impl Rules {
+impl ReleaseRules {
     /// Whether a stop of the world tells how long stopping took, and not only how long
     /// the world stood still.
     pub(super) const fn tells_stopping(&self) -> bool {
@@ -97,9 +97,9 @@ pub(crate) enum CpuStatsAdded {
     clippy::too_many_lines,
     reason = "one table; a row is read from top to bottom"
 )]
-pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
+pub(crate) const fn rules(minor: u16) -> Option<&'static ReleaseRules> {
     Some(match minor {
-        17 => &Rules {
+        17 => &ReleaseRules {
             brought: None,
             exit: Exit::Goexit0,
             stop_abi: Abi::NoReason,
@@ -114,7 +114,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Nowhere,
             scaled_headroom: false,
         },
-        18 => &Rules {
+        18 => &ReleaseRules {
             brought: Some([
                 "runtime.gcPaceSweeper",
                 "runtime.(*gcControllerState).resetLive",
@@ -133,7 +133,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Nowhere,
             scaled_headroom: false,
         },
-        19 => &Rules {
+        19 => &ReleaseRules {
             brought: Some([
                 "runtime.findRunnable",
                 "runtime.(*gcControllerState).trigger",
@@ -152,7 +152,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Nowhere,
             scaled_headroom: false,
         },
-        20 => &Rules {
+        20 => &ReleaseRules {
             brought: Some([
                 "runtime.deductAssistCredit",
                 "runtime.pidlegetSpinning",
@@ -171,7 +171,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Inlined,
             scaled_headroom: false,
         },
-        21 => &Rules {
+        21 => &ReleaseRules {
             brought: Some([
                 "runtime.(*unwinder).resolveInternal",
                 "runtime.tracebackPCs",
@@ -190,7 +190,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Called,
             scaled_headroom: true,
         },
-        22 => &Rules {
+        22 => &ReleaseRules {
             brought: Some([
                 "runtime.forEachPInternal",
                 "runtime.gdestroy",
@@ -207,7 +207,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Called,
             scaled_headroom: true,
         },
-        23 => &Rules {
+        23 => &ReleaseRules {
             brought: Some([
                 "runtime.(*timer).modify",
                 "runtime.(*timers).adjust",
@@ -224,7 +224,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Called,
             scaled_headroom: true,
         },
-        24 => &Rules {
+        24 => &ReleaseRules {
             brought: Some([
                 "runtime.mallocgcLarge",
                 "runtime.mallocgcSmallNoscan",
@@ -241,7 +241,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Called,
             scaled_headroom: true,
         },
-        25 => &Rules {
+        25 => &ReleaseRules {
             brought: Some([
                 "runtime.updateMaxProcsGoroutine",
                 "runtime.globrunqgetbatch",
@@ -258,7 +258,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Called,
             scaled_headroom: true,
         },
-        26 => &Rules {
+        26 => &ReleaseRules {
             brought: Some([
                 "runtime.exitsyscallNoP",
                 "runtime.(*gcControllerState).assignWaitingGCWorker",
@@ -275,7 +275,7 @@ pub(crate) const fn rules(minor: u16) -> Option<&'static Rules> {
             cpu_stats: CpuStatsAdded::Called,
             scaled_headroom: true,
         },
-        27 => &Rules {
+        27 => &ReleaseRules {
             brought: Some([
                 "runtime.moduleTypelinks",
                 "runtime.addModuleItabs",
@@ -315,7 +315,7 @@ pub(super) const NEWEST: u16 = {
 };
 
 /// Every row with its minor release, the oldest first.
-pub(crate) const ROWS: [(u16, &Rules); (NEWEST - OLDEST + 1) as usize] = {
+pub(crate) const ROWS: [(u16, &ReleaseRules); (NEWEST - OLDEST + 1) as usize] = {
     let mut rows = [(OLDEST, row(OLDEST)); (NEWEST - OLDEST + 1) as usize];
     let mut minor = OLDEST;
     while minor < NEWEST {
@@ -325,7 +325,7 @@ pub(crate) const ROWS: [(u16, &Rules); (NEWEST - OLDEST + 1) as usize] = {
     rows
 };
 
-const fn row(minor: u16) -> &'static Rules {
+const fn row(minor: u16) -> &'static ReleaseRules {
     match rules(minor) {
         Some(rules) => rules,
         None => panic!("no release between the oldest and the newest may lack its row"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::rules::{self, Rules, rules};
+use super::rules::{self, ReleaseRules, rules};
 
 /// `1.MINOR.PATCH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -56,7 +56,7 @@ impl GoVersion {
     /// Whether a stop of the world tells how long stopping took. A release without a
     /// row is taken for the newest where it is newer, as its state is read.
     pub fn tells_stopping(self) -> bool {
-        rules(self.minor.min(Self::NEWEST_MINOR)).is_some_and(Rules::tells_stopping)
+        rules(self.minor.min(Self::NEWEST_MINOR)).is_some_and(ReleaseRules::tells_stopping)
     }
 }
 

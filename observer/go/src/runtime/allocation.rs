@@ -7,8 +7,8 @@
 use super::{
     error::StateError,
     figures::Allocation,
-    memory::{Batch, Memory, Slot, same, word, words},
-    snapshot::Snapshot,
+    memory::{Memory, Slot, VectoredRead, same, word, words},
+    raw_sample::RawSample,
 };
 use crate::release::{Field, HeapStats, Layout, number};
 
@@ -40,8 +40,8 @@ struct Unflushed {
 
 /// Room for the caches' spans, of no use after the sample.
 #[derive(Default)]
-pub(super) struct Spans {
-    batch: Batch,
+pub(super) struct CachedSpans {
+    batch: VectoredRead,
     wanted: Vec<Wanted>,
     again: Vec<Option<Slot>>,
 }
@@ -59,8 +59,8 @@ pub(super) fn read(
     memory: &Memory,
     layout: &Layout,
     heap: &HeapStats,
-    snapshot: &Snapshot,
-    spans: &mut Spans,
+    snapshot: &RawSample,
+    spans: &mut CachedSpans,
 ) -> Result<Allocation, StateError> {
     let sizes = &layout.size_classes;
     let totals = Totals::read(heap, sizes, snapshot.heap_stats());
@@ -93,8 +93,8 @@ pub(super) fn read(
     })
 }
 
-impl Spans {
-    /// As [`Batch::shrink`].
+impl CachedSpans {
+    /// As [`VectoredRead::shrink`].
     pub(super) fn shrink(&mut self) {
         self.batch.shrink();
         self.wanted.shrink_to(MOST_KEPT);
@@ -106,7 +106,7 @@ impl Spans {
         memory: &Memory,
         layout: &Layout,
         heap: &HeapStats,
-        snapshot: &Snapshot,
+        snapshot: &RawSample,
     ) -> Result<Unflushed, StateError> {
         let Self {
             batch,

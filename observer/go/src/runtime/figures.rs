@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::histogram::TimeHistogram;
+use super::histogram::RuntimeHistogram;
 
 /// The runtime's state. A group is `None` where this binary or release cannot
-/// give it; [`Reader::gaps`](super::Reader::gaps) says why.
+/// give it; [`RuntimeReader::gaps`](super::RuntimeReader::gaps) says why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StateFigures {
     /// Goroutines.
@@ -13,7 +13,7 @@ pub struct StateFigures {
     /// Threads, Ps and run queues.
     pub scheduler: Scheduler,
     /// GOGC and GOMEMLIMIT.
-    pub settings: Settings,
+    pub settings: RuntimeSettings,
     /// Heap as the pacer sees it.
     pub heap: Heap,
     /// Allocation as `MemStats` would give it now.
@@ -74,14 +74,14 @@ pub struct Scheduler {
     /// Ps with nothing to do (`sched.npidle`).
     pub idle_processors: u64,
     /// `/sched/latencies:seconds`: `sched.timeToRun`.
-    pub latencies: TimeHistogram,
+    pub latencies: RuntimeHistogram,
     /// `/sync/mutex/wait/total:seconds` in nanoseconds, 1.20 and later.
     pub mutex_wait_ns: Option<u64>,
 }
 
 /// What the user of the program set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Settings {
+pub struct RuntimeSettings {
     /// GOGC in percent; `u64::MAX` when off, as `/gc/gogc:percent` has it.
     pub gogc_percent: u64,
     /// GOMEMLIMIT in bytes, 1.19 and later; `i64::MAX` when there is none.
@@ -131,7 +131,7 @@ pub struct Collections {
     /// first, from the ring `MemStats.PauseNs` and `PauseEnd`.
     pub recent: Vec<Pause>,
     /// `/gc/pauses:seconds` of 1.17 to 1.21; later it is [`Stops::gc_total`].
-    pub pauses: Option<TimeHistogram>,
+    pub pauses: Option<RuntimeHistogram>,
 }
 
 /// The pause of one cycle, both of its stops together.
@@ -147,13 +147,13 @@ pub struct Pause {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stops {
     /// `/sched/pauses/stopping/gc:seconds`.
-    pub gc_stopping: Option<TimeHistogram>,
+    pub gc_stopping: Option<RuntimeHistogram>,
     /// `/sched/pauses/total/gc:seconds`.
-    pub gc_total: Option<TimeHistogram>,
+    pub gc_total: Option<RuntimeHistogram>,
     /// `/sched/pauses/stopping/other:seconds`.
-    pub other_stopping: Option<TimeHistogram>,
+    pub other_stopping: Option<RuntimeHistogram>,
     /// `/sched/pauses/total/other:seconds`.
-    pub other_total: Option<TimeHistogram>,
+    pub other_total: Option<RuntimeHistogram>,
 }
 
 /// `work.cpuStats` in nanoseconds, 1.20 and later: what `/cpu/classes/*`

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{
     error::StateError,
-    memory::{Batch, Slot, words},
-    reader::Reader,
+    memory::{Slot, VectoredRead, words},
+    runtime_reader::RuntimeReader,
     status::state,
 };
 use crate::release::{Field, Layout, number};
@@ -24,7 +24,7 @@ const CHUNK: u64 = 4096;
 const NEAR: u64 = 1024;
 /// A place in the source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Symbol {
+pub struct SourceLocation {
     /// For example `main.(*server).listen`.
     pub function: String,
     /// The line, where it is known.
@@ -34,13 +34,13 @@ pub struct Symbol {
 /// Names link-time addresses of code; the function table does.
 pub trait Symbolize {
     /// The function that contains `pc` and the line there.
-    fn symbolize(&self, pc: u64) -> Option<Symbol>;
+    fn symbolize(&self, pc: u64) -> Option<SourceLocation>;
 }
 
 impl<F: Fn(u64) -> Option<(String, Option<u32>)>> Symbolize for F {
-    fn symbolize(&self, pc: u64) -> Option<Symbol> {
+    fn symbolize(&self, pc: u64) -> Option<SourceLocation> {
         let (function, line) = self(pc)?;
-        Some(Symbol { function, line })
+        Some(SourceLocation { function, line })
     }
 }
 
@@ -66,11 +66,11 @@ impl Default for WalkLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Creator {
     /// The function with the `go` statement and its line.
-    pub created_by: Option<Symbol>,
+    pub created_by: Option<SourceLocation>,
     /// Link-time address behind the `go` statement.
     pub pc: u64,
     /// What the goroutines run, of the first one met.
-    pub runs: Option<Symbol>,
+    pub runs: Option<SourceLocation>,
     /// How many are alive.
     pub count: u64,
     /// For how long one of them has waited, at least. The runtime notes the
@@ -101,7 +101,7 @@ pub struct GoroutineReport {
 }
 
 #[derive(Default)]
-struct Group {
+struct CreatorGroup {
     count: u64,
     starts: u64,
     longest: Option<u64>,
@@ -116,7 +116,7 @@ struct G {
     starts: u64,
 }
 
-impl Reader {
+impl RuntimeReader {
     /// Walks over all goroutines. Costs as much as there are, dead ones
     /// included: for people who ask, not for every sample.
     pub fn goroutines_by_creator(
@@ -133,9 +133,9 @@ impl Reader {
             complete: true,
             ..GoroutineReport::default()
         };
-        let mut groups: HashMap<u64, Group> = HashMap::new();
+        let mut groups: HashMap<u64, CreatorGroup> = HashMap::new();
         let mut system: HashMap<u64, bool> = HashMap::new();
-        let mut batch = Batch::default();
+        let mut batch = VectoredRead::default();
         let mut next = 0;
         while next < allgs.len {
             if started.elapsed() > limits.time {
@@ -167,7 +167,7 @@ impl Reader {
             report.walked += count;
             next += count;
         }
-        let mut largest: Vec<(u64, Group)> = groups.into_iter().collect();
+        let mut largest: Vec<(u64, CreatorGroup)> = groups.into_iter().collect();
         largest.sort_unstable_by_key(|(pc, group)| (std::cmp::Reverse(group.count), *pc));
         largest.truncate(limits.creators);
         report.creators = largest
@@ -194,7 +194,7 @@ impl GoroutineReport {
         layout: &Layout,
         g: &G,
         now: u64,
-        groups: &mut HashMap<u64, Group>,
+        groups: &mut HashMap<u64, CreatorGroup>,
         system: &mut HashMap<u64, bool>,
         is_system: impl Fn(u64) -> bool,
     ) {
@@ -277,7 +277,7 @@ fn first(layout: &Layout) -> usize {
 }
 
 /// Asks for sorted Gs, those near one another in one piece; where each is.
-fn ask(batch: &mut Batch, layout: &Layout, addresses: &[u64]) -> Vec<(Slot, usize)> {
+fn ask(batch: &mut VectoredRead, layout: &Layout, addresses: &[u64]) -> Vec<(Slot, usize)> {
     let first = first(layout);
     let len = layout.g.end() - first;
     let mut places = Vec::with_capacity(addresses.len());

@@ -13,7 +13,7 @@ use crate::release::{Histogram, number};
 /// Nearly all of its hundreds of places count nothing for ever. Only those from
 /// the first to the last that count something are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TimeHistogram {
+pub struct RuntimeHistogram {
     /// One more than there are counts; the first is -Inf, the last +Inf.
     pub bounds: &'static [f64],
     /// Which place is the first that is kept.
@@ -24,7 +24,7 @@ pub struct TimeHistogram {
 /// Words looked at together.
 const STEP: usize = 8;
 
-impl TimeHistogram {
+impl RuntimeHistogram {
     /// By all of its counts, one for each place.
     pub fn new(bounds: &'static [f64], counts: &[u64]) -> Self {
         let first = counts.iter().position(|n| *n != 0).unwrap_or(0);
@@ -139,7 +139,7 @@ impl TimeHistogram {
     }
 }
 
-impl Serialize for TimeHistogram {
+impl Serialize for RuntimeHistogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut histogram = serializer.serialize_struct("TimeHistogram", 1)?;
         histogram.serialize_field("counts", &self.counts().collect::<Vec<_>>())?;
@@ -149,7 +149,7 @@ impl Serialize for TimeHistogram {
 
 /// These counts, or those kept before where they are the same.
 fn share<I: Iterator<Item = u64>>(
-    before: Option<&TimeHistogram>,
+    before: Option<&RuntimeHistogram>,
     counts: impl Fn() -> I,
 ) -> Arc<[u64]> {
     before
@@ -215,7 +215,7 @@ fn narrow() -> &'static [f64] {
 mod tests {
     use std::sync::Arc;
 
-    use super::{TimeHistogram, narrow, wide};
+    use super::{RuntimeHistogram, narrow, wide};
     use crate::release::{Field, Histogram};
 
     const LAYOUT: Histogram = Histogram {
@@ -250,14 +250,14 @@ mod tests {
         let pairs = ends.iter().flat_map(|a| ends.map(|b| vec![*a, b]));
         for places in pairs.chain(ends.map(|a| vec![a])).chain([vec![]]) {
             let (counts, bytes) = one_each(&places);
-            let found = TimeHistogram::read(&LAYOUT, &bytes, None);
+            let found = RuntimeHistogram::read(&LAYOUT, &bytes, None);
             assert!(found.counts().eq(counts.iter().copied()), "{places:?}");
-            assert_eq!(found, TimeHistogram::new(narrow(), &counts));
-            let same = TimeHistogram::read(&LAYOUT, &bytes, Some(&found));
+            assert_eq!(found, RuntimeHistogram::new(narrow(), &counts));
+            let same = RuntimeHistogram::read(&LAYOUT, &bytes, Some(&found));
             assert!(Arc::ptr_eq(&same.kept, &found.kept));
             for more in 0..162 {
                 let (counts, bytes) = one_each(&[&places[..], &[more]].concat());
-                let later = TimeHistogram::read(&LAYOUT, &bytes, Some(&found));
+                let later = RuntimeHistogram::read(&LAYOUT, &bytes, Some(&found));
                 assert!(
                     later.counts().eq(counts.iter().copied()),
                     "{places:?} {more}"
@@ -265,7 +265,7 @@ mod tests {
                 assert_eq!(later.count(), found.count() + 1);
                 assert!(later.follows(&found) && !found.follows(&later));
                 let (added, _) = one_each(&[more]);
-                assert_eq!(found.plus(&TimeHistogram::new(narrow(), &added)), later);
+                assert_eq!(found.plus(&RuntimeHistogram::new(narrow(), &added)), later);
             }
         }
     }

@@ -2,16 +2,16 @@
 //! then, and the rest of the sample stands.
 
 use super::{
-    confirm,
     error::StateError,
     figures::CollectorCpu,
-    reader::Reader,
-    threads::{MOST_THREADS, OfThreads, Version},
-    trust::{MOST_DOUBTS, Trust},
+    invariants,
+    runtime_reader::RuntimeReader,
+    threads::{MOST_THREADS, OfThreads, ThreadListVersion},
+    trust::{GlobalTrust, MOST_DOUBTS},
 };
-use crate::release::{Figure, GapReason, StateGap};
+use crate::release::{GapReason, StateFigure, StateGap};
 
-impl Reader {
+impl RuntimeReader {
     /// What the list of Ms tells.
     pub(super) fn threads(&mut self) -> Result<OfThreads, StateError> {
         let s = &self.layout.sched;
@@ -25,7 +25,7 @@ impl Reader {
                 ..OfThreads::default()
             });
         };
-        let version = Version {
+        let version = ThreadListVersion {
             head,
             made: s.threads_made.of(sched),
             freed: s.threads_freed.of(sched),
@@ -78,15 +78,15 @@ impl Reader {
 
     fn lose_threads(&mut self, reason: GapReason, detail: &str) {
         if self.layout.sched.goroutines_created.is_none() {
-            self.lose(&[Figure::GoroutinesCreated], reason, detail);
+            self.lose(&[StateFigure::GoroutinesCreated], reason, detail);
         }
-        self.lose(&[Figure::GoroutineStates], reason, detail);
+        self.lose(&[StateFigure::GoroutineStates], reason, detail);
         if self.layout.sched.lock_wait.is_some() {
-            self.lose(&[Figure::MutexWait], reason, detail);
+            self.lose(&[StateFigure::MutexWait], reason, detail);
         }
     }
 
-    fn lose(&mut self, figures: &[Figure], reason: GapReason, detail: &str) {
+    fn lose(&mut self, figures: &[StateFigure], reason: GapReason, detail: &str) {
         for &figure in figures {
             if self.gaps.iter().all(|gap| gap.figure != figure) {
                 self.gaps.push(StateGap {
@@ -109,8 +109,8 @@ impl Reader {
         if cpu.total_ns == 0 {
             return Ok(Some(CollectorCpu::default()));
         }
-        if confirm::adds_up(&cpu) {
-            self.cpu_trust = Trust {
+        if invariants::adds_up(&cpu) {
+            self.cpu_trust = GlobalTrust {
                 confirmed: true,
                 doubts: 0,
             };
@@ -119,7 +119,7 @@ impl Reader {
         self.cpu_trust.doubts += 1;
         if self.cpu_trust.doubts == MOST_DOUBTS {
             let detail = "what is at work.cpuStats does not add up";
-            self.lose(&[Figure::CollectorCpu], GapReason::Unconfirmed, detail);
+            self.lose(&[StateFigure::CollectorCpu], GapReason::Unconfirmed, detail);
         } else if self.cpu_trust.confirmed {
             return Err(StateError::Torn("work.cpuStats"));
         }

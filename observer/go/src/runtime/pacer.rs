@@ -1,6 +1,6 @@
 //! The heap size at which the next collection is due.
 
-use crate::release::{Controller, Rules};
+use crate::release::{Controller, ReleaseRules};
 
 /// Least distance between the heap that triggered a cycle and its goal.
 const RUNWAY: u64 = 64 << 10;
@@ -26,7 +26,7 @@ pub(super) struct Pacer {
 /// `/gc/heap/goal:bytes`. `ReadMemStats` first empties the Ps' caches of stacks
 /// and so moves a goal that comes from the memory limit; without a limit its
 /// `NextGC` is the same.
-pub(super) fn next_gc(layout: &Controller, rules: &Rules, bytes: &[u8]) -> Option<u64> {
+pub(super) fn next_gc(layout: &Controller, rules: &ReleaseRules, bytes: &[u8]) -> Option<u64> {
     if let Some(goal) = layout.goal {
         return Some(goal.of(bytes));
     }

@@ -2,17 +2,17 @@
 
 use std::cell::Cell;
 
-use super::{allocation::Spans, memory::Batch};
+use super::{allocation::CachedSpans, memory::VectoredRead};
 
 /// Tens of kilobytes.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// For what is read of the runtime's globals and Ps.
-    pub(super) snapshot: Batch,
+    pub(super) snapshot: VectoredRead,
     /// For the caches' spans.
-    pub(super) spans: Spans,
+    pub(super) spans: CachedSpans,
     /// For Ms.
-    pub(super) threads: Batch,
+    pub(super) threads: VectoredRead,
 }
 
 /// Lends it. Readers that take turns on a thread share one, which spares memory

@@ -21,11 +21,11 @@ static STUCK: Mutex<List> = Mutex::new(List {
 });
 
 struct List {
-    entries: Vec<Entry>,
+    entries: Vec<StuckThread>,
     next: u64,
 }
 
-struct Entry {
+struct StuckThread {
     number: u64,
     pid: u32,
     /// Whether it is one of [`MOST`]; whoever waits elsewhere takes nobody's place.
@@ -43,7 +43,7 @@ impl List {
 
     fn add(&mut self, pid: u32, apart: bool, from: Instant) -> Stuck {
         self.next += 1;
-        self.entries.push(Entry {
+        self.entries.push(StuckThread {
             number: self.next,
             pid,
             apart,

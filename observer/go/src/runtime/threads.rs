@@ -2,7 +2,7 @@
 
 use super::{
     error::StateError,
-    memory::{Batch, Memory, word},
+    memory::{Memory, VectoredRead, word},
     status::state,
 };
 use crate::release::{Layout, number};
@@ -12,7 +12,7 @@ pub(super) const MOST_THREADS: u64 = 2048;
 
 /// What tells whether the list is still the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct ThreadListVersion {
     /// The first M.
     pub(super) head: u64,
     /// Ms ever made.
@@ -44,7 +44,7 @@ pub(super) struct OfThreads {
 /// The Ms of a process.
 #[derive(Default)]
 pub(super) struct Threads {
-    version: Option<Version>,
+    version: Option<ThreadListVersion>,
     /// Where each M keeps how long it waited, as far as Ms do, and behind these
     /// where each keeps the goroutine it has.
     places: Vec<(u64, usize)>,
@@ -54,7 +54,7 @@ pub(super) struct Threads {
     words: Vec<u64>,
     /// How many were made for threads that C creates.
     pub(super) extra: u64,
-    batch: Batch,
+    batch: VectoredRead,
 }
 
 impl Threads {
@@ -63,7 +63,7 @@ impl Threads {
         &mut self,
         memory: &Memory,
         layout: &Layout,
-        version: Version,
+        version: ThreadListVersion,
     ) -> Result<bool, StateError> {
         let (Some(next), Some(locked)) = (layout.m.next, layout.m.locked_goroutine) else {
             return Ok(false);
@@ -138,7 +138,7 @@ impl Threads {
     }
 
     /// Exchanges the buffer that is read into.
-    pub(super) fn swap_buffer(&mut self, other: &mut Batch) {
+    pub(super) fn swap_buffer(&mut self, other: &mut VectoredRead) {
         std::mem::swap(&mut self.batch, other);
     }
 
@@ -149,7 +149,7 @@ impl Threads {
     }
 
     /// Whether [`Self::places`] are those of the list as it is now.
-    pub(super) fn is_current(&self, version: Version) -> bool {
+    pub(super) fn is_current(&self, version: ThreadListVersion) -> bool {
         self.version == Some(version)
     }
 

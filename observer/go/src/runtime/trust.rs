@@ -5,7 +5,7 @@ pub(super) const MOST_DOUBTS: u32 = 8;
 
 /// Whether a global was seen to be what it is believed to be.
 #[derive(Debug, Default)]
-pub(super) struct Trust {
+pub(super) struct GlobalTrust {
     pub(super) confirmed: bool,
     pub(super) doubts: u32,
 }

@@ -2,7 +2,7 @@
 
 use std::{fs::File, thread, time::Duration};
 
-use super::{GoroutineReport, Reader, StateError, Symbol, Symbolize, WalkLimits};
+use super::{GoroutineReport, RuntimeReader, SourceLocation, StateError, Symbolize, WalkLimits};
 use crate::binary::{Binary, Functions, InspectError};
 
 /// Tries before a state that never stands still is reported.
@@ -10,7 +10,7 @@ pub(super) const TRIES: u32 = 5;
 /// Between two of them.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of a function's name that are kept.
-const MOST_NAME: usize = 1 << 10;
+const MOST_NAME_BYTES: usize = 1 << 10;
 
 /// Why the goroutines could not be walked over.
 #[derive(Debug, thiserror::Error)]
@@ -51,25 +51,25 @@ pub fn walk(
 }
 
 /// A reader for a process that runs `binary`.
-pub fn reader(pid: u32, binary: &Binary) -> Result<Reader, WalkError> {
+pub fn reader(pid: u32, binary: &Binary) -> Result<RuntimeReader, WalkError> {
     let no_state = |detail: &str| WalkError::NoState(detail.to_owned());
     let state = &binary.state;
     let (Some(globals), Some(layout)) = (&state.globals, binary.layout()) else {
         let gap = state.gaps.first();
         return Err(no_state(gap.map_or("", |gap| gap.detail.as_str())));
     };
-    let image = super::Image { entry: state.entry };
-    Ok(Reader::new(pid, image, globals, layout)?)
+    let image = super::ProgramLayout { entry: state.entry };
+    Ok(RuntimeReader::new(pid, image, globals, layout)?)
 }
 
 struct Names<'s>(Option<Functions<'s>>);
 
 impl Symbolize for Names<'_> {
-    fn symbolize(&self, pc: u64) -> Option<Symbol> {
+    fn symbolize(&self, pc: u64) -> Option<SourceLocation> {
         let place = self.0.as_ref()?.resolve(pc).ok()??;
         let mut function = place.function.name;
-        function.truncate(function.floor_char_boundary(MOST_NAME));
-        Some(Symbol {
+        function.truncate(function.floor_char_boundary(MOST_NAME_BYTES));
+        Some(SourceLocation {
             function,
             line: place.line,
         })

@@ -11,8 +11,8 @@ pub(super) struct Decisions {
 }
 
 impl Decisions {
-    fn read(&self) -> Verdicts {
-        Verdicts {
+    fn read(&self) -> DecisionCounts {
+        DecisionCounts {
             positive: self.positive.load(Ordering::Relaxed),
             negative: self.negative.load(Ordering::Relaxed),
             unavailable: self.unavailable.load(Ordering::Relaxed),
@@ -29,12 +29,12 @@ pub struct Counters {
     pub(super) authority_reloads_failed: AtomicU64,
     pub(super) handshakes_failed: AtomicU64,
     /// Seconds since the epoch; 0 where nothing is served over TLS.
-    pub(super) certificate_expiry: AtomicU64,
+    pub(super) certificate_expiry_seconds: AtomicU64,
 }
 
 /// Decisions by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdicts {
+pub struct DecisionCounts {
     /// Known, or allowed.
     pub positive: u64,
     /// Not known, or not allowed.
@@ -68,15 +68,15 @@ pub struct SecurityFigures {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guarded {
     /// Whether it is known who asks.
-    pub authentications: Verdicts,
+    pub authentications: DecisionCounts,
     /// Whether the user may.
-    pub authorizations: Verdicts,
+    pub authorizations: DecisionCounts,
 }
 
 impl Counters {
     /// The counts now.
     pub fn read(&self, guarded: bool) -> SecurityFigures {
-        let expiry = self.certificate_expiry.load(Ordering::Relaxed);
+        let expiry = self.certificate_expiry_seconds.load(Ordering::Relaxed);
         SecurityFigures {
             guarded: guarded.then(|| Guarded {
                 authentications: self.authentications.read(),

@@ -17,7 +17,7 @@ use super::{
     error::SecurityError,
     peer::Peer,
     refusal::Refusal,
-    review::{Access, AccessReviewer, Limits, TokenReviewer},
+    review::{Access, AccessReviewer, AnswerCacheLimits, TokenReviewer},
     user::User,
 };
 
@@ -30,7 +30,7 @@ pub(super) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 const OWN_API: &str = "/go-observer";
 
 /// A longer token is none: the longest that service accounts have are about 2 KB.
-const LONGEST_TOKEN: usize = 16 << 10;
+const LONGEST_TOKEN_BYTES: usize = 16 << 10;
 
 /// Tells who asks and whether it may.
 pub struct Guard {
@@ -56,7 +56,7 @@ impl Guard {
     pub fn by_reviews(
         client: Client,
         authority: Option<Arc<ClientAuthority>>,
-        limits: Limits,
+        limits: AnswerCacheLimits,
         counters: Arc<Counters>,
     ) -> Result<Self, SecurityError> {
         Ok(Self {
@@ -158,7 +158,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
         .map(|(_, token)| token.trim());
     match token {
         Some(token) if token.is_empty() || token.contains(' ') => refused("the token is malformed"),
-        Some(token) if token.len() > LONGEST_TOKEN => refused("the token is too long"),
+        Some(token) if token.len() > LONGEST_TOKEN_BYTES => refused("the token is too long"),
         Some(token) => Ok(Some(token)),
         None => refused("the Authorization header is not `Bearer TOKEN`"),
     }
@@ -260,7 +260,7 @@ impl Right {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 
-    use super::{LONGEST_TOKEN, bearer, path_access};
+    use super::{LONGEST_TOKEN_BYTES, bearer, path_access};
     use crate::auth::review::Access;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -277,7 +277,7 @@ mod tests {
         for good in ["Bearer abc", "bearer abc", "BEARER   abc "] {
             assert_eq!(bearer(&headers(&[good])), Ok(Some("abc")), "{good}");
         }
-        let long = format!("Bearer {}", "x".repeat(LONGEST_TOKEN + 1));
+        let long = format!("Bearer {}", "x".repeat(LONGEST_TOKEN_BYTES + 1));
         for bad in [
             &["Bearer"][..],
             &["Bearer "],

@@ -22,7 +22,7 @@ pub(crate) mod tests;
 
 pub(crate) use self::guard::Right;
 pub use certificate::{AuthorityError, ClientAuthority};
-pub use counters::{Counters, Failures, Guarded, SecurityFigures, Verdicts};
+pub use counters::{Counters, DecisionCounts, Failures, Guarded, SecurityFigures};
 pub use error::SecurityError;
 pub use guard::Guard;
 pub use peer::Peer;

@@ -10,7 +10,7 @@ use super::{
     counters::{Counters, SecurityFigures},
     error::SecurityError,
     guard::{Guard, protect},
-    review::Limits,
+    review::AnswerCacheLimits,
     settings::SecuritySettings,
     tls::{CertificateSource, ServerTls, host_names},
 };
@@ -52,7 +52,7 @@ impl Security {
         settings: &SecuritySettings,
         client: Option<Client>,
         names: impl IntoIterator<Item = String>,
-        limits: Limits,
+        limits: AnswerCacheLimits,
     ) -> Result<Self, SecurityError> {
         let counters = Arc::new(Counters::default());
         if settings.insecure_http {

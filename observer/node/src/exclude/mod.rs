@@ -1,7 +1,7 @@
 //! What is not to be observed: the patterns of `--exclude`, and what a pod or a
 //! namespace says of itself.
 //!
-//! [`Rules`] are read from the command line and checked there, whole. Paths are
+//! [`ExclusionRules`] are read from the command line and checked there, whole. Paths are
 //! compared by the engine, all else by the `kube` room, which knows the pods.
 
 mod pattern;
@@ -19,9 +19,9 @@ pub const WISH: (&str, &str) = ("go-observer.dev/observe", "false");
 
 /// Every rule of `--exclude`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules(Vec<Rule>);
+pub struct ExclusionRules(Vec<Rule>);
 
-impl Rules {
+impl ExclusionRules {
     /// All of them together.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self(rules)

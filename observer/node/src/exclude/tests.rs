@@ -1,13 +1,13 @@
 use std::path::Path;
 
-use super::{Marks, Rule, Rules, pattern::Pattern};
+use super::{ExclusionRules, Marks, Rule, pattern::Pattern};
 
-fn rules(texts: &[&str]) -> Rules {
+fn rules(texts: &[&str]) -> ExclusionRules {
     let rule = |text: &&str| {
         text.parse::<Rule>()
             .unwrap_or_else(|e| panic!("{text}: {e}"))
     };
-    Rules::new(texts.iter().map(rule).collect())
+    ExclusionRules::new(texts.iter().map(rule).collect())
 }
 
 fn marks(pairs: &[(&str, &str)]) -> Marks {
@@ -134,7 +134,7 @@ fn pods_and_namespaces_are_excluded_by_what_they_bear_and_how_they_are_called() 
 
 #[test]
 fn what_an_object_says_of_itself_needs_no_rule() {
-    let none = Rules::default();
+    let none = ExclusionRules::default();
     let wish = marks(&[("go-observer.dev/observe", "false")]);
     for said in ["true", "False", "", "no"] {
         let said = marks(&[("go-observer.dev/observe", said)]);

@@ -54,7 +54,7 @@ impl Reduced {
     /// Adds one of the runtime's own histograms. Its bounds are finer than the
     /// reduced ones and meet each of them, so every bucket falls into one. The
     /// runtime keeps no sum: what is added is the least it can be.
-    pub(super) fn add_runtime(&mut self, histogram: &observer_go::runtime::TimeHistogram) {
+    pub(super) fn add_runtime(&mut self, histogram: &observer_go::runtime::RuntimeHistogram) {
         let mut target = 0;
         let mut sum = 0.0;
         for (count, &lower) in histogram.counts().zip(histogram.bounds) {

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     family::{Family, Kind, node},
     label::label,
-    node::Node,
+    node::NodeFigures,
     sink::{Sink, Value},
 };
-use crate::node::{Cluster, Place, Pod};
+use crate::node::{Attribution, Cluster, Pod};
 
 /// What is told of the pods of this node and of the watch of them.
 pub(super) static FAMILIES: [Family; 5] = [
@@ -74,13 +74,13 @@ pub(super) static FAMILIES: [Family; 5] = [
     ),
 ];
 
-fn cluster<'a>(node: &Node<'a>) -> Option<&'a Cluster> {
+fn cluster<'a>(node: &NodeFigures<'a>) -> Option<&'a Cluster> {
     node.snapshot.cluster.as_deref()
 }
 
-fn pods(node: &Node<'_>, cluster: &Cluster, sink: &mut Sink) {
+fn pods(node: &NodeFigures<'_>, cluster: &Cluster, sink: &mut Sink) {
     let shown = node.snapshot.placed().filter_map(|(_, place)| match place {
-        Place::Container(container) => Some(container),
+        Attribution::Container(container) => Some(container),
         _ => None,
     });
     let past = cluster.past.iter().map(|(container, _)| container);

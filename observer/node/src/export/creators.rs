@@ -64,7 +64,7 @@ impl Creators {
 
 #[cfg(test)]
 mod tests {
-    use observer_go::runtime::Symbol;
+    use observer_go::runtime::SourceLocation;
 
     use super::Creators;
     use crate::node::Walked;
@@ -73,7 +73,7 @@ mod tests {
         let symbol = |(name, count): &(&str, u64)| {
             let function = (*name).to_owned();
             (
-                Symbol {
+                SourceLocation {
                     function,
                     line: Some(7),
                 },

@@ -3,12 +3,12 @@
 
 use std::sync::LazyLock;
 
-use observer_ebpf::family::{self, FAMILIES, Of, SPAN_BOUNDS_NS, SpanFigures};
-use observer_go::binary::Figure;
+use observer_ebpf::family::{self, FAMILIES, SPAN_BOUNDS_NS, SpanFigures, SpanQuantity};
+use observer_go::binary::FigureGroup;
 
 use super::{
     family::{Family, Kind, Samples},
-    group::Group,
+    series_group::SeriesGroup,
     sink::{Sink, Value, seconds},
 };
 use crate::node::spans;
@@ -35,15 +35,15 @@ pub(super) fn on_request() -> impl Iterator<Item = &'static Family> {
     requested.map(|(_, family)| family)
 }
 
-fn of(number: u8, figure: &family::Figure) -> Family {
+fn of(number: u8, figure: &family::SpanMetric) -> Family {
     Family {
         name: figure.name,
         help: figure.help,
         unit: figure.unit,
         kind: match figure.of {
-            Of::Begun | Of::Abandoned => Kind::Counter,
-            Of::InFlight => Kind::Gauge,
-            Of::Durations => Kind::Histogram,
+            SpanQuantity::Begun | SpanQuantity::Abandoned => Kind::Counter,
+            SpanQuantity::InFlight => Kind::Gauge,
+            SpanQuantity::Durations => Kind::Histogram,
         },
         source: figure.source,
         samples: Samples::Span(number, figure.of),
@@ -51,23 +51,23 @@ fn of(number: u8, figure: &family::Figure) -> Family {
 }
 
 /// Whether a group has samples of a family: where it is exact of every process.
-pub(super) fn knows(group: &Group, number: u8) -> bool {
-    group.is_exact(Figure::Declared(number))
+pub(super) fn knows(group: &SeriesGroup, number: u8) -> bool {
+    group.is_exact(FigureGroup::Declared(number))
 }
 
 /// What a group gives of a figure.
-pub(super) fn samples(group: &Group, number: u8, of: Of, sink: &mut Sink) {
+pub(super) fn samples(group: &SeriesGroup, number: u8, of: SpanQuantity, sink: &mut Sink) {
     let total = || spans::total(&group.spans, number);
     match of {
-        Of::Begun => sink.count(total().begun),
-        Of::Abandoned => sink.count(total().abandoned),
-        Of::InFlight if group.living > 0 => sink.count(spans::in_flight(&total())),
-        Of::InFlight => {}
-        Of::Durations => durations(group, number, sink),
+        SpanQuantity::Begun => sink.count(total().begun),
+        SpanQuantity::Abandoned => sink.count(total().abandoned),
+        SpanQuantity::InFlight if group.living > 0 => sink.count(spans::in_flight(&total())),
+        SpanQuantity::InFlight => {}
+        SpanQuantity::Durations => durations(group, number, sink),
     }
 }
 
-fn durations(group: &Group, number: u8, sink: &mut Sink) {
+fn durations(group: &SeriesGroup, number: u8, sink: &mut Sink) {
     let span = family::Family::of(number).and_then(family::Family::span);
     let Some(label) = span.and_then(|span| span.label.as_ref()) else {
         let total = spans::total(&group.spans, number);
@@ -90,8 +90,8 @@ fn histogram(figures: &SpanFigures) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use observer_ebpf::family::{Of, SPAN_BUCKETS, SpanFigures};
-    use observer_go::binary::Figure;
+    use observer_ebpf::family::{SPAN_BUCKETS, SpanFigures, SpanQuantity};
+    use observer_go::binary::FigureGroup;
     use observer_probe::{SpanLabel, Spans};
 
     use super::{ALL, Samples, histogram};
@@ -111,7 +111,7 @@ mod tests {
         let spans = Spans::from([(SpanLabel { span, label: 0 }, figures)]);
         observation.figures.events.spans = Arc::new(spans);
         let coverage = Arc::make_mut(&mut observation.coverage.0);
-        coverage.insert(Figure::Declared(span), None);
+        coverage.insert(FigureGroup::Declared(span), None);
         observation
     }
 
@@ -122,7 +122,7 @@ mod tests {
             render(&snapshot, OwnProcess::default(), Format::Prometheus).expect("text")
         };
         for (on_request, family) in ALL.iter() {
-            let Samples::Span(number, Of::Begun) = family.samples else {
+            let Samples::Span(number, SpanQuantity::Begun) = family.samples else {
                 continue;
             };
             let sample = format!("\n{}_total{{", family.name);

@@ -4,20 +4,19 @@
 //! it has one for the figure; the others follow its style.
 
 use observer_go::{
-    binary::Figure,
-    runtime::{Stops, TimeHistogram},
+    binary::FigureGroup,
+    runtime::{RuntimeHistogram, Stops},
 };
 
 use super::{
     buckets::Reduced,
     cluster_families, declared_families,
     family::{Family, Kind, SECONDS, Samples, family},
-    goroutine_families,
-    group::Group,
-    node_families, probe_families, security_families,
+    goroutine_families, node_families, probe_families, security_families,
+    series_group::SeriesGroup,
     sink::{Sink, Value, seconds},
     state_families, states,
-    stops::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
+    stop_labels::{MARK_TERMINATION, STOP_REASONS, SWEEP_TERMINATION, TRIGGERS, is_collector},
 };
 
 /// Families of the observed processes.
@@ -96,7 +95,7 @@ static PROCESSES: [Family; 19] = [
         None,
         "Count of completed GC cycles by what triggered them: heap, time, forced, or unknown where that was not seen.",
         "no name in runtime/metrics: gcTrigger.kind at gcStart",
-        Samples::Group(Some(Figure::GcCycles), |group, sink| {
+        Samples::Group(Some(FigureGroup::GcCycles), |group, sink| {
             for (trigger, cycles) in TRIGGERS.iter().zip(group.cycles) {
                 sink.labelled("trigger", trigger, Value::Integer(cycles));
             }
@@ -121,7 +120,7 @@ static PROCESSES: [Family; 19] = [
         SECONDS,
         "Stops of the world for sweep termination, the start of a GC cycle.",
         "stops for stwGCSweepTerm, from stopping to running again",
-        Samples::Group(Some(Figure::GcPauses), |group, sink| {
+        Samples::Group(Some(FigureGroup::GcPauses), |group, sink| {
             phase(group, SWEEP_TERMINATION, sink);
         }),
     ),
@@ -131,7 +130,7 @@ static PROCESSES: [Family; 19] = [
         SECONDS,
         "Concurrent mark of GC cycles seen whole.",
         "from the world running after sweep termination to the stop for mark termination",
-        Samples::Group(Some(Figure::GcPauses), |group, sink| {
+        Samples::Group(Some(FigureGroup::GcPauses), |group, sink| {
             sink.0.push((
                 Vec::new(),
                 Value::Summary(seconds(group.mark_ns), group.whole_cycles),
@@ -144,7 +143,7 @@ static PROCESSES: [Family; 19] = [
         SECONDS,
         "Stops of the world for mark termination, the end of a GC cycle, restarts of marking included.",
         "stops for stwGCMarkTerm, from stopping to running again",
-        Samples::Group(Some(Figure::GcPauses), |group, sink| {
+        Samples::Group(Some(FigureGroup::GcPauses), |group, sink| {
             phase(group, MARK_TERMINATION, sink);
         }),
     ),
@@ -157,7 +156,7 @@ static PROCESSES: [Family; 19] = [
         Samples::Group(None, |group, sink| {
             stop_times(
                 group,
-                Figure::GcPauses,
+                FigureGroup::GcPauses,
                 &group.total_gc,
                 |stops| stops.gc_total.as_ref(),
                 sink,
@@ -173,7 +172,7 @@ static PROCESSES: [Family; 19] = [
         Samples::Group(None, |group, sink| {
             stop_times(
                 group,
-                Figure::OtherStops,
+                FigureGroup::OtherStops,
                 &group.total_other,
                 |stops| stops.other_total.as_ref(),
                 sink,
@@ -192,7 +191,7 @@ static PROCESSES: [Family; 19] = [
             }
             stop_times(
                 group,
-                Figure::GcPauses,
+                FigureGroup::GcPauses,
                 &group.stopping_gc,
                 |stops| stops.gc_stopping.as_ref(),
                 sink,
@@ -211,7 +210,7 @@ static PROCESSES: [Family; 19] = [
             }
             stop_times(
                 group,
-                Figure::OtherStops,
+                FigureGroup::OtherStops,
                 &group.stopping_other,
                 |stops| stops.other_stopping.as_ref(),
                 sink,
@@ -274,10 +273,10 @@ pub fn all() -> impl Iterator<Item = &'static Family> {
 
 /// The runtime's own histogram where every process has one, else what probes counted.
 fn stop_times(
-    group: &Group,
-    figure: Figure,
+    group: &SeriesGroup,
+    figure: FigureGroup,
     counted: &Reduced,
-    of: fn(&Stops) -> Option<&TimeHistogram>,
+    of: fn(&Stops) -> Option<&RuntimeHistogram>,
     sink: &mut Sink,
 ) {
     if let Some(reduced) = states::reduced(group, |state| of(&state.stops)) {
@@ -287,7 +286,7 @@ fn stop_times(
     }
 }
 
-fn phase(group: &Group, reason: usize, sink: &mut Sink) {
+fn phase(group: &SeriesGroup, reason: usize, sink: &mut Sink) {
     let stop = &group.stops[reason];
     sink.0.push((
         Vec::new(),
@@ -295,13 +294,13 @@ fn phase(group: &Group, reason: usize, sink: &mut Sink) {
     ));
 }
 
-fn stops(group: &Group, sink: &mut Sink, value: fn(&observer_ebpf::StopFigures) -> Value) {
+fn stops(group: &SeriesGroup, sink: &mut Sink, value: fn(&observer_ebpf::StopFigures) -> Value) {
     for (reason, stop) in group.stops.iter().enumerate() {
         let collector = is_collector(reason);
         let figure = if collector {
-            Figure::GcPauses
+            FigureGroup::GcPauses
         } else {
-            Figure::OtherStops
+            FigureGroup::OtherStops
         };
         // The collector's are there from the start, so that their rate is known at once.
         if group.is_exact(figure) && (collector || stop.count > 0) {

@@ -1,9 +1,9 @@
 //! A metric family: a row of the table.
 
-use observer_ebpf::family::Of;
-use observer_go::binary::Figure;
+use observer_ebpf::family::SpanQuantity;
+use observer_go::binary::FigureGroup;
 
-use super::{group::Group, node::Node, sink::Sink};
+use super::{node::NodeFigures, series_group::SeriesGroup, sink::Sink};
 
 /// A family's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,11 @@ pub struct Family {
 /// Where a family's samples come from.
 pub(super) enum Samples {
     /// Of every group that knows the figure exactly.
-    Group(Option<Figure>, fn(&Group, &mut Sink)),
+    Group(Option<FigureGroup>, fn(&SeriesGroup, &mut Sink)),
     /// Of every group that knows exactly what the family of this number counts.
-    Span(u8, Of),
+    Span(u8, SpanQuantity),
     /// Of the observer.
-    Node(fn(&Node<'_>, &mut Sink)),
+    Node(fn(&NodeFigures<'_>, &mut Sink)),
 }
 
 pub(super) const fn family(
@@ -74,7 +74,7 @@ pub(super) const fn node(
     unit: Option<&'static str>,
     help: &'static str,
     source: &'static str,
-    samples: fn(&Node<'_>, &mut Sink),
+    samples: fn(&NodeFigures<'_>, &mut Sink),
 ) -> Family {
     Family {
         name,

@@ -1,29 +1,29 @@
 //! The metric families, and their text.
 //!
-//! [`families`] is the one table of what is exported; [`group`] sums the
-//! processes that share a series; [`collector`] encodes both through
+//! [`families`] is the one table of what is exported; [`series_group`] sums the
+//! processes that share a series; [`prometheus_collector`] encodes both through
 //! prometheus-client; [`text`] makes OpenMetrics and Prometheus text of it.
 
 pub mod boards;
 mod buckets;
 mod cluster_families;
-mod collector;
 mod creators;
 mod declared_families;
 pub mod families;
 mod family;
 mod goroutine_families;
-mod group;
 mod label;
 mod node;
 mod node_families;
-mod own;
+mod own_process;
 mod probe_families;
+mod prometheus_collector;
 mod security_families;
+mod series_group;
 mod sink;
 mod state_families;
 mod states;
-mod stops;
+mod stop_labels;
 mod text;
 
 #[cfg(test)]
@@ -35,12 +35,12 @@ use prometheus_client::registry::Registry;
 
 pub use self::{
     family::{Family, Kind},
-    group::process_name,
+    series_group::process_name,
 };
 pub(crate) use self::{
-    group::MAX_GROUPS,
-    own::OwnProcess,
-    stops::{STOP_REASONS, TRIGGERS},
+    own_process::OwnProcess,
+    series_group::MAX_GROUPS,
+    stop_labels::{STOP_REASONS, TRIGGERS},
     text::Format,
 };
 use crate::node::Snapshot;
@@ -52,7 +52,7 @@ pub(crate) fn render(
     format: Format,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(collector::NodeCollector::new(
+    registry.register_collector(Box::new(prometheus_collector::NodeCollector::new(
         Arc::clone(snapshot),
         own,
     )));

@@ -4,7 +4,7 @@ use super::{
     family::{Family, Kind, node},
     sink::{Sink, Value},
 };
-use crate::auth::Verdicts;
+use crate::auth::DecisionCounts;
 
 /// TLS and the guard.
 pub(super) static FAMILIES: [Family; 5] = [
@@ -83,7 +83,7 @@ pub(super) static FAMILIES: [Family; 5] = [
     ),
 ];
 
-fn verdicts(results: [&str; 3], verdicts: Verdicts, sink: &mut Sink) {
+fn verdicts(results: [&str; 3], verdicts: DecisionCounts, sink: &mut Sink) {
     let counts = [verdicts.positive, verdicts.negative, verdicts.unavailable];
     for (result, count) in results.into_iter().zip(counts) {
         sink.labelled("result", result, Value::Integer(count));

@@ -5,7 +5,7 @@
 
 use super::{
     family::{Family, Kind, SECONDS, Samples, family},
-    group::Group,
+    series_group::SeriesGroup,
     sink::{Sink, Value, seconds},
     states::{at_most, largest, now, times, total, total_seconds},
 };
@@ -19,7 +19,7 @@ pub(super) const fn state(
     unit: Option<&'static str>,
     help: &'static str,
     source: &'static str,
-    samples: fn(&Group, &mut Sink),
+    samples: fn(&SeriesGroup, &mut Sink),
 ) -> Family {
     family(
         name,

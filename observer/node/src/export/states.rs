@@ -1,16 +1,16 @@
 //! What the states of a group's processes come to.
 
-use observer_go::runtime::{StateFigures, TimeHistogram};
+use observer_go::runtime::{RuntimeHistogram, StateFigures};
 
 use super::{
     buckets::Reduced,
-    group::Group,
+    series_group::SeriesGroup,
     sink::{Sink, Value, seconds},
 };
 
 /// The states of all processes of the group, or of those that live, and whether
 /// each lives.
-fn states(group: &Group, ended: bool) -> impl Iterator<Item = (&StateFigures, bool)> {
+fn states(group: &SeriesGroup, ended: bool) -> impl Iterator<Item = (&StateFigures, bool)> {
     let states = group.states.iter().flatten();
     states
         .filter(move |(_, living)| ended || *living)
@@ -19,7 +19,11 @@ fn states(group: &Group, ended: bool) -> impl Iterator<Item = (&StateFigures, bo
 
 /// What the processes know of a figure. Where one that lives does not know it,
 /// nothing; one that has ended and does not know it is left out.
-fn known<T>(group: &Group, ended: bool, of: impl Fn(&StateFigures) -> Option<T>) -> Option<Vec<T>> {
+fn known<T>(
+    group: &SeriesGroup,
+    ended: bool,
+    of: impl Fn(&StateFigures) -> Option<T>,
+) -> Option<Vec<T>> {
     let mut all = Vec::new();
     for (state, living) in states(group, ended) {
         match of(state) {
@@ -31,18 +35,18 @@ fn known<T>(group: &Group, ended: bool, of: impl Fn(&StateFigures) -> Option<T>)
     (!all.is_empty()).then_some(all)
 }
 
-fn sum(group: &Group, ended: bool, of: impl Fn(&StateFigures) -> Option<u64>) -> Option<u64> {
+fn sum(group: &SeriesGroup, ended: bool, of: impl Fn(&StateFigures) -> Option<u64>) -> Option<u64> {
     let all = known(group, ended, of)?;
     Some(all.into_iter().fold(0, u64::saturating_add))
 }
 
-pub(super) fn now(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
+pub(super) fn now(group: &SeriesGroup, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
     sink.known(sum(group, false, of));
 }
 
 /// The sum, where it is not above what stands for no bound.
 pub(super) fn at_most(
-    group: &Group,
+    group: &SeriesGroup,
     sink: &mut Sink,
     most: u64,
     of: fn(&StateFigures) -> Option<u64>,
@@ -50,18 +54,22 @@ pub(super) fn at_most(
     sink.known(sum(group, false, of).map(|sum| sum.min(most)));
 }
 
-pub(super) fn total(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
+pub(super) fn total(group: &SeriesGroup, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
     sink.known(sum(group, true, of));
 }
 
-pub(super) fn total_seconds(group: &Group, sink: &mut Sink, of: fn(&StateFigures) -> Option<u64>) {
+pub(super) fn total_seconds(
+    group: &SeriesGroup,
+    sink: &mut Sink,
+    of: fn(&StateFigures) -> Option<u64>,
+) {
     if let Some(ns) = sum(group, true, of) {
         sink.float(seconds(ns));
     }
 }
 
 pub(super) fn largest(
-    group: &Group,
+    group: &SeriesGroup,
     sink: &mut Sink,
     of: fn(&StateFigures) -> u64,
     value: fn(u64) -> Value,
@@ -73,8 +81,8 @@ pub(super) fn largest(
 
 /// The histograms of all processes, where each has one.
 pub(super) fn reduced(
-    group: &Group,
-    of: impl Fn(&StateFigures) -> Option<&TimeHistogram>,
+    group: &SeriesGroup,
+    of: impl Fn(&StateFigures) -> Option<&RuntimeHistogram>,
 ) -> Option<Reduced> {
     let each = known(group, true, |state| {
         of(state).map(|histogram| {
@@ -91,9 +99,9 @@ pub(super) fn reduced(
 }
 
 pub(super) fn times(
-    group: &Group,
+    group: &SeriesGroup,
     sink: &mut Sink,
-    of: fn(&StateFigures) -> Option<&TimeHistogram>,
+    of: fn(&StateFigures) -> Option<&RuntimeHistogram>,
 ) {
     if let Some(reduced) = reduced(group, of) {
         sink.histogram(&reduced);

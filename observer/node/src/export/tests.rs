@@ -7,7 +7,7 @@ mod page;
 mod read;
 mod state;
 
-use observer_go::binary::{Figure, Reason};
+use observer_go::binary::{FigureGroup, Reason};
 use observer_testkit::metrics::{Exposition, Family};
 
 use self::read::{exposition, old, read, text};
@@ -25,7 +25,7 @@ fn both_formats_say_the_same() {
         in_container(observation(11, "/app"), &"ab".repeat(32)),
         lacking(
             observation(12, "/old"),
-            Figure::Goroutines,
+            FigureGroup::Goroutines,
             Reason::StartedBefore,
         ),
     ]);
@@ -169,14 +169,14 @@ fn what_is_not_exact_is_left_out_and_said_so() {
     Arc::make_mut(&mut unknown.coverage.0).clear();
     let mut started_before = lacking(
         observation(12, "/c"),
-        Figure::Goroutines,
+        FigureGroup::Goroutines,
         Reason::StartedBefore,
     );
     started_before.figures.events.from_start = false;
     let found = exposition(vec![
         lacking(
             with_gc(observation(10, "/a")),
-            Figure::GcPauses,
+            FigureGroup::GcPauses,
             Reason::NoSite,
         ),
         unknown,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use observer_go::binary::{Figure, Reason};
+use observer_go::binary::{FigureGroup, Reason};
 
 use super::{
-    row::Figures,
+    row::LiveFigures,
     series::{Point, Ring},
     why::{Attention, Why},
 };
@@ -24,9 +24,9 @@ const STOPPED: f64 = 0.01;
 const NEAR_LIMIT: f64 = 0.9;
 
 pub(super) fn of(
-    figures: &Figures,
+    figures: &LiveFigures,
     points: &Ring<Point>,
-    lost: &BTreeMap<Figure, Reason>,
+    lost: &BTreeMap<FigureGroup, Reason>,
 ) -> Vec<Attention> {
     [
         (Why::GoroutinesGrow, growth(points)),
@@ -75,7 +75,7 @@ fn mean_created(points: &[&Point]) -> Option<f32> {
     (!known.is_empty()).then(|| known.iter().sum::<f32>() / known.len() as f32)
 }
 
-fn pauses(figures: &Figures) -> Option<String> {
+fn pauses(figures: &LiveFigures) -> Option<String> {
     let long = figures.pause_p99_ns.filter(|ns| *ns >= PAUSE_NS);
     if let Some(ns) = long {
         let ms = ns as f64 / 1e6;
@@ -92,7 +92,7 @@ fn pauses(figures: &Figures) -> Option<String> {
     ))
 }
 
-fn near_limit(figures: &Figures) -> Option<String> {
+fn near_limit(figures: &LiveFigures) -> Option<String> {
     let share =
         figures.next_gc_bytes? as f64 / figures.memory_limit_bytes.filter(|it| *it > 0)? as f64;
     (share >= NEAR_LIMIT).then(|| {
@@ -105,7 +105,7 @@ fn near_limit(figures: &Figures) -> Option<String> {
 
 /// What could be known and is not: not a newcomer, whose probes and first
 /// samples are under way, and not what this file or its release never gives.
-fn coverage(lost: &BTreeMap<Figure, Reason>) -> Option<String> {
+fn coverage(lost: &BTreeMap<FigureGroup, Reason>) -> Option<String> {
     let counts = |reason: &Reason| {
         matches!(
             reason,

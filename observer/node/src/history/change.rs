@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::row::{Figures, Row, Table};
+use super::row::{LiveFigures, Row, RowTable};
 
 /// What leads from one table to the next.
 #[derive(Clone, Debug, Serialize)]
@@ -28,7 +28,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn between(before: &Table, now: &Table) -> Self {
+    pub(super) fn between(before: &RowTable, now: &RowTable) -> Self {
         let old: HashMap<u32, &Row> = before.rows.iter().map(|row| (row.key, row)).collect();
         let mut change = Self {
             sequence: now.sequence,
@@ -59,12 +59,12 @@ impl Change {
 }
 
 /// The figures that are not what they were.
-fn changed(before: &Figures, now: &Figures) -> Map<String, Value> {
+fn changed(before: &LiveFigures, now: &LiveFigures) -> Map<String, Value> {
     let mut changed = Map::new();
     macro_rules! compare {
         ($($field:ident),*) => {
             // Every field, or this would not compile.
-            let Figures { $($field),* } = now;
+            let LiveFigures { $($field),* } = now;
             $(if before.$field != *$field {
                 changed.insert(stringify!($field).to_owned(), json!($field));
             })*

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Figures, Row};
+use super::{LiveFigures, Row};
 
 /// The table of columns, as the page gets it too.
 pub(crate) const TEXT: &str = include_str!("../page/columns.json");
@@ -191,7 +191,7 @@ fn text<'a>(row: &'a Row, field: &str) -> &'a str {
 }
 
 /// The figure of this name.
-fn number(figures: &Figures, field: &str) -> Option<f64> {
+fn number(figures: &LiveFigures, field: &str) -> Option<f64> {
     let whole = |value: Option<u64>| value.map(|value| value as f64);
     match field {
         "goroutines" => whole(figures.goroutines),
@@ -215,7 +215,7 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::{Format, TEXT, Value, columns};
-    use crate::history::{About, Attention, Figures, ProcessRef, Row, Why};
+    use crate::history::{About, Attention, LiveFigures, ProcessRef, Row, Why};
 
     fn row() -> Row {
         Row {
@@ -233,7 +233,7 @@ mod tests {
                 }],
                 ..About::default()
             }),
-            figures: Figures {
+            figures: LiveFigures {
                 goroutines: Some(1),
                 created_per_second: Some(2.0),
                 exited_per_second: Some(3.0),

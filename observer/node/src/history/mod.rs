@@ -9,10 +9,10 @@ mod attention;
 mod bounds;
 mod change;
 pub mod columns;
-mod entry;
-mod latency;
-mod member;
+mod percentiles;
 mod row;
+mod row_history;
+mod row_process;
 mod series;
 mod stops;
 mod store;
@@ -32,12 +32,12 @@ use self::{
     view::{View, ViewChange},
 };
 pub use self::{
-    row::{About, Figures, ProcessRef, Row, Table},
+    row::{About, LiveFigures, ProcessRef, Row, RowTable},
     why::{Attention, Why},
 };
 use crate::{
+    liveness::Liveness,
     node::{Snapshot, Snapshots},
-    vitals::Vitals,
 };
 
 /// Changes that a client may be behind before it gets the whole table again.
@@ -67,9 +67,9 @@ pub(crate) const ENDED: u64 = u64::MAX;
 impl History {
     /// Takes in every snapshot from now on, until nobody holds the history.
     /// Must be called where a runtime is.
-    pub(crate) fn follow(snapshots: Snapshots, vitals: &Vitals) -> Arc<Self> {
+    pub(crate) fn follow(snapshots: Snapshots, liveness: &Liveness) -> Arc<Self> {
         let history = Arc::new(Self::new());
-        let (weak, pulse) = (Arc::downgrade(&history), vitals.part("history"));
+        let (weak, pulse) = (Arc::downgrade(&history), liveness.part("history"));
         tokio::spawn(async move {
             let _pulse = pulse;
             fill(weak, snapshots).await;
@@ -86,7 +86,7 @@ impl History {
     }
 
     /// The table as it is now; `None` before the first snapshot.
-    pub(crate) fn table(&self) -> Option<Arc<Table>> {
+    pub(crate) fn table(&self) -> Option<Arc<RowTable>> {
         let mut store = self.store();
         (store.sequence() > 0).then(|| store.table())
     }

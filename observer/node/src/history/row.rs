@@ -11,7 +11,7 @@ pub(super) const PROCESSES: usize = 32;
 
 /// The table at one instant.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Table {
+pub struct RowTable {
     /// Its number: each snapshot has the next.
     pub sequence: u64,
     /// When it was observed, in milliseconds since the epoch.
@@ -42,7 +42,7 @@ pub struct Row {
     pub about: Arc<About>,
     /// Its figures.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: LiveFigures,
     /// Live goroutines of the last points, oldest first; -1 where not known.
     pub spark: Vec<i64>,
 }
@@ -80,7 +80,7 @@ pub struct ProcessRef {
 
 /// What is live. `None` where it is not known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct LiveFigures {
     /// Goroutines as `runtime.NumGoroutine`.
     pub goroutines: Option<u64>,
     /// Goroutines created in a second.

@@ -12,12 +12,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     bounds::{APART, POINTS, POINTS_OF_ROW, STOPS, STOPS_OF_ROW},
-    entry::{Entry, Look, Subject},
-    row::{About, PROCESSES, ProcessRef, Table},
+    row::{About, PROCESSES, ProcessRef, RowTable},
+    row_history::{Look, RowHistory, Subject},
 };
 use crate::{
     export::MAX_GROUPS,
-    node::{Observation, Place, PodContainer, Snapshot},
+    node::{Attribution, Observation, PodContainer, Snapshot},
 };
 
 /// What is a row.
@@ -29,14 +29,14 @@ pub(super) enum RowKey {
 }
 
 impl RowKey {
-    fn of(observation: &Observation, place: &Place) -> Option<Self> {
+    fn of(observation: &Observation, place: &Attribution) -> Option<Self> {
         match place {
-            Place::Host => {
+            Attribution::Host => {
                 let process = &observation.process;
                 Some(Self::Process(process.pid, process.start_ticks))
             }
-            Place::Container(container) => Some(Self::Container(Arc::clone(container))),
-            Place::LeftOut | Place::Unknown | Place::Uncounted(..) => None,
+            Attribution::Container(container) => Some(Self::Container(Arc::clone(container))),
+            Attribution::LeftOut | Attribution::Unknown | Attribution::Uncounted(..) => None,
         }
     }
 
@@ -73,15 +73,15 @@ impl Hash for RowKey {
 /// Every row and its past.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    entries: HashMap<RowKey, Entry>,
+    entries: HashMap<RowKey, RowHistory>,
     next_key: u32,
     sequence: u64,
     last_at: Option<SystemTime>,
     last_tick: Option<Instant>,
     /// What the table says besides the rows.
-    frame: Table,
+    frame: RowTable,
     /// The table, where it was asked for since the last snapshot.
-    table: Option<Arc<Table>>,
+    table: Option<Arc<RowTable>>,
 }
 
 impl Store {
@@ -134,7 +134,7 @@ impl Store {
             let next_key = &mut self.next_key;
             let entry = self.entries.entry(key).or_insert_with(|| {
                 *next_key = next_key.wrapping_add(1);
-                Entry::new(*next_key, now)
+                RowHistory::new(*next_key, now)
             });
             if !entry.is_about(container.as_ref(), &processes) {
                 let about = about(container.as_deref(), &processes);
@@ -152,7 +152,7 @@ impl Store {
             None if self.frame.node.is_empty() => host_name(),
             None => std::mem::take(&mut self.frame.node),
         };
-        self.frame = Table {
+        self.frame = RowTable {
             sequence: self.sequence,
             at_ms,
             interval_ms: snapshot.health.interval.as_secs_f64() * 1e3,
@@ -165,13 +165,13 @@ impl Store {
     }
 
     /// The table now.
-    pub(super) fn table(&mut self) -> Arc<Table> {
+    pub(super) fn table(&mut self) -> Arc<RowTable> {
         let entries = &self.entries;
         let frame = &self.frame;
         let table = self.table.get_or_insert_with(|| {
-            let mut rows: Vec<_> = entries.values().map(Entry::row).collect();
+            let mut rows: Vec<_> = entries.values().map(RowHistory::row).collect();
             rows.sort_by_key(|row| row.key);
-            Arc::new(Table {
+            Arc::new(RowTable {
                 rows,
                 ..frame.clone()
             })
@@ -180,7 +180,7 @@ impl Store {
     }
 
     /// The entry of a row's name.
-    pub(super) fn entry(&self, id: &str) -> Option<&Entry> {
+    pub(super) fn entry(&self, id: &str) -> Option<&RowHistory> {
         self.entries.values().find(|entry| entry.about.id == id)
     }
 }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use observer_go::{
-    binary::{Figure, Reason},
+    binary::{FigureGroup, Reason},
     runtime::StateFigures,
 };
 use serde_json::{Value, json};
 
-use super::{Table, Why, bounds::POINTS_OF_ROW, change::Change, store::Store};
+use super::{RowTable, Why, bounds::POINTS_OF_ROW, change::Change, store::Store};
 use crate::{
     fixtures::{in_a_pod, lacking, observation, snapshot, with_state},
     node::{Observation, Snapshot, StateSample},
@@ -52,7 +52,7 @@ impl Filled {
     }
 
     /// A second later.
-    fn take(&mut self, snapshot: &Arc<Snapshot>) -> Arc<Table> {
+    fn take(&mut self, snapshot: &Arc<Snapshot>) -> Arc<RowTable> {
         self.seconds += 1;
         self.now += Duration::from_secs(1);
         let mut snapshot = Snapshot::clone(snapshot);
@@ -152,7 +152,7 @@ fn limits_and_lost_figures_are_reasons() {
     };
     assert_eq!(filled.reasons(vec![limited(89)]), []);
     assert_eq!(filled.reasons(vec![limited(95)]), [Why::NearLimit]);
-    let lost = |reason| lacking(limited(1), Figure::StateAllocation, reason);
+    let lost = |reason| lacking(limited(1), FigureGroup::StateAllocation, reason);
     assert_eq!(
         filled.reasons(vec![lost(Reason::ReadFailed)]),
         [Why::CoverageLost]

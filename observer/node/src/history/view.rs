@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    entry::{Entry, limit},
     row::Row,
+    row_history::{RowHistory, limit},
     series::Series,
     stops::{BOTH, Stop},
     store::Store,
@@ -65,12 +65,12 @@ pub(crate) struct Facts {
     /// What its executables are: path, and the main package.
     pub executables: BTreeSet<String>,
     /// Figures that are not exact, each with its reason.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<GapJson>,
 }
 
 /// A group of figures that is not exact.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct Missing {
+pub(crate) struct GapJson {
     /// Which.
     pub figure: &'static str,
     /// Why, as in the label of `observer_process_coverage`.
@@ -147,7 +147,7 @@ impl Store {
     }
 }
 
-fn facts(entry: &Entry) -> Facts {
+fn facts(entry: &RowHistory) -> Facts {
     let sum = |of: fn(&crate::node::Observation) -> Option<u64>| {
         entry.members().map(|it| of(it)).sum::<Option<u64>>()
     };
@@ -158,7 +158,7 @@ fn facts(entry: &Entry) -> Facts {
         .flat_map(|it| it.coverage.0.iter())
         .filter_map(|(figure, missing)| {
             let missing = missing.as_ref()?;
-            Some(Missing {
+            Some(GapJson {
                 figure: figure.label(),
                 reason: missing.reason.label(),
                 detail: missing.detail.clone(),

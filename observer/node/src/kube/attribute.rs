@@ -6,17 +6,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use observer_ebpf::family::Reading as _;
+use observer_ebpf::family::ProcessCounts as _;
 use observer_go::{
-    binary::{Figure, Reason},
+    binary::{FigureGroup, Reason},
     discover::{self, Origin},
 };
 use tokio::sync::watch;
 
-use super::{index::PodIndex, past::Ledger, watch::PodIndexes};
+use super::{ended_processes::EndedProcesses, pod_index::PodIndex, watch::PodIndexes};
 use crate::{
-    node::{Cluster, Observation, Place, PodContainer, Snapshot, Snapshots, Uncounted},
-    vitals::Vitals,
+    liveness::Liveness,
+    node::{Attribution, Cluster, Observation, PodContainer, Snapshot, Snapshots, Uncounted},
 };
 
 /// After so long without an exec a forked process is what the container runs:
@@ -29,11 +29,11 @@ pub fn attribute(
     mut pods: PodIndexes,
     node: String,
     host_processes: bool,
-    vitals: &Vitals,
+    liveness: &Liveness,
 ) -> Snapshots {
     let (sender, receiver) = watch::channel(None);
     let mut attributor = Attributor::new(node, host_processes);
-    let pulse = vitals.part("attribution");
+    let pulse = liveness.part("attribution");
     tokio::spawn(async move {
         let _pulse = pulse;
         loop {
@@ -63,7 +63,7 @@ pub fn attribute(
 pub(super) struct Attributor {
     node: String,
     host_processes: bool,
-    ledger: Ledger,
+    ledger: EndedProcesses,
 }
 
 impl Attributor {
@@ -71,23 +71,23 @@ impl Attributor {
         Self {
             node,
             host_processes,
-            ledger: Ledger::default(),
+            ledger: EndedProcesses::default(),
         }
     }
 
     /// Where everything in the snapshot belongs.
     pub(super) fn cluster(&mut self, snapshot: &Snapshot, index: &PodIndex) -> Cluster {
-        let mut places: Vec<Place> = snapshot
+        let mut places: Vec<Attribution> = snapshot
             .processes
             .iter()
             .map(|observation| self.place(observation, index))
             .collect();
         without_left_alone(snapshot, &mut places);
         let counted = || {
-            let in_container = |(observation, place): (&'_ Arc<Observation>, &Place)| {
+            let in_container = |(observation, place): (&'_ Arc<Observation>, &Attribution)| {
                 let of = match place {
-                    Place::Container(of) => Some(Arc::clone(of)),
-                    Place::Unknown if is_program(observation) => None,
+                    Attribution::Container(of) => Some(Arc::clone(of)),
+                    Attribution::Unknown if is_program(observation) => None,
                     _ => return None,
                 };
                 let id = observation.process.container.as_ref()?.id.clone();
@@ -106,11 +106,11 @@ impl Attributor {
         self.ledger.turn(ended, index);
         let hidden = earlier_runs(counted());
         for (observation, place) in snapshot.processes.iter().zip(&mut places) {
-            if let (Place::Container(of), Some(container)) =
+            if let (Attribution::Container(of), Some(container)) =
                 (&*place, &observation.process.container)
                 && hidden.contains(&container.id)
             {
-                *place = Place::Uncounted(Arc::clone(of), Uncounted::EarlierRun);
+                *place = Attribution::Uncounted(Arc::clone(of), Uncounted::EarlierRun);
             }
         }
         let past = self
@@ -130,12 +130,12 @@ impl Attributor {
         }
     }
 
-    fn place(&self, observation: &Observation, index: &PodIndex) -> Place {
+    fn place(&self, observation: &Observation, index: &PodIndex) -> Attribution {
         let host = || {
             if self.host_processes {
-                Place::Host
+                Attribution::Host
             } else {
-                Place::LeftOut
+                Attribution::LeftOut
             }
         };
         let Some(container) = &observation.process.container else {
@@ -144,34 +144,34 @@ impl Attributor {
         match index.find(container) {
             // What was counted before the pod said so is nobody's to see.
             Some(entry) if index.excludes(&container.id) && !observation.is_left_alone() => {
-                Place::Uncounted(Arc::clone(&entry.of), Uncounted::Excluded)
+                Attribution::Uncounted(Arc::clone(&entry.of), Uncounted::Excluded)
             }
             Some(entry) if let Some(why) = stranger(observation) => {
-                Place::Uncounted(Arc::clone(&entry.of), why)
+                Attribution::Uncounted(Arc::clone(&entry.of), why)
             }
-            Some(entry) if is_program(observation) => Place::Container(Arc::clone(&entry.of)),
-            Some(entry) => Place::Uncounted(Arc::clone(&entry.of), Uncounted::NotBegun),
+            Some(entry) if is_program(observation) => Attribution::Container(Arc::clone(&entry.of)),
+            Some(entry) => Attribution::Uncounted(Arc::clone(&entry.of), Uncounted::NotBegun),
             // A container that some other engine runs on this node.
-            None if container.pod_uid.is_none() && self.host_processes => Place::Host,
-            None => Place::Unknown,
+            None if container.pod_uid.is_none() && self.host_processes => Attribution::Host,
+            None => Attribution::Unknown,
         }
     }
 }
 
 /// Of a container that others are counted for, those that nobody touches are
 /// not: what is not known of them would be known of none.
-fn without_left_alone(snapshot: &Snapshot, places: &mut [Place]) {
+fn without_left_alone(snapshot: &Snapshot, places: &mut [Attribution]) {
     let id = |observation: &Observation| {
         let container = observation.process.container.as_ref()?;
         Some(container.id.clone())
     };
     let known = snapshot.processes.iter().zip(&*places);
     let counted: HashSet<String> = known
-        .filter(|(it, place)| matches!(place, Place::Container(_)) && !it.is_left_alone())
+        .filter(|(it, place)| matches!(place, Attribution::Container(_)) && !it.is_left_alone())
         .filter_map(|(observation, _)| id(observation))
         .collect();
     for (observation, place) in snapshot.processes.iter().zip(places) {
-        if let Place::Container(of) = &*place
+        if let Attribution::Container(of) = &*place
             && observation.is_left_alone()
             && id(observation).is_some_and(|id| counted.contains(&id))
         {
@@ -180,7 +180,7 @@ fn without_left_alone(snapshot: &Snapshot, places: &mut [Place]) {
             } else {
                 Uncounted::Excluded
             };
-            *place = Place::Uncounted(Arc::clone(of), why);
+            *place = Attribution::Uncounted(Arc::clone(of), why);
         }
     }
 }
@@ -249,7 +249,7 @@ fn is_program(observation: &Observation) -> bool {
         }
     }
     let figures = &observation.figures;
-    let missing = observation.coverage.0.get(&Figure::State);
+    let missing = observation.coverage.0.get(&FigureGroup::State);
     let unsampled = missing
         .and_then(Option::as_ref)
         .is_some_and(|missing| missing.reason == Reason::NotSampled);
@@ -257,12 +257,14 @@ fn is_program(observation: &Observation) -> bool {
     figures.state.is_some() || !unsampled || (observation.ended.is_some() && hit)
 }
 
-fn unattributed(snapshot: &Snapshot, places: &[Place]) -> u64 {
+fn unattributed(snapshot: &Snapshot, places: &[Attribution]) -> u64 {
     let ids: HashSet<&str> = snapshot
         .processes
         .iter()
         .zip(places)
-        .filter(|(observation, place)| observation.ended.is_none() && **place == Place::Unknown)
+        .filter(|(observation, place)| {
+            observation.ended.is_none() && **place == Attribution::Unknown
+        })
         .filter_map(|(observation, _)| Some(observation.process.container.as_ref()?.id.as_str()))
         .collect();
     ids.len() as u64

@@ -2,26 +2,26 @@
 //!
 //! [`watch_pods`] keeps what is needed of this node's pods; [`attribute`] joins
 //! it with the engine's snapshots by the container's id. Neither waits for the
-//! other. [`PodWishes`] says which processes the engine may touch: none in a pod
+//! other. [`PodOptOut`] says which processes the engine may touch: none in a pod
 //! that is not known yet.
 
 mod attribute;
+mod backoff;
 mod client;
-mod index;
+mod ended_processes;
 mod namespaces;
-mod object;
-mod past;
 mod pod;
-mod waits;
+mod pod_index;
+mod pod_object;
+mod pod_opt_out;
 mod watch;
-mod wishes;
 
 #[cfg(test)]
 mod tests;
 
 pub use attribute::attribute;
+pub use backoff::{WatchBackoff, rest};
 pub use client::{ClientError, Connection, connect, is_in_cluster};
-pub use index::PodIndex;
-pub use waits::{Waits, rest};
+pub use pod_index::PodIndex;
+pub use pod_opt_out::PodOptOut;
 pub use watch::{PodIndexes, watch_pods};
-pub use wishes::PodWishes;

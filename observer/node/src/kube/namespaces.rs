@@ -10,7 +10,7 @@ use k8s_openapi::{
 };
 use kube::core::PartialObjectMeta;
 
-use crate::exclude::Rules;
+use crate::exclude::ExclusionRules;
 
 /// A namespace as it is asked for: without what it is to be and what it is.
 pub(super) type Namespace = PartialObjectMeta<ApiNamespace>;
@@ -21,7 +21,7 @@ pub(super) type Exclusions = HashMap<String, Option<String>>;
 /// All namespaces.
 #[derive(Default)]
 pub(super) struct Namespaces {
-    rules: Arc<Rules>,
+    rules: Arc<ExclusionRules>,
     known: Arc<Exclusions>,
     /// Names seen since a list began; `None` while none is under way.
     listing: Option<HashSet<String>>,
@@ -29,7 +29,7 @@ pub(super) struct Namespaces {
 
 impl Namespaces {
     /// None yet.
-    pub(super) fn new(rules: Arc<Rules>) -> Self {
+    pub(super) fn new(rules: Arc<ExclusionRules>) -> Self {
         Self {
             rules,
             ..Self::default()

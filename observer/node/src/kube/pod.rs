@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::object::{self, ContainerStatus};
+use super::pod_object::{self, ContainerStatus};
 use crate::{
-    exclude::Rules,
+    exclude::ExclusionRules,
     node::{Pod, PodContainer, Workload},
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Container {
 impl Record {
     /// What is kept of this pod; `None` of one without a UID, which the API
     /// server never gives.
-    pub(super) fn of(pod: object::Pod, rules: &Rules) -> Option<Self> {
+    pub(super) fn of(pod: pod_object::Pod, rules: &ExclusionRules) -> Option<Self> {
         let metadata = pod.metadata;
         let uid = metadata.uid?;
         let excluded = rules.pod(metadata.labels.as_ref(), metadata.annotations.as_ref());

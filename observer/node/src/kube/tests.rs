@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    index::{PodIndex, Pods},
-    object::Pod,
+    pod_index::{PodIndex, Pods},
+    pod_object::Pod,
 };
 use crate::node::PodWatch;
 

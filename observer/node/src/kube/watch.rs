@@ -14,16 +14,16 @@ use kube::{
 use tokio::sync::watch;
 
 use super::{
+    backoff::WatchBackoff,
     client::Connection,
-    index::{PodIndex, Pods},
     namespaces::{Namespace, Namespaces},
-    object::{self, Pod},
-    waits::Waits,
+    pod_index::{PodIndex, Pods},
+    pod_object::{self, Pod},
 };
 use crate::{
-    exclude::Rules,
+    exclude::ExclusionRules,
+    liveness::{Liveness, Pulse},
     node::PodWatch,
-    vitals::{Pulse, Vitals},
 };
 
 /// Pods decoded at once, which bounds the memory that a list takes.
@@ -42,13 +42,18 @@ pub type PodIndexes = watch::Receiver<Arc<PodIndex>>;
 /// Watches the pods of `node`, and all namespaces, until the runtime ends. The
 /// API server may be away at any time: what was known stays. `rules` say which
 /// of them are not to be observed.
-pub fn watch_pods(connection: Connection, node: &str, rules: Rules, vitals: &Vitals) -> PodIndexes {
+pub fn watch_pods(
+    connection: Connection,
+    node: &str,
+    rules: ExclusionRules,
+    liveness: &Liveness,
+) -> PodIndexes {
     let (sender, receiver) = watch::channel(Arc::default());
     let rules = Arc::new(rules);
     let state = Shared(Arc::new(Mutex::new(State {
         pods: Pods::new(Arc::clone(&rules)),
         namespaces: Namespaces::new(rules),
-        health: [Health::default(), Health::default()],
+        health: [WatchHealth::default(), WatchHealth::default()],
         sender,
     })));
     let Connection { client, answered } = connection;
@@ -57,18 +62,18 @@ pub fn watch_pods(connection: Connection, node: &str, rules: Rules, vitals: &Vit
         .clone()
         .fields(&format!("spec.nodeName={node}"))
         .page_size(PAGE);
-    let pods = Api::<Pod>::all_with(client.clone(), &object::resource());
+    let pods = Api::<Pod>::all_with(client.clone(), &pod_object::resource());
     let pods = watcher::watcher(pods, here);
     let take = |state: &mut State, event| take_pod(&mut state.pods, event);
-    let (waits, shared) = (Waits::new(Arc::clone(&answered)), state.clone());
-    let pulse = vitals.part("pod watch");
+    let (waits, shared) = (WatchBackoff::new(Arc::clone(&answered)), state.clone());
+    let pulse = liveness.part("pod watch");
     tokio::spawn(follow(Kind::Pods, pods, waits, shared, take, pulse));
 
     let namespaces = Api::<Namespace>::all(client);
     let namespaces = watcher::watcher(namespaces, config.page_size(PAGE_OF_NAMESPACES));
     let take = |state: &mut State, event| take_namespace(&mut state.namespaces, event);
-    let (waits, shared) = (Waits::new(answered), state.clone());
-    let pulse = vitals.part("namespace watch");
+    let (waits, shared) = (WatchBackoff::new(answered), state.clone());
+    let pulse = liveness.part("namespace watch");
     tokio::spawn(follow(
         Kind::Namespaces,
         namespaces,
@@ -78,7 +83,7 @@ pub fn watch_pods(connection: Connection, node: &str, rules: Rules, vitals: &Vit
         pulse,
     ));
 
-    let pulse = vitals.part("pod memory");
+    let pulse = liveness.part("pod memory");
     tokio::spawn(async move {
         let _pulse = pulse;
         let mut forget = tokio::time::interval(FORGET);
@@ -110,7 +115,7 @@ impl Kind {
 
 /// How one watch goes.
 #[derive(Clone, Debug, Default)]
-struct Health {
+struct WatchHealth {
     listed: bool,
     up: bool,
     errors: u64,
@@ -122,7 +127,7 @@ struct State {
     pods: Pods,
     namespaces: Namespaces,
     /// By [`Kind`].
-    health: [Health; 2],
+    health: [WatchHealth; 2],
     sender: watch::Sender<Arc<PodIndex>>,
 }
 
@@ -139,7 +144,7 @@ impl Shared {
 async fn follow<K>(
     kind: Kind,
     events: impl Stream<Item = watcher::Result<Event<K>>>,
-    mut waits: Waits,
+    mut waits: WatchBackoff,
     state: Shared,
     take: impl Fn(&mut State, Event<K>) -> Taken,
     _pulse: Pulse,

@@ -7,7 +7,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::places::Places;
+use super::connection_slots::ConnectionSlots;
 
 /// How long nobody is let in after that failed: what lacks may be there again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ impl Listeners {
 
     /// The next connection. Where there is no descriptor for it, a stranger makes
     /// room, and so may whatever else the process does.
-    pub(super) async fn accept(&mut self, places: &Places) -> (TcpStream, SocketAddr) {
+    pub(super) async fn accept(&mut self, places: &ConnectionSlots) -> (TcpStream, SocketAddr) {
         loop {
             match self.next().await {
                 Ok(accepted) => {

@@ -4,10 +4,10 @@
 
 mod accept;
 pub mod bind;
-mod bounds;
 mod connection;
+mod connection_limits;
+mod connection_slots;
 mod handshake;
-mod places;
 
 #[cfg(test)]
 mod tests;
@@ -28,13 +28,16 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-pub(crate) use self::places::{CrowdFigures, Place};
+pub(crate) use self::connection_slots::{ConnectionFigures, ConnectionSlot};
 use self::{
     accept::Listeners,
     connection::{Connection, Stream},
-    places::Places,
+    connection_slots::ConnectionSlots,
 };
-pub use self::{bounds::Bounds, handshake::Encryption, places::Crowd};
+pub use self::{
+    connection_limits::ConnectionLimits, connection_slots::ConnectionCounters,
+    handshake::Encryption,
+};
 use crate::auth::Peer;
 
 /// A front proxy repeats a header for each group of the user, who may be in many.
@@ -44,17 +47,17 @@ const HEADERS: usize = 512;
 pub type IsKnown = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
 
 /// What answers, and to whom. Handlers find the [`Peer`] (as [`ConnectInfo`]) and the
-/// [`Place`] (as `Arc<Place>`) among a request's extensions.
+/// [`ConnectionSlot`] (as `Arc<ConnectionSlot>`) among a request's extensions.
 pub struct Server {
     /// What answers.
     pub router: Router,
     /// TLS, where it is spoken.
     pub encryption: Option<Encryption>,
     /// What connections may take.
-    pub bounds: Bounds,
+    pub bounds: ConnectionLimits,
     /// Where they are counted.
-    pub crowd: Arc<Crowd>,
-    /// Who has a place that strangers cannot take; a handler may [keep](Place::keep) others.
+    pub crowd: Arc<ConnectionCounters>,
+    /// Who has a place that strangers cannot take; a handler may [keep](ConnectionSlot::keep) others.
     pub is_known: IsKnown,
 }
 
@@ -74,7 +77,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let bounds = server.bounds;
-    let places = Places::new(bounds.strangers, bounds.known, Arc::clone(&server.crowd));
+    let places = ConnectionSlots::new(bounds.strangers, bounds.known, Arc::clone(&server.crowd));
     let shared = Arc::new(Shared {
         http1: http1(bounds),
         http2: http2(bounds),
@@ -101,7 +104,7 @@ pub async fn serve(
     Ok(())
 }
 
-fn http1(bounds: Bounds) -> Builder<TokioExecutor> {
+fn http1(bounds: ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
@@ -112,7 +115,7 @@ fn http1(bounds: Bounds) -> Builder<TokioExecutor> {
     builder
 }
 
-fn http2(bounds: Bounds) -> Builder<TokioExecutor> {
+fn http2(bounds: ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new()).http2_only();
     builder
         .http2()
@@ -129,7 +132,7 @@ impl Shared {
         self: Arc<Self>,
         stream: TcpStream,
         address: SocketAddr,
-        place: Arc<Place>,
+        place: Arc<ConnectionSlot>,
     ) {
         tokio::select! {
             () = place.lost() => {
@@ -139,7 +142,7 @@ impl Shared {
         }
     }
 
-    async fn speak(&self, stream: TcpStream, address: SocketAddr, place: Arc<Place>) {
+    async fn speak(&self, stream: TcpStream, address: SocketAddr, place: Arc<ConnectionSlot>) {
         let Server {
             router,
             encryption,

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Bounds, Crowd, Place, Server, serve};
+use super::{ConnectionCounters, ConnectionLimits, ConnectionSlot, Server, serve};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -18,27 +18,27 @@ fn places(number: usize) -> NonZeroUsize {
 }
 
 /// A server on several addresses, which keeps who asks for `/keep`.
-async fn start(strangers: usize, known: usize) -> (Vec<SocketAddr>, Arc<Crowd>) {
+async fn start(strangers: usize, known: usize) -> (Vec<SocketAddr>, Arc<ConnectionCounters>) {
     let mut listeners = Vec::new();
     for address in ["127.0.0.1:0", "127.0.0.2:0"] {
         listeners.push(TcpListener::bind(address).await.unwrap());
     }
     let addresses = listeners.iter().map(|it| it.local_addr().unwrap());
     let addresses = addresses.collect();
-    let keep = async |Extension(place): Extension<Arc<Place>>| {
+    let keep = async |Extension(place): Extension<Arc<ConnectionSlot>>| {
         place.keep();
         "kept"
     };
-    let crowd = Arc::<Crowd>::default();
+    let crowd = Arc::<ConnectionCounters>::default();
     let server = Server {
         router: Router::new()
             .route("/healthz", get(async || "alive"))
             .route("/keep", get(keep)),
         encryption: None,
-        bounds: Bounds {
+        bounds: ConnectionLimits {
             strangers: places(strangers),
             known: places(known),
-            ..Bounds::of_node()
+            ..ConnectionLimits::of_node()
         },
         crowd: Arc::clone(&crowd),
         is_known: Arc::new(|_| false),

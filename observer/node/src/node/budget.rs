@@ -12,8 +12,8 @@ use std::{
 };
 
 use observer_ebpf::{
-    Group, ProcessKey,
-    family::{Family, TIERS, Thinning},
+    ProbeGroup, ProcessKey,
+    family::{CostControl, Family, TIERS},
 };
 use observer_probe::AtOnce;
 
@@ -53,12 +53,12 @@ impl Level {
     }
 
     /// All that stay longer than this group.
-    pub(super) const fn without(group: Group) -> Self {
+    pub(super) const fn without(group: ProbeGroup) -> Self {
         Self(group.tier())
     }
 
     /// Whether this group is among them.
-    pub(super) const fn allows(self, group: Group) -> bool {
+    pub(super) const fn allows(self, group: ProbeGroup) -> bool {
         self.0 > group.tier()
     }
 }
@@ -282,7 +282,7 @@ impl Budget {
         let known = self.files.get(&load);
         let family = Family::of(load.family);
         let first = match family.map(|family| family.thinning) {
-            Some(Thinning::AtOnce) => AT_ONCE_AWAY,
+            Some(CostControl::AtOnce) => AT_ONCE_AWAY,
             _ => AWAY,
         };
         let away = away(now, known.map(|known| (known.away, known.since)), first);

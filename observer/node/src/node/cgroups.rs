@@ -14,7 +14,7 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// What is known of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Known {
+enum KnownCgroup {
     /// The container of all its processes; `None` where they are in none. A
     /// number is given to one cgroup only, so it holds for good.
     Sure(Option<Container>),
@@ -25,7 +25,7 @@ enum Known {
 }
 
 /// What is known of each cgroup.
-pub(super) struct Cgroups(LruCache<u64, Known>);
+pub(super) struct Cgroups(LruCache<u64, KnownCgroup>);
 
 impl Cgroups {
     pub(super) fn new() -> Self {
@@ -35,7 +35,7 @@ impl Cgroups {
     /// Asks the process of an event about the cgroup that it was in, where the
     /// answer is not known for good.
     pub(super) fn ask(&mut self, system: &dyn System, event: &Event) {
-        if let Some(Known::Sure(_) | Known::Shared) = self.0.get(&event.cgroup) {
+        if let Some(KnownCgroup::Sure(_) | KnownCgroup::Shared) = self.0.get(&event.cgroup) {
             return;
         }
         // At a fork it is the parent that the kernel tells the cgroup of.
@@ -69,20 +69,20 @@ impl Cgroups {
             }
         }
         match self.0.get(&cgroup)? {
-            Known::Sure(container) | Known::Claimed(container) => container.clone(),
-            Known::Shared => None,
+            KnownCgroup::Sure(container) | KnownCgroup::Claimed(container) => container.clone(),
+            KnownCgroup::Shared => None,
         }
     }
 
     pub(super) fn learn(&mut self, witness: Witness) {
         let known = if witness.sure {
-            Known::Sure(witness.container)
+            KnownCgroup::Sure(witness.container)
         } else {
             match self.0.get(&witness.cgroup) {
-                None => Known::Claimed(witness.container),
-                Some(Known::Claimed(claimed)) if *claimed == witness.container => return,
-                Some(Known::Claimed(_)) => Known::Shared,
-                Some(Known::Sure(_) | Known::Shared) => return,
+                None => KnownCgroup::Claimed(witness.container),
+                Some(KnownCgroup::Claimed(claimed)) if *claimed == witness.container => return,
+                Some(KnownCgroup::Claimed(_)) => KnownCgroup::Shared,
+                Some(KnownCgroup::Sure(_) | KnownCgroup::Shared) => return,
             }
         };
         self.0.put(witness.cgroup, known);
@@ -171,8 +171,8 @@ mod tests {
         assert!(cgroups.0.get(&cgroup).is_none());
         cgroups.ask(&Live, &event(EventKind::Fork, u32::MAX, own.pid));
         let told = cgroups.0.get(&cgroup).map(|known| match known {
-            Known::Sure(container) | Known::Claimed(container) => container.clone(),
-            Known::Shared => panic!("one process contradicts itself"),
+            KnownCgroup::Sure(container) | KnownCgroup::Claimed(container) => container.clone(),
+            KnownCgroup::Shared => panic!("one process contradicts itself"),
         });
         assert_eq!(told, own.cgroup_id.map(|_| own.container));
     }

@@ -15,7 +15,7 @@ pub struct Cluster {
     /// The watch of this node's pods.
     pub watch: PodWatch,
     /// Of each of [`Snapshot::processes`](super::Snapshot::processes), in their order.
-    pub places: Vec<Place>,
+    pub places: Vec<Attribution>,
     /// Totals of what ran and ended, long ago, in containers that run on.
     pub past: Vec<(Arc<PodContainer>, Arc<Observation>)>,
     /// Ended processes that found no room in the sums of their containers.
@@ -45,7 +45,7 @@ pub struct PodWatch {
 
 /// Where a process belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Attribution {
     /// Outside any pod, and exported.
     Host,
     /// Outside any pod, and not asked for.

@@ -2,8 +2,8 @@
 //! instruction that its probe stands on.
 
 use observer_ebpf::{
-    GoroutineFigures, Group, SiteKind,
-    family::{FAMILIES, Reading as _},
+    GoroutineFigures, ProbeGroup, SiteKind,
+    family::{FAMILIES, ProcessCounts as _},
 };
 use observer_go::binary::{Site, SitePlan};
 use observer_probe::HitCost;
@@ -25,9 +25,9 @@ pub(super) fn of_family(
     events: &EventFigures,
     family: u8,
 ) -> Cost {
-    const GOROUTINES: u8 = Group::EXACT.family();
-    const STOPS: u8 = Group::RARE.family();
-    let group = Group::new(family, 0);
+    const GOROUTINES: u8 = ProbeGroup::EXACT.family();
+    const STOPS: u8 = ProbeGroup::RARE.family();
+    let group = ProbeGroup::new(family, 0);
     let of_all = |hits: u64| match hits {
         0 => Cost::default(),
         // Which of them was hit is not counted.
@@ -52,7 +52,7 @@ fn goroutines(plan: &SitePlan, price: HitCost, figures: &GoroutineFigures) -> Co
     for kind in SiteKind::ALL {
         let hits = figures.of_kind(kind);
         if hits > 0 {
-            let tier = usize::from(Group::of(kind, 0).tier());
+            let tier = usize::from(ProbeGroup::of(kind, 0).tier());
             cost.0[tier] += hits as f64 * mean(plan, price, |site| site.kind == kind);
         }
     }

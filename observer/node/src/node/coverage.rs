@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use observer_ebpf::{Group, ProcessKey, SiteKind};
-use observer_go::binary::{Binary, Figure, Reason, Site};
+use observer_ebpf::{ProbeGroup, ProcessKey, SiteKind};
+use observer_go::binary::{Binary, FigureGroup, Reason, Site};
 use observer_probe::Attached;
 
 use super::{
     kernel::KernelSide,
-    observation::{Coverage, Missing},
-    watch::Watch,
+    observation::{Coverage, CoverageGap},
+    state_sampler::StateSampler,
 };
 
 /// How a target's probes stand.
@@ -34,14 +34,14 @@ impl Attachment {
 
 /// What holds of one process besides its binary.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct ProcessStatus {
     /// The kernel's table has it.
     pub(super) registered: bool,
     /// Nothing came before its probes.
     pub(super) from_start: bool,
 }
 
-impl Standing {
+impl ProcessStatus {
     /// Of a process with this place in the kernel's maps. Where there are no probes,
     /// there are no maps that could have been full.
     pub(super) fn new(
@@ -59,27 +59,32 @@ impl Standing {
 pub(super) fn coverage(
     binary: &Binary,
     attachment: &Attachment,
-    standing: Standing,
-    watch: &Watch,
+    standing: ProcessStatus,
+    sampler: &StateSampler,
 ) -> Coverage {
-    let state = |figure| watch.missing(binary, figure);
+    let state = |figure| sampler.missing(binary, figure);
     let events = |figure| {
         gap(binary, figure)
-            .or_else(|| refused(attachment, state(Figure::State), figure))
+            .or_else(|| refused(attachment, state(FigureGroup::State), figure))
             .or_else(|| by_standing(standing, figure))
     };
-    let declared = binary.plan.declared().map(Figure::Declared);
-    let events = Figure::EVENTS.into_iter().chain(declared).map(|figure| {
-        // The state tells, whenever the process began and whatever probes stand.
-        let by_state = match figure {
-            Figure::Goroutines => state(Figure::State).is_none(),
-            Figure::GoroutinesCreated | Figure::GoroutinesExited => watch.tells_goroutines(),
-            _ => false,
-        };
-        let missing = events(figure).filter(|_| !by_state);
-        (figure, watch.doubted(figure).or(missing))
-    });
-    let of_state = Figure::STATE
+    let declared = binary.plan.declared().map(FigureGroup::Declared);
+    let events = FigureGroup::EVENTS
+        .into_iter()
+        .chain(declared)
+        .map(|figure| {
+            // The state tells, whenever the process began and whatever probes stand.
+            let by_state = match figure {
+                FigureGroup::Goroutines => state(FigureGroup::State).is_none(),
+                FigureGroup::GoroutinesCreated | FigureGroup::GoroutinesExited => {
+                    sampler.tells_goroutines()
+                }
+                _ => false,
+            };
+            let missing = events(figure).filter(|_| !by_state);
+            (figure, sampler.doubted(figure).or(missing))
+        });
+    let of_state = FigureGroup::STATE
         .into_iter()
         .map(|figure| (figure, state(figure)))
         // What a release does not keep is nothing that it lacks.
@@ -92,20 +97,20 @@ pub(super) fn coverage(
 
 /// Nothing is covered of a process that nobody touches.
 pub(super) fn left_alone(reason: Reason, detail: &str) -> Coverage {
-    let missing = Missing {
+    let missing = CoverageGap {
         reason,
         detail: detail.to_owned(),
     };
     Coverage(Arc::new(
-        Figure::all()
+        FigureGroup::all()
             .map(|figure| (figure, Some(missing.clone())))
             .collect(),
     ))
 }
 
-fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {
+fn gap(binary: &Binary, figure: FigureGroup) -> Option<CoverageGap> {
     let gap = binary.plan.gaps.iter().find(|gap| gap.figure == figure)?;
-    Some(Missing {
+    Some(CoverageGap {
         reason: gap.reason,
         detail: gap.detail.clone(),
     })
@@ -113,7 +118,7 @@ fn gap(binary: &Binary, figure: Figure) -> Option<Missing> {
 
 /// Whether every probe that a figure needs can stand, as far as the kernel and the
 /// executable go.
-pub(super) fn is_whole(binary: &Binary, attachment: &Attachment, figure: Figure) -> bool {
+pub(super) fn is_whole(binary: &Binary, attachment: &Attachment, figure: FigureGroup) -> bool {
     let is_refused = match attachment {
         Attachment::Live(attached) => attached
             .refused
@@ -124,20 +129,24 @@ pub(super) fn is_whole(binary: &Binary, attachment: &Attachment, figure: Figure)
     !is_refused && gap(binary, figure).is_none()
 }
 
-fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -> Option<Missing> {
+fn refused(
+    attachment: &Attachment,
+    no_state: Option<CoverageGap>,
+    figure: FigureGroup,
+) -> Option<CoverageGap> {
     match attachment {
         Attachment::NoSites => None,
-        Attachment::Refused(reason, detail) => Some(Missing {
+        Attachment::Refused(reason, detail) => Some(CoverageGap {
             reason: *reason,
             detail: detail.clone(),
         }),
         Attachment::Live(attached)
-            if attached.of(Group::EXACT).since_ns.is_none() && is_of_goroutines(figure) =>
+            if attached.of(ProbeGroup::EXACT).since_ns.is_none() && is_of_goroutines(figure) =>
         {
             // They are off because the state tells, of this process in a moment.
             let soon = no_state.filter(|missing| missing.reason == Reason::NotSampled);
             Some(soon.unwrap_or_else(|| {
-                Missing {
+                CoverageGap {
                     reason: Reason::OverBudget,
                     detail: "the probes on goroutines cost a process of this file more than \
                          --probe-budget; they are off, and tried again after a while"
@@ -145,8 +154,8 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
                 }
             }))
         }
-        Attachment::Live(attached) if is_off(attached, Group::RARE) && is_of_stops(figure) => {
-            Some(Missing {
+        Attachment::Live(attached) if is_off(attached, ProbeGroup::RARE) && is_of_stops(figure) => {
+            Some(CoverageGap {
                 reason: Reason::OverBudget,
                 detail: "the probes on collections and stops of the world cost a process of this \
                      file ten times --probe-budget; they are off, and tried again after a while"
@@ -154,10 +163,10 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
             })
         }
         Attachment::Live(attached)
-            if matches!(figure, Figure::Declared(family)
-                if is_off(attached, Group::new(family, 0))) =>
+            if matches!(figure, FigureGroup::Declared(family)
+                if is_off(attached, ProbeGroup::new(family, 0))) =>
         {
-            Some(Missing {
+            Some(CoverageGap {
                 reason: Reason::OverBudget,
                 detail: format!(
                     "the probes of {} cost a process of this file more than --probe-budget; they \
@@ -171,7 +180,7 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
                 .refused
                 .iter()
                 .find(|(site, _)| is_needed(site, figure))?;
-            Some(Missing {
+            Some(CoverageGap {
                 reason: Reason::ProbeRefused,
                 detail: format!("{} at {:#x}: {error}", site.function, site.address),
             })
@@ -180,48 +189,50 @@ fn refused(attachment: &Attachment, no_state: Option<Missing>, figure: Figure) -
 }
 
 /// Whether a figure comes from the probes on every goroutine.
-fn is_of_goroutines(figure: Figure) -> bool {
-    SiteKind::ALL
-        .into_iter()
-        .any(|kind| Group::of(kind, 0) == Group::EXACT && figures_of(kind).contains(&figure))
+fn is_of_goroutines(figure: FigureGroup) -> bool {
+    SiteKind::ALL.into_iter().any(|kind| {
+        ProbeGroup::of(kind, 0) == ProbeGroup::EXACT && figures_of(kind).contains(&figure)
+    })
 }
 
 /// Whether a figure comes from the probes on collections and stops.
-fn is_of_stops(figure: Figure) -> bool {
-    !is_of_goroutines(figure) && !matches!(figure, Figure::Declared(_))
+fn is_of_stops(figure: FigureGroup) -> bool {
+    !is_of_goroutines(figure) && !matches!(figure, FigureGroup::Declared(_))
 }
 
 /// Whether a file has probes of a group, and they are off.
-fn is_off(attached: &Attached, group: Group) -> bool {
+fn is_off(attached: &Attached, group: ProbeGroup) -> bool {
     let standing = attached.of(group);
     standing.sites > 0 && !standing.is_on()
 }
 
 /// Whether a figure needs this site.
-fn is_needed(site: &Site, figure: Figure) -> bool {
+fn is_needed(site: &Site, figure: FigureGroup) -> bool {
     match figure {
-        Figure::Declared(family) => site.group().family() == family,
+        FigureGroup::Declared(family) => site.group().family() == family,
         _ => figures_of(site.kind).contains(&figure),
     }
 }
 
-fn by_standing(standing: Standing, figure: Figure) -> Option<Missing> {
+fn by_standing(standing: ProcessStatus, figure: FigureGroup) -> Option<CoverageGap> {
     if !standing.registered {
-        return Some(Missing {
+        return Some(CoverageGap {
             reason: Reason::MapFull,
             detail: "the kernel's table of processes is full".to_owned(),
         });
     }
     // Counters count from here on; a number of live ones needs the beginning.
-    (figure == Figure::Goroutines && !standing.from_start).then(|| Missing {
+    (figure == FigureGroup::Goroutines && !standing.from_start).then(|| CoverageGap {
         reason: Reason::StartedBefore,
         detail: "the process ran before its probes were attached".to_owned(),
     })
 }
 
 /// Which figures need sites of this kind.
-fn figures_of(kind: SiteKind) -> &'static [Figure] {
-    use Figure::{GcCycles, GcPauses, Goroutines, GoroutinesCreated, GoroutinesExited, OtherStops};
+fn figures_of(kind: SiteKind) -> &'static [FigureGroup] {
+    use FigureGroup::{
+        GcCycles, GcPauses, Goroutines, GoroutinesCreated, GoroutinesExited, OtherStops,
+    };
     match kind {
         SiteKind::GoroutineCreated => &[GoroutinesCreated, Goroutines],
         SiteKind::GoroutineExited => &[GoroutinesExited, Goroutines],
@@ -247,18 +258,23 @@ fn figures_of(kind: SiteKind) -> &'static [Figure] {
 mod tests {
     use std::collections::BTreeMap;
 
-    use observer_ebpf::Group;
-    use observer_go::binary::{Figure, Gap, Reason};
-    use observer_probe::{Attached, Standing as Probes};
+    use observer_ebpf::ProbeGroup;
+    use observer_go::binary::{FigureGroup, Gap, Reason};
+    use observer_probe::{Attached, GroupStatus as Probes};
 
-    use super::{Attachment, Standing, coverage};
-    use crate::{fixtures::binary, node::watch::Watch};
+    use super::{Attachment, ProcessStatus, coverage};
+    use crate::{fixtures::binary, node::state_sampler::StateSampler};
 
     #[test]
     fn without_probes_no_map_is_full() {
         let binary = binary("go1.26.8");
-        let standing = Standing::new(None, None, false);
-        let found = coverage(&binary, &Attachment::NoSites, standing, &Watch::new());
+        let standing = ProcessStatus::new(None, None, false);
+        let found = coverage(
+            &binary,
+            &Attachment::NoSites,
+            standing,
+            &StateSampler::new(),
+        );
         let missing = found.0.values().flatten();
         assert!(missing.into_iter().all(|it| it.reason != Reason::MapFull));
     }
@@ -269,26 +285,26 @@ mod tests {
         let attachment = Attachment::Live(Attached {
             refused: Vec::new(),
             groups: BTreeMap::from([
-                (Group::RARE, standing(Some(1))),
-                (Group::EXACT, standing(None)),
+                (ProbeGroup::RARE, standing(Some(1))),
+                (ProbeGroup::EXACT, standing(None)),
             ]),
         });
-        let standing = Standing {
+        let standing = ProcessStatus {
             registered: true,
             from_start: false,
         };
         let mut binary = binary("go1.26.8");
-        let found = coverage(&binary, &attachment, standing, &Watch::new());
-        let missing = found.0[&Figure::GoroutinesCreated].as_ref();
+        let found = coverage(&binary, &attachment, standing, &StateSampler::new());
+        let missing = found.0[&FigureGroup::GoroutinesCreated].as_ref();
         assert_eq!(missing.map(|it| it.reason), Some(Reason::NotSampled));
         // Without state there is nothing but the probes.
         binary.state.gaps.push(Gap {
-            figure: Figure::State,
+            figure: FigureGroup::State,
             reason: Reason::UnknownLayout,
             detail: String::new(),
         });
-        let found = coverage(&binary, &attachment, standing, &Watch::new());
-        for figure in Figure::EVENTS {
+        let found = coverage(&binary, &attachment, standing, &StateSampler::new());
+        for figure in FigureGroup::EVENTS {
             let is_hot = figure.label().starts_with("goroutines");
             let reason = found.0[&figure].as_ref().map(|missing| missing.reason);
             assert_eq!(reason, is_hot.then_some(Reason::OverBudget), "{figure:?}");

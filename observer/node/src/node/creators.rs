@@ -10,16 +10,16 @@ use std::{
 };
 
 use observer_go::{
-    discover,
+    discover::{self, ProgramRun},
     runtime::{self, WalkLimits},
 };
 
 use super::{
     observation::Observation,
     snapshot::Snapshots,
-    walks::{Identity, WalkCounts, Walked, Walks, identity},
+    walks::{WalkCounts, Walked, Walks},
 };
-use crate::vitals::Vitals;
+use crate::liveness::Liveness;
 
 /// Between two walks over one process, at least.
 const EVERY: Duration = Duration::from_secs(10);
@@ -35,26 +35,26 @@ const IDLE: Duration = Duration::from_millis(500);
 #[derive(Default)]
 struct Known {
     /// When each was last walked over, and what was found.
-    walked: HashMap<Identity, (Instant, Option<Arc<Walked>>)>,
+    walked: HashMap<ProgramRun, (Instant, Option<Arc<Walked>>)>,
     counts: WalkCounts,
 }
 
 /// The thread that walks, for as long as this lives.
-pub(super) struct Creators(Arc<Mutex<Known>>);
+pub(super) struct CreatorWalker(Arc<Mutex<Known>>);
 
-impl Creators {
+impl CreatorWalker {
     /// Starts walking; `None` for no creators.
     pub(super) fn start(
         most: usize,
         snapshots: Snapshots,
-        vitals: &Vitals,
+        liveness: &Liveness,
     ) -> io::Result<Option<Self>> {
         if most == 0 {
             return Ok(None);
         }
         let known = Arc::new(Mutex::new(Known::default()));
         let weak = Arc::downgrade(&known);
-        let pulse = vitals.part("creators");
+        let pulse = liveness.part("creators");
         thread::Builder::new()
             .name("creators".into())
             .spawn(move || {
@@ -98,7 +98,7 @@ fn run(known: &Weak<Mutex<Known>>, snapshots: &Snapshots, most: usize) {
                 .collect();
             known
                 .walked
-                .retain(|walked, _| alive.iter().any(|it| identity(&it.process) == *walked));
+                .retain(|walked, _| alive.iter().any(|it| it.process.program_run() == *walked));
             next(&known, &alive)
         });
         let Some(process) = next else {
@@ -122,7 +122,7 @@ fn run(known: &Weak<Mutex<Known>>, snapshots: &Snapshots, most: usize) {
             let found = found.ok().flatten().map(Arc::new);
             known
                 .walked
-                .insert(identity(&process.process), (Instant::now(), found));
+                .insert(process.process.program_run(), (Instant::now(), found));
         }
         drop(known);
         thread::sleep(took * REST);
@@ -132,7 +132,12 @@ fn run(known: &Weak<Mutex<Known>>, snapshots: &Snapshots, most: usize) {
 /// The one whose turn it is: never walked over, or longest ago.
 fn next(known: &Known, alive: &[&Arc<Observation>]) -> Option<Arc<Observation>> {
     let readable = alive.iter().filter(|process| process.state().is_some());
-    let at = |process: &Observation| known.walked.get(&identity(&process.process)).map(|it| it.0);
+    let at = |process: &Observation| {
+        known
+            .walked
+            .get(&process.process.program_run())
+            .map(|it| it.0)
+    };
     let oldest = readable.min_by_key(|process| at(process))?;
     let due = at(oldest).is_none_or(|at| at.elapsed() >= EVERY);
     due.then(|| Arc::clone(oldest))

@@ -1,14 +1,14 @@
 //! The engine's thread: events in, snapshots out.
 
-mod alone;
-mod blocked;
-mod groups;
+mod admission;
+mod blocked_reads;
+mod budget_enforcement;
 mod intake;
 mod libraries;
 mod lives;
+mod probe_groups;
 mod sampling;
 mod schedule;
-mod spending;
 mod state;
 mod stop;
 mod sweep;
@@ -27,13 +27,13 @@ use tokio::sync::watch;
 use self::{state::Engine, stop::Stop};
 use super::{
     budget::at_once,
-    creators::Creators,
+    creators::CreatorWalker,
     exclusion::Exclusion,
-    relay::Relayed as _,
-    settings::{Environment, GoroutineProbes, Limits},
+    read_watchdog::Relayed as _,
+    settings::{CostLimits, Environment, GoroutineProbes},
     snapshot::Snapshots,
 };
-use crate::vitals::Vitals;
+use crate::liveness::Liveness;
 
 /// The node's observer could not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,22 +44,22 @@ pub enum StartError {
 }
 
 /// The running engine.
-pub struct Node {
+pub struct EngineHandle {
     /// Nothing comes; it closes when the engine is gone, whichever thread it ran on.
     ended: mpsc::Receiver<()>,
     stop: Arc<Stop>,
 }
 
-impl Node {
+impl EngineHandle {
     /// Starts observing. `probes` is `None` where eBPF is not to be had; then
     /// processes are found, and none of their figures.
     pub fn start(
         interval: Duration,
         mut probes: Option<Probes>,
         environment: Environment,
-        limits: Limits,
+        limits: CostLimits,
         exclusion: Exclusion,
-        vitals: &Vitals,
+        liveness: &Liveness,
     ) -> Result<(Self, Snapshots), StartError> {
         let cautious = limits.goroutine_probes == GoroutineProbes::Auto
             && at_once(limits.probe_budget).is_some()
@@ -74,10 +74,10 @@ impl Node {
             probes: probes.map(|probes| Box::new(probes) as _),
             cautious,
             environment,
-            creators: Creators::start(limits.creators, receiver.clone(), vitals)?,
+            creators: CreatorWalker::start(limits.creators, receiver.clone(), liveness)?,
             exclusion,
             alive: Some(alive),
-            ..Engine::new(interval, limits, sender, Arc::clone(&stop), vitals)?
+            ..Engine::new(interval, limits, sender, Arc::clone(&stop), liveness)?
         });
         thread::Builder::new()
             .name("engine".into())

@@ -5,11 +5,11 @@ use std::os::fd::BorrowedFd;
 use observer_go::discover::{DiscoverError, Executable, Membership};
 
 use super::system::System;
-use crate::exclude::Rules;
+use crate::exclude::ExclusionRules;
 
 /// Whether a process may be observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Admission {
     /// Nobody has anything against it.
     Observe,
     /// It may not, and this is why.
@@ -19,9 +19,9 @@ pub enum Verdict {
 }
 
 /// What those who run pods want, told by a room behind this one.
-pub trait Wishes: Send {
+pub trait OptOut: Send {
     /// About a process there.
-    fn verdict(&self, place: &Membership) -> Verdict;
+    fn verdict(&self, place: &Membership) -> Admission;
     /// Whether all pods were told of once.
     fn are_known(&self) -> bool;
     /// Readable when a verdict may be another than it was.
@@ -34,9 +34,9 @@ pub trait Wishes: Send {
 #[derive(Default)]
 pub struct Exclusion {
     /// Of these, paths are what is looked at.
-    pub rules: Rules,
+    pub rules: ExclusionRules,
     /// `None` without Kubernetes.
-    pub wishes: Option<Box<dyn Wishes>>,
+    pub wishes: Option<Box<dyn OptOut>>,
 }
 
 impl Exclusion {
@@ -46,31 +46,31 @@ impl Exclusion {
         system: &dyn System,
         pid: u32,
         executable: &Executable,
-    ) -> Result<Verdict, DiscoverError> {
+    ) -> Result<Admission, DiscoverError> {
         if let Some(verdict) = self.by_path(executable) {
             return Ok(verdict);
         }
         match &self.wishes {
             // One look more, and only where it matters.
             Some(wishes) => Ok(wishes.verdict(&system.membership(pid)?)),
-            None => Ok(Verdict::Observe),
+            None => Ok(Admission::Observe),
         }
     }
 
     /// About a process that ran this there.
-    pub(super) fn verdict_there(&self, executable: &Executable, place: &Membership) -> Verdict {
+    pub(super) fn verdict_there(&self, executable: &Executable, place: &Membership) -> Admission {
         let by_wish = || self.wishes.as_ref().map(|wishes| wishes.verdict(place));
         self.by_path(executable)
             .or_else(by_wish)
-            .unwrap_or(Verdict::Observe)
+            .unwrap_or(Admission::Observe)
     }
 
-    fn by_path(&self, executable: &Executable) -> Option<Verdict> {
-        self.rules.path(&executable.path).map(Verdict::Excluded)
+    fn by_path(&self, executable: &Executable) -> Option<Admission> {
+        self.rules.path(&executable.path).map(Admission::Excluded)
     }
 
     /// Whether nothing lacks that every verdict would need.
     pub(super) fn is_ready(&self) -> bool {
-        self.wishes.as_deref().is_none_or(Wishes::are_known)
+        self.wishes.as_deref().is_none_or(OptOut::are_known)
     }
 }

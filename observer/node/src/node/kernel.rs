@@ -6,19 +6,25 @@
 
 use std::{os::fd::BorrowedFd, path::Path, sync::Arc};
 
-use observer_ebpf::{Event, GcFigures, GoroutineFigures, Group, Health, ProcessKey, Registration};
+use observer_ebpf::{
+    Event, GcFigures, GoroutineFigures, ProbeGroup, ProcessKey, ProgramHealth, Registration,
+};
 use observer_go::binary::SitePlan;
 use observer_probe::{Attached, Inventory, ProbeError, Probes, Spans};
 
-use super::planes::Counted;
+use super::cross_check::Counted;
 
 /// The kernel's side, owned by the engine. Each method is described at the method of
 /// [`Probes`] that has its name.
 pub(super) trait KernelSide: Send + 'static {
     fn attach(&mut self, target: u32, path: &Path, plan: &SitePlan)
     -> Result<Attached, ProbeError>;
-    fn set_group(&mut self, target: u32, group: Group, on: bool)
-    -> Result<Option<u64>, ProbeError>;
+    fn set_group(
+        &mut self,
+        target: u32,
+        group: ProbeGroup,
+        on: bool,
+    ) -> Result<Option<u64>, ProbeError>;
     fn detach(&mut self, target: u32);
     fn forget_target(&mut self, target: u32) -> Vec<ProcessKey>;
     fn aliases(&self) -> Vec<(u32, u32)>;
@@ -34,7 +40,7 @@ pub(super) trait KernelSide: Send + 'static {
     fn spans(&self, process: ProcessKey) -> Spans;
     fn forget_spans(&mut self, lives: &dyn Fn(ProcessKey) -> bool);
     fn inventory(&self) -> Inventory;
-    fn health(&self) -> Health;
+    fn health(&self) -> ProgramHealth;
 
     fn event_fd(&self) -> BorrowedFd<'_>;
     /// The events that have come, in their order. See [`Probes::drain`].
@@ -60,7 +66,7 @@ impl KernelSide for Probes {
     fn set_group(
         &mut self,
         target: u32,
-        group: Group,
+        group: ProbeGroup,
         on: bool,
     ) -> Result<Option<u64>, ProbeError> {
         Probes::set_group(self, target, group, on)
@@ -118,7 +124,7 @@ impl KernelSide for Probes {
         Probes::inventory(self)
     }
 
-    fn health(&self) -> Health {
+    fn health(&self) -> ProgramHealth {
         Probes::health(self)
     }
 

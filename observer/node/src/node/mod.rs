@@ -5,51 +5,52 @@
 //! interval is over; it publishes a [`Snapshot`] that everything behind it
 //! only reads.
 
-mod best;
 mod breakpoint;
 mod budget;
-mod ceiling;
 mod cgroups;
 mod clocks;
 mod cluster;
 mod cost;
 mod coverage;
+mod cpu_ceiling;
 mod creators;
-mod doubt;
+mod cross_check;
+mod ended_programs;
 mod engine;
+mod excluded_processes;
 mod exclusion;
-mod held;
-mod hosts;
 mod inspector;
 mod kernel;
+mod library_hosts;
 mod lineage;
-mod need;
 mod observation;
-mod past;
-mod planes;
+mod plausibility;
+mod probe_policy;
 mod processes;
-mod relay;
+mod read_watchdog;
 mod settings;
 mod snapshot;
+mod source_precedence;
 pub(crate) mod spans;
+mod state_sampler;
 mod system;
 mod target;
 mod targets;
 mod unreadable;
 mod walks;
-mod watch;
 
 pub use budget::at_once;
 pub use clocks::Clocks;
-pub use cluster::{Cluster, Place, Pod, PodContainer, PodWatch, Uncounted, Workload};
+pub use cluster::{Attribution, Cluster, Pod, PodContainer, PodWatch, Uncounted, Workload};
 pub(crate) use cost::cost_ns;
-pub use engine::{Node, StartError};
-pub use exclusion::{Exclusion, Verdict, Wishes};
+pub use ended_programs::Crowded;
+pub(crate) use ended_programs::add as add_ended;
+pub use engine::{EngineHandle, StartError};
+pub use exclusion::{Admission, Exclusion, OptOut};
 pub use observation::{
-    Coverage, Differences, EventFigures, Figures, Groups, Missing, Observation, StateSample,
+    Coverage, CoverageGap, Differences, EventFigures, Figures, Observation, ProbeGroups,
+    StateSample,
 };
-pub use past::Crowded;
-pub(crate) use past::add as add_ended;
-pub use settings::{Environment, GoroutineProbes, Limits};
-pub use snapshot::{Health, Snapshot, Snapshots};
+pub use settings::{CostLimits, Environment, GoroutineProbes};
+pub use snapshot::{ObserverHealth, Snapshot, Snapshots};
 pub use walks::{WalkCounts, Walked, Walks};

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use observer_ebpf::{GcFigures, GoroutineFigures, Group, family::Reading};
+use observer_ebpf::{GcFigures, GoroutineFigures, ProbeGroup, family::ProcessCounts};
 use observer_go::{
-    binary::{Binary, Figure, Reason},
+    binary::{Binary, FigureGroup, Reason},
     discover::Process,
     runtime::StateFigures,
 };
@@ -30,7 +30,7 @@ pub struct Observation {
     /// Its figures.
     pub figures: Figures,
     /// Which probes stand.
-    pub probes: Groups,
+    pub probes: ProbeGroups,
     /// When it ended, for one that has.
     pub ended: Option<SystemTime>,
     /// Whether it had lived for less than [`BRIEF`] by then: there may be any number of
@@ -44,11 +44,11 @@ pub(super) const BRIEF: Duration = Duration::from_secs(30);
 
 /// Which groups of probes stand on a process's file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Groups(u64);
+pub struct ProbeGroups(u64);
 
-impl Groups {
+impl ProbeGroups {
     /// Whether a group is among them.
-    pub const fn has(self, group: Group) -> bool {
+    pub const fn has(self, group: ProbeGroup) -> bool {
         group.is_in(self.0)
     }
 
@@ -59,19 +59,19 @@ impl Groups {
     }
 }
 
-impl FromIterator<Group> for Groups {
-    fn from_iter<I: IntoIterator<Item = Group>>(groups: I) -> Self {
+impl FromIterator<ProbeGroup> for ProbeGroups {
+    fn from_iter<I: IntoIterator<Item = ProbeGroup>>(groups: I) -> Self {
         Self(groups.into_iter().fold(0, |set, group| set | group.bit()))
     }
 }
 
 /// For each group of figures, why it is left out; `None` when it is exact.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Coverage(pub Arc<BTreeMap<Figure, Option<Missing>>>);
+pub struct Coverage(pub Arc<BTreeMap<FigureGroup, Option<CoverageGap>>>);
 
 /// Why a group of figures is left out.
 #[derive(Clone, Debug, Serialize)]
-pub struct Missing {
+pub struct CoverageGap {
     /// Bounded, for a label.
     pub reason: Reason,
     /// For people.
@@ -84,7 +84,7 @@ pub struct Figures {
     /// From probes.
     pub events: EventFigures,
     /// From memory; `None` where the process was never sampled. Whether it
-    /// still holds says [`Figure::State`] in the coverage.
+    /// still holds says [`FigureGroup::State`] in the coverage.
     pub state: Option<Arc<StateSample>>,
     /// How far the two are apart where both know a figure.
     pub differences: Differences,
@@ -140,7 +140,7 @@ pub struct EventFigures {
     pub spans: Arc<Spans>,
 }
 
-impl Reading for EventFigures {
+impl ProcessCounts for EventFigures {
     /// Adds what was counted of another process that has ended.
     fn add(&mut self, more: &Self) {
         self.goroutines.add(&more.goroutines);
@@ -159,7 +159,7 @@ impl Reading for EventFigures {
 
     fn hits(&self) -> u64 {
         let gc = self.gc.as_ref().map_or(0, |gc| gc.hits);
-        let spans: u64 = self.spans.values().map(Reading::hits).sum();
+        let spans: u64 = self.spans.values().map(ProcessCounts::hits).sum();
         self.goroutines
             .hits()
             .saturating_add(gc)

@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use observer_ebpf::{Group, ProcessKey};
+use observer_ebpf::{ProbeGroup, ProcessKey};
 use observer_go::{
-    binary::{Binary, Figure},
+    binary::{Binary, FigureGroup},
     discover::{self, Process},
 };
 
 use super::{
     coverage::is_whole,
-    observation::{BRIEF, Coverage, EventFigures, Figures, Groups, Observation, StateSample},
-    past::{Crowded, Programs},
-    planes::{self, Counted, Ids},
+    cross_check::{self, Counted, Ids},
+    ended_programs::{Crowded, Programs},
+    observation::{BRIEF, Coverage, EventFigures, Figures, Observation, ProbeGroups, StateSample},
+    state_sampler::StateSampler,
     target::Target,
-    watch::Watch,
 };
 
 /// How long a process that ended is still shown from when that was first done, so that
@@ -34,7 +34,7 @@ pub(super) struct Tracked {
     /// are no probes.
     pub(super) key: Option<ProcessKey>,
     /// Its state.
-    pub(super) watch: Watch,
+    pub(super) sampler: StateSampler,
     /// When its state was last read.
     pub(super) sampled: Option<Instant>,
     /// How fast it created goroutines at the last sample of its state.
@@ -63,22 +63,22 @@ pub(super) struct Seen {
     /// Every collection, and every pause for one.
     pub(super) collections: bool,
     /// Which of them stand now.
-    pub(super) probes: Groups,
+    pub(super) probes: ProbeGroups,
 }
 
 impl Seen {
     /// Of a program that began then.
     pub(super) fn of(target: &Target, exec: Option<u64>) -> Self {
-        use Figure::{GcCycles, GcPauses, GoroutinesCreated, GoroutinesExited};
+        use FigureGroup::{GcCycles, GcPauses, GoroutinesCreated, GoroutinesExited};
         let is_whole = |figure| is_whole(&target.binary, &target.attachment, figure);
         let goroutines = [GoroutinesCreated, GoroutinesExited]
             .into_iter()
             .all(is_whole);
         let collections = [GcCycles, GcPauses].into_iter().all(is_whole);
         Self {
-            goroutines: goroutines && target.saw(Group::EXACT, exec),
-            batches: target.has(Group::BATCH) && target.saw(Group::BATCH, exec),
-            collections: collections && target.saw(Group::RARE, exec),
+            goroutines: goroutines && target.saw(ProbeGroup::EXACT, exec),
+            batches: target.has(ProbeGroup::BATCH) && target.saw(ProbeGroup::BATCH, exec),
+            collections: collections && target.saw(ProbeGroup::RARE, exec),
             probes: target.groups(),
         }
     }
@@ -164,7 +164,7 @@ impl Processes {
             Tracked {
                 target,
                 key,
-                watch: Watch::new(),
+                sampler: StateSampler::new(),
                 sampled: None,
                 created_per_second: None,
                 ids: if seen.batches {
@@ -197,7 +197,7 @@ impl Processes {
         let figures = &observation.figures;
         let state = figures.state.as_ref().map(|sample| {
             let mut sample = StateSample::clone(sample);
-            planes::last(
+            cross_check::last(
                 Arc::make_mut(&mut sample.figures),
                 &tracked.at_sample,
                 &events,

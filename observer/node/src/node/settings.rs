@@ -16,7 +16,7 @@ pub enum GoroutineProbes {
 
 /// What observing may cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct CostLimits {
     /// Percent of one CPU that probes may take from a process.
     pub probe_budget: f64,
     /// Percent of one core that the observer may take.

@@ -11,9 +11,9 @@ use observer_probe::{Features, HitCost};
 use tokio::sync::watch;
 
 use super::{
-    cluster::{Cluster, Place},
+    cluster::{Attribution, Cluster},
+    ended_programs::Crowded,
     observation::Observation,
-    past::Crowded,
     walks::Walks,
 };
 
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// Sums of those that lived briefly and are shown no more, by program.
     pub past: Vec<Arc<Observation>>,
     /// The observer's own state.
-    pub health: Health,
+    pub health: ObserverHealth,
     /// Who created the goroutines of the processes walked over lately.
     pub creators: Walks,
     /// What the cluster tells of it; `None` without Kubernetes, and as the
@@ -40,13 +40,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Each process and where it belongs: without Kubernetes to the host.
-    pub fn placed(&self) -> impl Iterator<Item = (&Arc<Observation>, &Place)> {
+    pub fn placed(&self) -> impl Iterator<Item = (&Arc<Observation>, &Attribution)> {
         let places = self.cluster.as_ref().map(|cluster| &cluster.places);
-        let place = move |at| places.and_then(|places: &Vec<Place>| places.get(at));
+        let place = move |at| places.and_then(|places: &Vec<Attribution>| places.get(at));
         self.processes
             .iter()
             .enumerate()
-            .map(move |(at, observation)| (observation, place(at).unwrap_or(&Place::Host)))
+            .map(move |(at, observation)| (observation, place(at).unwrap_or(&Attribution::Host)))
     }
 
     /// Whether a process that ended is counted with all others of its program: one that
@@ -63,9 +63,9 @@ impl Snapshot {
 
 /// The observer's own state.
 #[derive(Clone, Debug, Default)]
-pub struct Health {
+pub struct ObserverHealth {
     /// The programs' own counters, summed over CPUs.
-    pub kernel: observer_ebpf::Health,
+    pub kernel: observer_ebpf::ProgramHealth,
     /// Probe targets attached now.
     pub targets: u64,
     /// Sites probed now.

@@ -1,6 +1,6 @@
 //! What was counted of spans, of whichever family.
 
-use observer_ebpf::family::{Reading as _, SpanFigures};
+use observer_ebpf::family::{ProcessCounts as _, SpanFigures};
 use observer_probe::{SpanLabel, Spans};
 
 /// Figures of a span, whatever tells them apart.

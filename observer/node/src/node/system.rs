@@ -11,7 +11,7 @@ use observer_go::{
         self, DiscoverError, Executable, FileId, Kin, Membership, Process, Traced, Witness,
     },
     release::StateGap,
-    runtime::{self, Reader, StateError, StateFigures, WalkError},
+    runtime::{self, RuntimeReader, StateError, StateFigures, WalkError},
 };
 
 use super::{breakpoint, lineage::Kinship};
@@ -45,24 +45,24 @@ pub(super) trait System: Kinship + Send + Sync + 'static {
 }
 
 /// Reads the runtime's state of one process again and again. Each method is described
-/// at the method of [`Reader`] that has its name.
+/// at the method of [`RuntimeReader`] that has its name.
 pub(super) trait StateReader: Send {
     fn gaps(&self) -> &[StateGap];
     fn stands_still(&mut self) -> bool;
     fn sample(&mut self) -> Result<Arc<StateFigures>, StateError>;
 }
 
-impl StateReader for Reader {
+impl StateReader for RuntimeReader {
     fn gaps(&self) -> &[StateGap] {
-        Reader::gaps(self)
+        RuntimeReader::gaps(self)
     }
 
     fn stands_still(&mut self) -> bool {
-        Reader::stands_still(self)
+        RuntimeReader::stands_still(self)
     }
 
     fn sample(&mut self) -> Result<Arc<StateFigures>, StateError> {
-        Reader::sample(self)
+        RuntimeReader::sample(self)
     }
 }
 

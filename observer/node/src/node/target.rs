@@ -2,13 +2,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use observer_ebpf::Group;
+use observer_ebpf::ProbeGroup;
 use observer_go::{
     binary::{Binary, Site},
     discover::{DiscoverError, FileId, Traced},
 };
 
-use super::{coverage::Attachment, need::Need, observation::Groups, system::System};
+use super::{
+    coverage::Attachment, observation::ProbeGroups, probe_policy::ProbePolicy, system::System,
+};
 
 /// A file without its device: overlayfs shows one file of an image's layer
 /// under a device of its own to each container, all else alike. The change
@@ -25,7 +27,7 @@ pub(super) struct Target {
     pub(super) path: PathBuf,
     pub(super) attachment: Attachment,
     /// Which probes on goroutines its processes need.
-    pub(super) need: Need,
+    pub(super) need: ProbePolicy,
     /// What it was found as first.
     pub(super) file: FileId,
     /// What leads to it now.
@@ -36,7 +38,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Whether a group of its probes saw a program whole that began then.
-    pub(super) fn saw(&self, group: Group, exec: Option<u64>) -> bool {
+    pub(super) fn saw(&self, group: ProbeGroup, exec: Option<u64>) -> bool {
         match &self.attachment {
             Attachment::Live(attached) => attached.of(group).saw(exec),
             _ => false,
@@ -44,12 +46,14 @@ impl Target {
     }
 
     /// Which probes stand.
-    pub(super) fn groups(&self) -> Groups {
-        Group::all().filter(|group| self.carries(*group)).collect()
+    pub(super) fn groups(&self) -> ProbeGroups {
+        ProbeGroup::all()
+            .filter(|group| self.carries(*group))
+            .collect()
     }
 
     /// Whether the probes of a group stand.
-    pub(super) fn carries(&self, group: Group) -> bool {
+    pub(super) fn carries(&self, group: ProbeGroup) -> bool {
         match &self.attachment {
             Attachment::Live(attached) => attached.of(group).is_on(),
             _ => false,
@@ -57,7 +61,7 @@ impl Target {
     }
 
     /// Whether it has sites of a group that the kernel takes.
-    pub(super) fn has(&self, group: Group) -> bool {
+    pub(super) fn has(&self, group: ProbeGroup) -> bool {
         match &self.attachment {
             Attachment::Live(attached) => attached.of(group).sites > 0,
             _ => false,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use lru::LruCache;
-use observer_ebpf::{Cookie, Group, ProcessKey};
+use observer_ebpf::{Cookie, ProbeGroup, ProcessKey};
 use observer_go::{
     binary::{Binary, Reason},
     discover::{Executable, FileId},
@@ -24,7 +24,7 @@ use super::{
     coverage::Attachment,
     inspector::Opened,
     kernel::KernelSide,
-    need::Need,
+    probe_policy::ProbePolicy,
     system::System,
     target::{Build, Target, build},
 };
@@ -43,7 +43,7 @@ const LATER: Duration = Duration::from_secs(5);
 const MOST_DOUBLED: u32 = 9;
 
 /// What is known of a file.
-pub(super) enum Known {
+pub(super) enum KnownFile {
     /// Probes are on it, as far as that goes.
     Target(u32),
     /// It is no Go program, or it is not known what it is.
@@ -108,27 +108,27 @@ impl Targets {
     }
 
     /// What is known of the file that `pid` runs.
-    pub(super) fn known(&mut self, system: &dyn System, pid: u32, id: FileId) -> Known {
+    pub(super) fn known(&mut self, system: &dyn System, pid: u32, id: FileId) -> KnownFile {
         if let Some(target) = self.files.get(&id) {
-            return Known::Target(*target);
+            return KnownFile::Target(*target);
         }
         if let Some(loads_libraries) = self.not_go.get(&id).copied() {
-            return Known::NotGo { loads_libraries };
+            return KnownFile::NotGo { loads_libraries };
         }
         if self.is_later(id, Instant::now()) {
             let loads_libraries = false;
-            return Known::NotGo { loads_libraries };
+            return KnownFile::NotGo { loads_libraries };
         }
         if let Some(target) = self.same_file(system, pid, id) {
             self.files.insert(id, target);
             if let Some(entry) = self.targets.get_mut(&target) {
                 entry.files.push(id);
             }
-            return Known::Target(target);
+            return KnownFile::Target(target);
         }
         match self.builds.get(&build(id)) {
-            Some(binary) => Known::Inspected(Arc::clone(binary)),
-            None => Known::Unknown,
+            Some(binary) => KnownFile::Inspected(Arc::clone(binary)),
+            None => KnownFile::Unknown,
         }
     }
 
@@ -168,7 +168,7 @@ impl Targets {
         executable: &Executable,
         opened: &Opened,
         binary: Arc<Binary>,
-        need: Need,
+        need: ProbePolicy,
     ) -> u32 {
         self.next = self.next % Cookie::MAX_TARGET + 1;
         let number = self.next;
@@ -189,7 +189,7 @@ impl Targets {
             self.refused += 1;
             // That there is no eBPF was told once, at start.
             if *reason != Reason::NoEbpf {
-                tracing::warn!(file = %executable.path.display(), ?reason, %error, "no probes on this file");
+                tracing::warn!(file = %executable.path.display(), ?reason, %error, "failed to attach uprobes to this file");
             }
         }
         self.files.insert(executable.id, number);
@@ -222,7 +222,7 @@ impl Targets {
     }
 
     /// A group of a target's probes is live since then, or (`None`) off.
-    pub(super) fn stands(&mut self, target: u32, group: Group, since_ns: Option<u64>) {
+    pub(super) fn stands(&mut self, target: u32, group: ProbeGroup, since_ns: Option<u64>) {
         let target = self.targets.get_mut(&target);
         if let Some(Attachment::Live(attached)) = target.map(|target| &mut target.attachment) {
             attached.of_mut(group).since_ns = since_ns;

@@ -46,7 +46,7 @@ impl Unreadable {
                 processes,
                 reason,
                 example = pid,
-                "some processes may not be looked at; observer_processes_unreadable counts them"
+                "permission denied for some processes; observer_processes_unreadable counts them"
             );
         }
     }

@@ -2,24 +2,19 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use observer_go::{discover::Process, runtime::Symbol};
+use observer_go::{
+    discover::{Process, ProgramRun},
+    runtime::SourceLocation,
+};
 
 #[cfg(any(test, feature = "fixtures"))]
 use super::observation::Observation;
-
-/// A process over its life; an exec keeps pid and start, and changes the file.
-pub(super) type Identity = (u32, u64, u64, u64);
-
-pub(super) fn identity(process: &Process) -> Identity {
-    let file = process.executable.id;
-    (process.pid, process.start_ticks, file.device, file.inode)
-}
 
 /// What a walk that reached the end found.
 #[derive(Clone, Debug)]
 pub struct Walked {
     /// Those that created most, and how many live.
-    pub creators: Vec<(Symbol, u64)>,
+    pub creators: Vec<(SourceLocation, u64)>,
     /// Goroutines of all the others.
     pub other: u64,
     /// How many creators may be named.
@@ -40,7 +35,7 @@ pub struct WalkCounts {
 /// What is known of every process that was walked over lately.
 #[derive(Clone, Debug, Default)]
 pub struct Walks {
-    pub(super) found: HashMap<Identity, Arc<Walked>>,
+    pub(super) found: HashMap<ProgramRun, Arc<Walked>>,
     /// `None` where nobody asked for walks.
     pub counts: Option<WalkCounts>,
 }
@@ -49,7 +44,8 @@ impl Walks {
     /// As if these processes had been walked over.
     #[cfg(any(test, feature = "fixtures"))]
     pub(crate) fn over(processes: &[Observation], walked: &Walked) -> Self {
-        let found = |process: &Observation| (identity(&process.process), Arc::new(walked.clone()));
+        let found =
+            |process: &Observation| (process.process.program_run(), Arc::new(walked.clone()));
         Self {
             found: processes.iter().map(found).collect(),
             counts: Some(WalkCounts {
@@ -61,6 +57,6 @@ impl Walks {
 
     /// What is known of a process.
     pub fn of(&self, process: &Process) -> Option<&Walked> {
-        self.found.get(&identity(process)).map(AsRef::as_ref)
+        self.found.get(&process.program_run()).map(AsRef::as_ref)
     }
 }

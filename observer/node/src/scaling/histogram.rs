@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use observer_go::runtime::TimeHistogram;
+use observer_go::runtime::RuntimeHistogram;
 use serde::{Deserialize, Serialize};
 
 /// Where the runtime's buckets begin to widen.
@@ -19,7 +19,7 @@ pub struct Histogram(pub BTreeMap<u64, u64>);
 
 impl Histogram {
     /// Adds what a histogram of the runtime counted after `earlier`.
-    pub(super) fn add(&mut self, now: &TimeHistogram, earlier: &TimeHistogram) {
+    pub(super) fn add(&mut self, now: &RuntimeHistogram, earlier: &RuntimeHistogram) {
         if now.is_shared(earlier) {
             return;
         }

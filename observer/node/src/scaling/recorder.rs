@@ -6,14 +6,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use observer_go::{discover::ProgramRun, runtime::TimeHistogram};
+use observer_go::{discover::ProgramRun, runtime::RuntimeHistogram};
 
 use super::{
     Histogram,
     sample::Sample,
-    wire::{ContainerFigures, LeftOut, NodePods, Now, Over},
+    wire::{ContainerFigures, CurrentFigures, LeftOut, NodePods, WindowFigures},
 };
-use crate::node::{Observation, Place, PodContainer, Snapshot, Uncounted};
+use crate::node::{Attribution, Observation, PodContainer, Snapshot, Uncounted};
 
 /// Samples kept of a window at most: a short interval needs no more of them.
 const STEPS: u32 = 16;
@@ -154,7 +154,7 @@ fn living(snapshot: &Snapshot) -> impl Iterator<Item = (&Arc<Observation>, &Arc<
         .placed()
         .filter(|(observation, _)| observation.ended.is_none())
         .filter_map(|(observation, place)| match place {
-            Place::Container(of) => Some((observation, of)),
+            Attribution::Container(of) => Some((observation, of)),
             _ => None,
         })
 }
@@ -167,7 +167,7 @@ fn left_out(
         .placed()
         .filter(|(observation, _)| observation.ended.is_none())
         .filter_map(|(observation, place)| match place {
-            Place::Uncounted(of, why) => Some((observation, of, *why)),
+            Attribution::Uncounted(of, why) => Some((observation, of, *why)),
             _ => None,
         })
 }
@@ -182,13 +182,13 @@ fn first(of: &PodContainer) -> ContainerFigures {
     }
 }
 
-fn join_now(sum: &mut Now, processes: u64, observation: &Observation) {
+fn join_now(sum: &mut CurrentFigures, processes: u64, observation: &Observation) {
     let state = observation.state();
     let heap = state.and_then(|state| Some(state.allocation.as_ref()?.heap_bytes));
     // Releases before memory limits have none.
     let limit = state.map(|state| state.settings.memory_limit_bytes.unwrap_or(NO_LIMIT));
     let limited = limit.is_some_and(|limit| limit < NO_LIMIT);
-    let more = Now {
+    let more = CurrentFigures {
         goroutines: observation.live(),
         runnable: state.map(|state| state.goroutines.runnable),
         processors: state.map(|state| state.scheduler.processors),
@@ -215,7 +215,7 @@ fn join_now(sum: &mut Now, processes: u64, observation: &Observation) {
 }
 
 /// What a process did between its oldest and its newest sample.
-fn over(samples: &VecDeque<Sample>, observation: &Observation) -> Option<Over> {
+fn over(samples: &VecDeque<Sample>, observation: &Observation) -> Option<WindowFigures> {
     let (from, to) = (samples.front()?, samples.back()?);
     let window = gap(from, to);
     if window.is_zero() {
@@ -226,14 +226,14 @@ fn over(samples: &VecDeque<Sample>, observation: &Observation) -> Option<Over> {
         // A total that fell is not the same total: what it was counted by changed.
         of(to)?.checked_sub(of(from)?).map(|more| more as f64)
     };
-    let histogram = |of: fn(&Sample) -> Option<&TimeHistogram>| {
+    let histogram = |of: fn(&Sample) -> Option<&RuntimeHistogram>| {
         let (to, from) = (of(to)?, of(from)?);
         let mut sum = Histogram::default();
         sum.add(to, from);
         Some(sum)
     };
     let processors = observation.state().map(|state| state.scheduler.processors);
-    Some(Over {
+    Some(WindowFigures {
         window_ms: window.as_millis() as u64,
         goroutines: mean(samples),
         created_per_second: difference(|sample| sample.created).map(|n| n / seconds),
@@ -261,7 +261,7 @@ fn mean(samples: &VecDeque<Sample>) -> Option<f64> {
     (time > 0.0).then(|| area / time)
 }
 
-fn join_over(mut sum: Over, more: &Over) -> Over {
+fn join_over(mut sum: WindowFigures, more: &WindowFigures) -> WindowFigures {
     sum.window_ms = sum.window_ms.max(more.window_ms);
     sum.process_seconds += more.process_seconds;
     for (sum, more) in [

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use observer_go::runtime::TimeHistogram;
+use observer_go::runtime::RuntimeHistogram;
 
 use crate::node::Observation;
 
@@ -15,8 +15,8 @@ pub(super) struct Sample {
     pub(super) pause_ns: Option<u64>,
     pub(super) gc_cpu_ns: Option<u64>,
     pub(super) allocated_bytes: Option<u64>,
-    pub(super) latencies: Option<TimeHistogram>,
-    pub(super) pauses: Option<TimeHistogram>,
+    pub(super) latencies: Option<RuntimeHistogram>,
+    pub(super) pauses: Option<RuntimeHistogram>,
 }
 
 impl Sample {

@@ -50,9 +50,9 @@ pub struct ContainerFigures {
     #[serde(default, skip_deserializing)]
     pub uncounted: Vec<LeftOut>,
     /// As they are now.
-    pub now: Now,
+    pub now: CurrentFigures,
     /// Over a window; absent until two samples were taken of each process.
-    pub over: Option<Over>,
+    pub over: Option<WindowFigures>,
 }
 
 /// A process that does not count for the container it is in.
@@ -66,7 +66,7 @@ pub struct LeftOut {
 
 /// Figures of one instant, summed over the processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Now {
+pub struct CurrentFigures {
     /// Live goroutines.
     pub goroutines: Option<u64>,
     /// Goroutines that are ready to run and wait for a P.
@@ -85,7 +85,7 @@ pub struct Now {
 
 /// Figures of a window, summed over the processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Over {
+pub struct WindowFigures {
     /// How long it really was; of several processes the longest.
     pub window_ms: u64,
     /// Mean of live goroutines.

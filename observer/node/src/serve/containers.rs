@@ -9,11 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{node::Node, plain::plain};
+use super::{node::ServerState, plain::plain};
 
 const FRESH: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
-pub(super) async fn containers(State(node): State<Arc<Node>>) -> Response {
+pub(super) async fn containers(State(node): State<Arc<ServerState>>) -> Response {
     if let Err(reason) = node.snapshot() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
@@ -26,7 +26,10 @@ pub(super) async fn containers(State(node): State<Arc<Node>>) -> Response {
     }
 }
 
-pub(super) async fn container(State(node): State<Arc<Node>>, Path(id): Path<String>) -> Response {
+pub(super) async fn container(
+    State(node): State<Arc<ServerState>>,
+    Path(id): Path<String>,
+) -> Response {
     if let Err(reason) = node.snapshot() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, reason);
     }

@@ -16,11 +16,11 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
-use super::{node::Node, plain::plain};
+use super::{node::ServerState, plain::plain};
 use crate::{
     auth::Right,
     history::{ChangeText, ENDED, History},
-    listen::Place,
+    listen::ConnectionSlot,
 };
 
 /// Listeners at a time: each holds one of the connections there are.
@@ -36,10 +36,10 @@ pub(super) struct Question {
 }
 
 pub(super) async fn events(
-    State(node): State<Arc<Node>>,
+    State(node): State<Arc<ServerState>>,
     Query(question): Query<Question>,
     right: Option<Extension<Right>>,
-    connection: Option<Extension<Arc<Place>>>,
+    connection: Option<Extension<Arc<ConnectionSlot>>>,
 ) -> Response {
     if let Err(reason) = node.snapshot() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, reason);

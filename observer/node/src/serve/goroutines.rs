@@ -12,12 +12,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use observer_go::{
-    binary::Figure,
+    binary::FigureGroup,
     discover::{self, DiscoverError},
     runtime::{self, HeldUp, MemoryError, StateError, WalkError, WalkLimits},
 };
 
-use super::{node::Node, plain::plain};
+use super::{node::ServerState, plain::plain};
 use crate::node::Observation;
 
 /// Why there is no answer.
@@ -54,7 +54,10 @@ impl Refused {
     }
 }
 
-pub(super) async fn goroutines(State(node): State<Arc<Node>>, Path(pid): Path<u32>) -> Response {
+pub(super) async fn goroutines(
+    State(node): State<Arc<ServerState>>,
+    Path(pid): Path<u32>,
+) -> Response {
     let snapshot = match node.snapshot() {
         Ok(snapshot) => snapshot,
         Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),
@@ -68,7 +71,7 @@ pub(super) async fn goroutines(State(node): State<Arc<Node>>, Path(pid): Path<u3
         return refuse(&Refused::Unknown(pid));
     };
     if observation.is_left_alone() {
-        let missing = observation.coverage.0.get(&Figure::State);
+        let missing = observation.coverage.0.get(&FigureGroup::State);
         let why = missing.and_then(Option::as_ref).map(|it| it.detail.clone());
         return refuse(&Refused::LeftAlone(pid, why.unwrap_or_default()));
     }
@@ -117,7 +120,7 @@ fn walk(observation: &Observation) -> Result<Vec<u8>, Refused> {
 }
 
 /// The one walk under way.
-struct Walking(Arc<Node>);
+struct Walking(Arc<ServerState>);
 
 impl Drop for Walking {
     fn drop(&mut self) {

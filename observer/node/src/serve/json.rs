@@ -9,9 +9,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use observer_ebpf::{Group, family::Reading as _};
+use observer_ebpf::{ProbeGroup, family::ProcessCounts as _};
 use observer_go::{
-    binary::{BuildMode, Figure, Module, Reason},
+    binary::{BuildMode, FigureGroup, Module, Reason},
     discover::{Container, Origin},
     release::GoVersion,
     runtime::StateFigures,
@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::{
     export::{STOP_REASONS, TRIGGERS, process_name},
-    node::{Observation, Place, PodContainer, Snapshot, Uncounted, cost_ns},
+    node::{Attribution, Observation, PodContainer, Snapshot, Uncounted, cost_ns},
 };
 
 /// One Go process.
@@ -227,7 +227,11 @@ pub(super) fn processes(snapshot: &Snapshot) -> Vec<ProcessJson<'_>> {
         .collect()
 }
 
-fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -> ProcessJson<'a> {
+fn process<'a>(
+    observation: &'a Observation,
+    place: &'a Attribution,
+    price: HitCost,
+) -> ProcessJson<'a> {
     let Observation {
         process,
         binary,
@@ -245,9 +249,9 @@ fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -
         container: process.container.as_ref(),
         origin: process.origin,
         kubernetes: match place {
-            Place::Container(container) => Some((container, None)),
-            Place::Uncounted(container, why) => Some((container, Some(*why))),
-            Place::Host | Place::LeftOut | Place::Unknown => None,
+            Attribution::Container(container) => Some((container, None)),
+            Attribution::Uncounted(container, why) => Some((container, Some(*why))),
+            Attribution::Host | Attribution::LeftOut | Attribution::Unknown => None,
         }
         .map(|(container, uncounted)| KubernetesJson {
             container,
@@ -284,8 +288,8 @@ fn process<'a>(observation: &'a Observation, place: &'a Place, price: HitCost) -
 fn probes(observation: &Observation, price: HitCost) -> ProbesJson {
     let events = &observation.figures.events;
     let (batch, exact) = (
-        observation.probes.has(Group::BATCH),
-        observation.probes.has(Group::EXACT),
+        observation.probes.has(ProbeGroup::BATCH),
+        observation.probes.has(ProbeGroup::EXACT),
     );
     ProbesJson {
         hits: events.hits(),
@@ -311,7 +315,7 @@ fn figures(observation: &Observation) -> FiguresJson<'_> {
     let sample = observation.figures.state.as_ref();
     FiguresJson {
         state: sample
-            .filter(|_| observation.covers(Figure::State))
+            .filter(|_| observation.covers(FigureGroup::State))
             .map(|sample| StateJson {
                 at: epoch_seconds(sample.at),
                 figures: &sample.figures,

@@ -1,12 +1,12 @@
 //! HTTP of the node, plain or over TLS: the page, `/metrics`, `/healthz`, `/readyz`,
 //! `/api/v1/processes`, the goroutines of one process, `/api/v1/containers` and its events.
 
-mod cache;
-mod coding;
+mod body_cache;
 mod containers;
+mod content_coding;
 mod events;
 mod goroutines;
-mod host;
+mod host_check;
 mod json;
 mod node;
 mod page;
@@ -35,8 +35,8 @@ use axum::{
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
 use self::{
-    cache::{Cache, Content},
-    node::Node,
+    body_cache::{BodyCache, Content},
+    node::ServerState,
     plain::plain,
     samples::Pods,
 };
@@ -44,9 +44,9 @@ use crate::{
     auth::{Security, User},
     export::Format,
     history::History,
-    listen::{self, Bounds, Crowd, Encryption, Place},
+    listen::{self, ConnectionCounters, ConnectionLimits, ConnectionSlot, Encryption},
+    liveness::Liveness,
     node::{Snapshot, Snapshots},
-    vitals::Vitals,
 };
 
 /// Answers on all of `listeners` until `shutdown` completes, and half a second more
@@ -55,25 +55,27 @@ pub async fn serve(
     listeners: Vec<TcpListener>,
     snapshots: Snapshots,
     security: Security,
-    vitals: Vitals,
+    liveness: Liveness,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let answers = Answers::new(snapshots, &security, &vitals);
-    answers.serve(listeners, security, &vitals, shutdown).await
+    let answers = Answers::new(snapshots, &security, &liveness);
+    answers
+        .serve(listeners, security, &liveness, shutdown)
+        .await
 }
 
 /// What answers with the node's figures, whoever asks.
 pub struct Answers {
     router: Router,
-    crowd: Arc<Crowd>,
+    crowd: Arc<ConnectionCounters>,
 }
 
 impl Answers {
     /// Of these snapshots, whose history is kept from now on. Must be called where a
     /// runtime is.
-    pub fn new(snapshots: Snapshots, security: &Security, vitals: &Vitals) -> Self {
+    pub fn new(snapshots: Snapshots, security: &Security, liveness: &Liveness) -> Self {
         let crowd = Arc::default();
-        let router = router(snapshots, security, Arc::clone(&crowd), vitals.clone());
+        let router = router(snapshots, security, Arc::clone(&crowd), liveness.clone());
         Self { router, crowd }
     }
 
@@ -87,20 +89,20 @@ impl Answers {
         self,
         listeners: Vec<TcpListener>,
         security: Security,
-        vitals: &Vitals,
+        liveness: &Liveness,
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
-        let bounds = Bounds::of_node();
-        self.serve_within(bounds, listeners, security, vitals, shutdown)
+        let bounds = ConnectionLimits::of_node();
+        self.serve_within(bounds, listeners, security, liveness, shutdown)
             .await
     }
 
     async fn serve_within(
         self,
-        bounds: Bounds,
+        bounds: ConnectionLimits,
         listeners: Vec<TcpListener>,
         security: Security,
-        vitals: &Vitals,
+        liveness: &Liveness,
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
         let server = listen::Server {
@@ -113,7 +115,7 @@ impl Answers {
         };
         let mut renewal = JoinSet::new();
         if let Some(tls) = security.tls {
-            let pulse = vitals.part("certificates");
+            let pulse = liveness.part("certificates");
             renewal.spawn(async move {
                 let _pulse = pulse;
                 tls.renew().await;
@@ -123,15 +125,20 @@ impl Answers {
     }
 }
 
-fn router(snapshots: Snapshots, security: &Security, crowd: Arc<Crowd>, vitals: Vitals) -> Router {
-    let node = Arc::new(Node {
-        history: History::follow(snapshots.clone(), &vitals),
-        pods: Pods::record(snapshots.clone(), &vitals),
+fn router(
+    snapshots: Snapshots,
+    security: &Security,
+    crowd: Arc<ConnectionCounters>,
+    liveness: Liveness,
+) -> Router {
+    let node = Arc::new(ServerState {
+        history: History::follow(snapshots.clone(), &liveness),
+        pods: Pods::record(snapshots.clone(), &liveness),
         snapshots,
-        cache: Cache::default(),
+        cache: BodyCache::default(),
         security: security.reader(),
         crowd,
-        vitals,
+        liveness,
         listeners: Arc::new(Semaphore::new(events::LISTENERS)),
         walking: AtomicBool::new(false),
     });
@@ -159,7 +166,7 @@ fn let_in(answers: Router, security: &Security) -> Router {
     // The page holds no figures, and a browser has no token for it.
     let router = security.protect(answers).merge(page::routes());
     if security.tls.is_none() && security.guard.is_none() {
-        router.layer(middleware::from_fn(host::check))
+        router.layer(middleware::from_fn(host_check::check))
     } else {
         router
     }
@@ -170,14 +177,14 @@ async fn keep_place(request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     if let (Some(_), Some(place)) = (
         extensions.get::<Arc<User>>(),
-        extensions.get::<Arc<Place>>(),
+        extensions.get::<Arc<ConnectionSlot>>(),
     ) {
         place.keep();
     }
     next.run(request).await
 }
 
-async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
+async fn metrics(State(node): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
     let mut accept = String::new();
     for value in headers
         .get_all(ACCEPT)
@@ -191,13 +198,13 @@ async fn metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response 
     node.respond(content, &headers).await
 }
 
-async fn processes(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
+async fn processes(State(node): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
     node.respond(Content::Processes, &headers).await
 }
 
 /// Whether all of the observer lives, so that restarting it would not help.
-async fn alive(State(node): State<Arc<Node>>) -> Response {
-    match node.vitals.report() {
+async fn alive(State(node): State<Arc<ServerState>>) -> Response {
+    match node.liveness.report() {
         Ok(parts) => plain(StatusCode::OK, format!("alive\n{parts}")),
         Err(parts) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -206,7 +213,7 @@ async fn alive(State(node): State<Arc<Node>>) -> Response {
     }
 }
 
-async fn ready(State(node): State<Arc<Node>>) -> Response {
+async fn ready(State(node): State<Arc<ServerState>>) -> Response {
     match node.snapshot() {
         Ok(snapshot) => ready_text(&snapshot).map_or_else(
             |reason| plain(StatusCode::SERVICE_UNAVAILABLE, reason),

@@ -12,8 +12,8 @@ use axum::{
 use tokio::sync::Semaphore;
 
 use super::{
-    cache::{Cache, Content},
-    coding::Coding,
+    body_cache::{BodyCache, Content},
+    content_coding::ContentCoding,
     plain::plain,
     samples::Pods,
 };
@@ -21,19 +21,19 @@ use crate::{
     auth::SecurityReader,
     export::OwnProcess,
     history::History,
-    listen::Crowd,
+    listen::ConnectionCounters,
+    liveness::Liveness,
     log,
     node::{Snapshot, Snapshots},
-    vitals::Vitals,
 };
 
 /// What is known of the node, and who asks for it.
-pub(super) struct Node {
+pub(super) struct ServerState {
     pub(super) snapshots: Snapshots,
-    pub(super) cache: Cache,
+    pub(super) cache: BodyCache,
     pub(super) security: SecurityReader,
-    pub(super) crowd: Arc<Crowd>,
-    pub(super) vitals: Vitals,
+    pub(super) crowd: Arc<ConnectionCounters>,
+    pub(super) liveness: Liveness,
     pub(super) history: Arc<History>,
     /// Places for those who listen to events.
     pub(super) listeners: Arc<Semaphore>,
@@ -42,7 +42,7 @@ pub(super) struct Node {
     pub(super) pods: Arc<Pods>,
 }
 
-impl Node {
+impl ServerState {
     /// The latest snapshot, or why there is none.
     pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, &'static str> {
         // Figures must not be served as if they were fresh.
@@ -67,7 +67,7 @@ impl Node {
             log_lines_lost: log::lost(),
             ..OwnProcess::read()
         };
-        let coding = Coding::asked(headers);
+        let coding = ContentCoding::asked(headers);
         match self.cache.get(snapshot, content, coding, own).await {
             Ok((body, coding)) => {
                 let headers = [
@@ -83,7 +83,7 @@ impl Node {
                 response
             }
             Err(error) => {
-                tracing::error!(%error, ?content, "cannot write the answer");
+                tracing::error!(%error, ?content, "failed to encode the response");
                 plain(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the answer could not be written; see the log\n",

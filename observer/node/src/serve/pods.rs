@@ -11,9 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{node::Node, plain::plain};
+use super::{node::ServerState, plain::plain};
 
-pub(super) async fn pods(State(node): State<Arc<Node>>) -> Response {
+pub(super) async fn pods(State(node): State<Arc<ServerState>>) -> Response {
     let snapshot = match node.snapshot() {
         Ok(snapshot) => snapshot,
         Err(reason) => return plain(StatusCode::SERVICE_UNAVAILABLE, reason),

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{node::Snapshots, scaling::Recorder, vitals::Vitals};
+use crate::{liveness::Liveness, node::Snapshots, scaling::Recorder};
 
 /// What rates are taken over: one sync period of the HorizontalPodAutoscaler.
 const WINDOW: Duration = Duration::from_secs(15);
@@ -15,10 +15,10 @@ pub(super) struct Pods(Mutex<Recorder>);
 
 impl Pods {
     /// Records until the snapshots end or nobody asks any more.
-    pub(super) fn record(mut snapshots: Snapshots, vitals: &Vitals) -> Arc<Self> {
+    pub(super) fn record(mut snapshots: Snapshots, liveness: &Liveness) -> Arc<Self> {
         let pods = Arc::new(Self(Mutex::new(Recorder::new(WINDOW))));
         let recording = Arc::downgrade(&pods);
-        let pulse = vitals.part("recorder");
+        let pulse = liveness.part("recorder");
         tokio::spawn(async move {
             let _pulse = pulse;
             while snapshots.changed().await.is_ok() {

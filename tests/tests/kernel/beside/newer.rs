@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use observer_go::binary::{Figure, Inspected, Reason, inspect};
+use observer_go::binary::{FigureGroup, Inspected, Reason, inspect};
 use observer_tests::{
     Observer,
     observer::{ATTACH, run},
@@ -33,7 +33,7 @@ fn what_is_stripped_is_left_out_and_said_so() {
             panic!("{} is no Go program", path.display());
         };
         assert!(binary.layout().is_none(), "{:?}", binary.state);
-        for figure in Figure::STATE {
+        for figure in FigureGroup::STATE {
             let gap = binary.state.gaps.iter().find(|gap| gap.figure == figure);
             let reason = gap.map(|gap| gap.reason);
             assert_eq!(reason, Some(Reason::UnknownLayout), "{figure:?}");

@@ -4,7 +4,7 @@ use std::{fs::File, path::Path};
 
 use observer_go::binary::{Inspected, inspect};
 use observer_probe::{
-    Attached, Group, Kernel, LinkMode, LoadOptions, ProbeError, Probes, ProcessKey,
+    Attached, Kernel, LinkMode, LoadOptions, ProbeError, ProbeGroup, Probes, ProcessKey,
 };
 use observer_tests::{
     Workload,
@@ -54,7 +54,7 @@ fn come_back(mode: LinkMode, rounds: u32) {
     };
     for round in 0..rounds {
         let before = (w.report().created, probes.goroutines(key).created);
-        let mut set = |target, on| probes.set_group(target, Group::EXACT, on).map(drop);
+        let mut set = |target, on| probes.set_group(target, ProbeGroup::EXACT, on).map(drop);
         let flipped: Result<(), ProbeError> = (1..=last)
             .try_for_each(|target| set(target, false))
             .and_then(|()| set(last, true));
@@ -64,7 +64,7 @@ fn come_back(mode: LinkMode, rounds: u32) {
         assert!(after.0 >= before.0 + 200, "{before:?}, {after:?}");
         assert_eq!(after.1 - before.1, after.0 - before.0, "round {round}");
         for target in 1..last {
-            let back = probes.set_group(target, Group::EXACT, true);
+            let back = probes.set_group(target, ProbeGroup::EXACT, true);
             back.expect("the probes on each goroutine");
         }
     }

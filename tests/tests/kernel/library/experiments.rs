@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use observer_go::binary::{Binary, Figure, Reason};
+use observer_go::binary::{Binary, FigureGroup, Reason};
 use observer_tests::{
     paths::{NEWEST, VERSIONS, fixture, go1, minor},
     release,
@@ -24,7 +24,7 @@ fn built(directory: &Path, version: &str, experiments: &str, flags: &[&str]) -> 
     built
 }
 
-fn is_left_out(binary: &Binary, figure: Figure) -> bool {
+fn is_left_out(binary: &Binary, figure: FigureGroup) -> bool {
     let gaps = binary.state.gaps.iter().chain(&binary.plan.gaps);
     let mut reasons = gaps.filter(|gap| gap.figure == figure);
     reasons.any(|gap| gap.reason == Reason::UnverifiedBuild)
@@ -35,7 +35,7 @@ fn is_true(path: &Path) {
     let binary = binary(path);
     if binary.state.globals.is_none() {
         assert!(binary.layout().is_none());
-        for figure in Figure::STATE {
+        for figure in FigureGroup::STATE {
             assert!(
                 is_left_out(&binary, figure),
                 "{}: {figure:?}",
@@ -56,7 +56,7 @@ fn experiments_are_read_as_they_describe_themselves_or_not_at_all() {
         let stripped = built(directory.path(), version, experiments, &["-ldflags=-s -w"]);
         let stripped = binary(&stripped);
         assert!(stripped.state.globals.is_none(), "{version} {experiments}");
-        for figure in Figure::STATE {
+        for figure in FigureGroup::STATE {
             assert!(is_left_out(&stripped, figure), "{version}: {figure:?}");
         }
     }
@@ -80,7 +80,7 @@ fn what_only_calls_itself_like_a_release_is_none() {
             binary(&path)
         };
         let stripped = named("stripped");
-        for figure in Figure::all() {
+        for figure in FigureGroup::all() {
             assert!(is_left_out(&stripped, figure), "{name}: {figure:?}");
         }
         assert!(stripped.plan.sites.is_empty() && stripped.layout().is_none());
@@ -95,7 +95,7 @@ fn is_left_out_whole(path: &Path, name: &str) {
     let binary = binary(path);
     assert!(binary.plan.sites.is_empty(), "{name}");
     assert!(binary.layout().is_none(), "{name}");
-    for figure in Figure::all() {
+    for figure in FigureGroup::all() {
         assert!(is_left_out(&binary, figure), "{name}: {figure:?}");
     }
 }

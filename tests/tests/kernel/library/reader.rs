@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use observer_go::runtime::{Reader, StateFigures, WalkLimits};
+use observer_go::runtime::{RuntimeReader, StateFigures, WalkLimits};
 use observer_tests::{
     Workload,
     agreement::{Agreement, look},
@@ -60,7 +60,7 @@ fn bounds(figures: &StateFigures, said: &Report, wrong: &mut Vec<String>) {
 }
 
 /// The parked goroutines by their creator, and everyone by state.
-fn walk(reader: &mut Reader, executable: &Executable, live: u64, agreement: &mut Agreement) {
+fn walk(reader: &mut RuntimeReader, executable: &Executable, live: u64, agreement: &mut Agreement) {
     let symbolize = |pc| {
         let symbol = executable.symbolize(pc)?;
         Some((symbol.function, symbol.line))
@@ -68,7 +68,7 @@ fn walk(reader: &mut Reader, executable: &Executable, live: u64, agreement: &mut
     let report = reader
         .goroutines_by_creator(&symbolize, WalkLimits::default())
         .unwrap_or_else(|e| panic!("walk: {e}"));
-    let named = |symbol: &Option<observer_go::runtime::Symbol>, name: &str| {
+    let named = |symbol: &Option<observer_go::runtime::SourceLocation>, name: &str| {
         symbol.as_ref().is_some_and(|s| s.function == name)
     };
     let leak = report
@@ -93,9 +93,9 @@ fn walk(reader: &mut Reader, executable: &Executable, live: u64, agreement: &mut
 fn fresh_reader_agrees(
     executable: &Executable,
     pid: u32,
-    reader: &mut Reader,
+    reader: &mut RuntimeReader,
 ) -> Result<(), String> {
-    let look = |reader: &mut Reader| {
+    let look = |reader: &mut RuntimeReader| {
         let figures = sample(reader).map_err(|error| error.to_string())?;
         Ok::<_, String>(figures.allocation.clone())
     };

@@ -11,7 +11,7 @@ use std::{
 };
 
 use observer_go::runtime::{
-    MemoryError, Reader, StateError, StateFigures, TimeHistogram, WalkLimits,
+    MemoryError, RuntimeHistogram, RuntimeReader, StateError, StateFigures, WalkLimits,
 };
 use observer_tests::{
     agreement::look,
@@ -27,7 +27,7 @@ fn with_env(path: &Path, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-fn reader(path: &Path, program: &Program) -> Reader {
+fn reader(path: &Path, program: &Program) -> RuntimeReader {
     let reader = Executable::open(path, false).reader(program.pid);
     reader.unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -35,7 +35,7 @@ fn reader(path: &Path, program: &Program) -> Reader {
 /// Compares while the program stands still. On a busy machine its runtime may
 /// start a thread between the two looks, which allocates: then once more. What
 /// is read wrongly is so each time.
-fn exact(what: &str, reader: &mut Reader, program: &mut Program) -> Arc<StateFigures> {
+fn exact(what: &str, reader: &mut RuntimeReader, program: &mut Program) -> Arc<StateFigures> {
     let mut wrong = Vec::new();
     for _ in 0..3 {
         let look = look(reader, program).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -52,7 +52,7 @@ fn counters(f: &StateFigures) -> Vec<(&'static str, u64)> {
     let allocation = f.allocation.clone().expect("allocation");
     let cpu = f.cpu.clone().unwrap_or_default();
     let stops = &f.stops;
-    let count = |h: &Option<TimeHistogram>| h.as_ref().map_or(0, TimeHistogram::count);
+    let count = |h: &Option<RuntimeHistogram>| h.as_ref().map_or(0, RuntimeHistogram::count);
     vec![
         ("created", f.goroutines.created.expect("created")),
         ("latencies", f.scheduler.latencies.count()),
@@ -342,7 +342,7 @@ fn a_leak_is_named() {
         let [leak] = report.creators.as_slice() else {
             panic!("{version}: one creator was asked for: {report:?}");
         };
-        let name = |s: &Option<observer_go::runtime::Symbol>| s.clone().map(|s| s.function);
+        let name = |s: &Option<observer_go::runtime::SourceLocation>| s.clone().map(|s| s.function);
         assert_eq!(
             name(&leak.created_by).as_deref(),
             Some("main.park"),

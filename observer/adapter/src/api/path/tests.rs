@@ -2,24 +2,24 @@
 
 use observer_node::auth::review::Access;
 
-use super::{Asked, External, Kind, Request, WorkloadKind};
-use crate::api::group::{Group, Groups, Version};
+use super::{Asked, External, ObjectKind, Request, WorkloadKind};
+use crate::api::group::{ApiGroup, ApiGroups, ApiVersion};
 
 const V2: &str = "/apis/custom.metrics.k8s.io/v1beta2";
 
-type Read = (Kind, String, Option<String>, String);
+type Read = (ObjectKind, String, Option<String>, String);
 
 fn values(rest: &str) -> Option<Read> {
-    match Request::of(Groups::Both, "get", &format!("{V2}{rest}"))?.asked {
+    match Request::of(ApiGroups::Both, "get", &format!("{V2}{rest}"))?.asked {
         Asked::Values(target) => {
-            assert_eq!(target.version, Version::V1Beta2);
+            assert_eq!(target.version, ApiVersion::V1Beta2);
             Some((target.kind, target.namespace, target.name, target.metric))
         }
         _ => None,
     }
 }
 
-fn read(kind: Kind, namespace: &str, name: Option<&str>) -> Read {
+fn read(kind: ObjectKind, namespace: &str, name: Option<&str>) -> Read {
     let (namespace, name) = (namespace.to_owned(), name.map(str::to_owned));
     (kind, namespace, name, "m".to_owned())
 }
@@ -29,20 +29,20 @@ fn every_route_is_read() {
     for (rest, expected) in [
         (
             "/namespaces/shop/pods/web-0/m",
-            Some(read(Kind::Pod, "shop", Some("web-0"))),
+            Some(read(ObjectKind::Pod, "shop", Some("web-0"))),
         ),
         (
             "/namespaces/shop/pods/*/m",
-            Some(read(Kind::Pod, "shop", None)),
+            Some(read(ObjectKind::Pod, "shop", None)),
         ),
         (
             "/namespaces/shop/pods/%2A/m",
-            Some(read(Kind::Pod, "shop", None)),
+            Some(read(ObjectKind::Pod, "shop", None)),
         ),
         (
             "/namespaces/shop/deployments.apps/web/m",
             Some(read(
-                Kind::Workload(WorkloadKind::Deployment),
+                ObjectKind::Workload(WorkloadKind::Deployment),
                 "shop",
                 Some("web"),
             )),
@@ -50,20 +50,20 @@ fn every_route_is_read() {
         (
             "/namespaces/shop/statefulsets/web/m",
             Some(read(
-                Kind::Workload(WorkloadKind::StatefulSet),
+                ObjectKind::Workload(WorkloadKind::StatefulSet),
                 "shop",
                 Some("web"),
             )),
         ),
         (
             "/namespaces/shop/nodes/a/m",
-            Some(read(Kind::Node, "", Some("a"))),
+            Some(read(ObjectKind::Node, "", Some("a"))),
         ),
-        ("/nodes/a/m", Some(read(Kind::Node, "", Some("a")))),
-        ("/nodes/*/m", Some(read(Kind::Node, "", None))),
+        ("/nodes/a/m", Some(read(ObjectKind::Node, "", Some("a")))),
+        ("/nodes/*/m", Some(read(ObjectKind::Node, "", None))),
         (
             "/namespaces/shop/metrics/m",
-            Some(read(Kind::Namespace, "", Some("shop"))),
+            Some(read(ObjectKind::Namespace, "", Some("shop"))),
         ),
         ("/namespaces/shop/jobs.batch/a/m", None),
         ("/namespaces/*/metrics/m", None),
@@ -78,8 +78,8 @@ fn every_route_is_read() {
     }
     for version in ["v1beta1", "v1beta2"] {
         let path = format!("/apis/custom.metrics.k8s.io/{version}/");
-        let Asked::Resources(Group::Custom, read) =
-            Request::of(Groups::Both, "get", &path).unwrap().asked
+        let Asked::Resources(ApiGroup::Custom, read) =
+            Request::of(ApiGroups::Both, "get", &path).unwrap().asked
         else {
             panic!("{path}");
         };
@@ -89,7 +89,7 @@ fn every_route_is_read() {
 
 #[test]
 fn the_right_is_the_one_that_kubernetes_would_name() {
-    let resource = |path: &str| match Request::of(Groups::Both, "get", path).unwrap().access {
+    let resource = |path: &str| match Request::of(ApiGroups::Both, "get", path).unwrap().access {
         Access::Resource {
             namespace,
             resource,
@@ -147,12 +147,18 @@ fn a_metric_of_labels_is_a_resource_of_its_own() {
     });
     // As RequestInfo has it: without a name, to get is to list.
     let expected = (value, "list m".to_owned());
-    assert_eq!(asked(Groups::External, "/namespaces/shop/m"), expected);
+    assert_eq!(asked(ApiGroups::External, "/namespaces/shop/m"), expected);
     let other = |verb: &str| (Asked::Other, verb.to_owned());
-    assert_eq!(asked(Groups::Custom, "/namespaces/shop/m"), other("path"));
-    assert_eq!(asked(Groups::Both, "/namespaces/*/m"), other("list m"));
-    assert_eq!(asked(Groups::Both, "/m"), other("list m"));
-    assert_eq!(asked(Groups::Both, "/namespaces/shop/m/x"), other("get m"));
-    let list = Asked::Resources(Group::External, Version::V1Beta1);
-    assert_eq!(asked(Groups::External, ""), (list, "path".to_owned()));
+    assert_eq!(
+        asked(ApiGroups::Custom, "/namespaces/shop/m"),
+        other("path")
+    );
+    assert_eq!(asked(ApiGroups::Both, "/namespaces/*/m"), other("list m"));
+    assert_eq!(asked(ApiGroups::Both, "/m"), other("list m"));
+    assert_eq!(
+        asked(ApiGroups::Both, "/namespaces/shop/m/x"),
+        other("get m")
+    );
+    let list = Asked::Resources(ApiGroup::External, ApiVersion::V1Beta1);
+    assert_eq!(asked(ApiGroups::External, ""), (list, "path".to_owned()));
 }

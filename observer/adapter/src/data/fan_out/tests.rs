@@ -5,10 +5,10 @@ use std::time::Duration;
 use observer_node::scaling::wire::NodePods;
 use tokio::time::Instant;
 
-use super::{Limits, NodeFigures};
+use super::{FanOutLimits, NodeFigures};
 
-fn limits(fresh_ms: u64) -> Limits {
-    Limits {
+fn limits(fresh_ms: u64) -> FanOutLimits {
+    FanOutLimits {
         fresh: Duration::from_millis(fresh_ms),
         intervals: 5,
         patience: Duration::from_secs(2),

@@ -10,22 +10,22 @@ use observer_node::auth::SecurityFigures;
 use super::whose::{SHOP, WEB, why};
 use crate::{
     data::{
-        objects::{Observer, Place},
+        objects::{Observer, ObserverEndpoint},
         observers::Reach,
     },
-    fixtures::{Caller, Front, NAMESPACE, Node, World, limits, shop},
+    fixtures::{Caller, FakeNode, Front, NAMESPACE, World, limits, shop},
     telemetry::Nodes,
 };
 
 /// A Deployment with a pod on a node with an observer, and one on another.
-async fn two_nodes() -> (World, Node, Caller) {
+async fn two_nodes() -> (World, FakeNode, Caller) {
     let world = World::new(limits()).listed(&["a"]);
     let arm = [
         ("kubernetes.io/os", "linux"),
         ("kubernetes.io/arch", "arm64"),
     ];
     world.node("b", &arm);
-    let node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    let node = FakeNode::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.deployment("web", "web");
     world.deployment("far", "far");
     world.shop("web-0", "a", "web");
@@ -156,7 +156,7 @@ fn of_two_observers_on_a_node_the_one_that_is_ready_and_stays_is_asked() {
         pod.namespace = NAMESPACE.to_owned();
         pod.deleting = deleting;
         pod.running = !deleting;
-        let mut place = Place::from(IpAddr::from([10, 0, 0, last]));
+        let mut place = ObserverEndpoint::from(IpAddr::from([10, 0, 0, last]));
         place.ready = ready;
         pod.observer = Some(Observer {
             place: Some(place),

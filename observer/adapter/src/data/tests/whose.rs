@@ -9,10 +9,10 @@ use crate::{
     api::path::WorkloadKind,
     data::{
         decoded::Decoded,
-        objects::{Observer, Workload},
+        objects::{Observer, WorkloadRecord},
         watches::{keep_node, keep_pod, keep_workload},
     },
-    fixtures::{Caller, Front, NAMESPACE, Node, World, limits, shop},
+    fixtures::{Caller, FakeNode, Front, NAMESPACE, World, limits, shop},
 };
 
 pub(super) const WEB: &str = "/namespaces/shop/deployments.apps/web/go_goroutines";
@@ -36,12 +36,12 @@ async fn pods_are_their_owners_whatever_their_labels() {
         ("set-0", "app", 5000),
         ("loose", "app", 60000),
     ];
-    let _node = Node::start(&world, 0, "a", &told).await;
+    let _node = FakeNode::start(&world, 0, "a", &told).await;
     world.deployment("web", "web");
     world.deployment("canary", "canary");
-    let set = Workload {
+    let set = WorkloadRecord {
         uid: "the-set".to_owned(),
-        ..Workload::default()
+        ..WorkloadRecord::default()
     };
     world.workload(WorkloadKind::StatefulSet, "shop", "db", set);
     // All bear the labels that both Deployments select.
@@ -56,9 +56,9 @@ async fn pods_are_their_owners_whatever_their_labels() {
     pod("old-0", Some("orphan"));
     pod("set-0", Some("the-set"));
     pod("loose", None);
-    let orphan = Workload {
+    let orphan = WorkloadRecord {
         uid: "orphan".to_owned(),
-        ..Workload::default()
+        ..WorkloadRecord::default()
     };
     world.workload(WorkloadKind::ReplicaSet, "shop", "orphan", orphan);
     let jane = Front::start(&world).await.jane();
@@ -183,7 +183,7 @@ fn what_is_kept_of_an_object_is_what_decides() {
 async fn a_pod_that_is_being_deleted_does_not_count() {
     let world = World::new(limits()).listed(&["a"]);
     let told = [("web-0", "app", 10), ("web-1", "app", 20)];
-    let _node = Node::start(&world, 0, "a", &told).await;
+    let _node = FakeNode::start(&world, 0, "a", &told).await;
     world.deployment("web", "web");
     world.shop("web-0", "a", "web");
     let mut leaving = shop("web-1", "a", "web");
@@ -206,7 +206,7 @@ async fn a_pod_that_is_being_deleted_does_not_count() {
 #[tokio::test]
 async fn every_absence_has_its_reason() {
     let world = World::new(limits()).listed(&["a"]);
-    let _node = Node::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
+    let _node = FakeNode::start(&world, 0, "a", &[("web-0", "app", 10)]).await;
     world.deployment("web", "web");
     world.shop("web-0", "a", "web");
     world.shop("plain", "a", "plain");

@@ -10,7 +10,7 @@ use observer_node::auth::SecurityFigures;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 
-use super::{Bounds, DAY, PATH, connect};
+use super::{ConnectionLimits, DAY, PATH, connect};
 use crate::{
     fixtures::{Front, World, limits},
     telemetry::Nodes,
@@ -48,7 +48,12 @@ fn raise_limit() {
 async fn ten_thousand_connections_keep_neither_aggregator_nor_probe_out() {
     raise_limit();
     let world = World::new(limits()).listed(&[]);
-    let front = Front::within(&world, Bounds::of_adapter(), std::future::pending()).await;
+    let front = Front::within(
+        &world,
+        ConnectionLimits::of_adapter(),
+        std::future::pending(),
+    )
+    .await;
     let proxy = front.proxies.client("front-proxy-client", &[], DAY);
     let jane = [("X-Remote-User", "jane")];
     let kept = front.caller(Some(&proxy));

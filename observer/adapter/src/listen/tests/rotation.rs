@@ -7,7 +7,7 @@ use std::{
 
 use observer_node::fixtures::Authority;
 
-use super::{Bounds, DAY, PATH, connect, front};
+use super::{ConnectionLimits, DAY, PATH, connect, front};
 use crate::fixtures::{Front, World, limits, trust};
 
 const NO: u8 = 0;
@@ -17,7 +17,7 @@ const JANE: [(&str, &str); 1] = [("X-Remote-User", "jane")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_authorities_of_proxies_rotate_under_load() {
-    let front = front(Bounds::of_adapter()).await;
+    let front = front(ConnectionLimits::of_adapter()).await;
     let next = Authority::new("next");
     let old = front.proxies.client("front-proxy-client", &[], DAY);
     let new = next.client("front-proxy-client", &[], DAY);
@@ -88,7 +88,12 @@ async fn the_authorities_of_proxies_rotate_under_load() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_serving_certificate_rotates_under_load() {
     let world = World::new(limits()).listed(&[]);
-    let front = Front::within(&world, Bounds::of_adapter(), std::future::pending()).await;
+    let front = Front::within(
+        &world,
+        ConnectionLimits::of_adapter(),
+        std::future::pending(),
+    )
+    .await;
     let done = AtomicBool::new(false);
     let load = async {
         let kept = front.caller(None);

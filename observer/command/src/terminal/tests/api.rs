@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::KeyCode;
-use observer_node::history::{About, Attention, Figures, Row, Table, Why};
+use observer_node::history::{About, Attention, LiveFigures, Row, RowTable, Why};
 use serde_json::json;
 
 use super::{press, screen};
@@ -21,11 +21,11 @@ fn row(key: u32, process: &str, goroutines: u64) -> Row {
             process: process.to_owned(),
             ..About::default()
         }),
-        figures: Figures {
+        figures: LiveFigures {
             goroutines: Some(goroutines),
             covered: 3,
             coverable: 3,
-            ..Figures::default()
+            ..LiveFigures::default()
         },
         spark: vec![1, 2],
     }
@@ -33,11 +33,11 @@ fn row(key: u32, process: &str, goroutines: u64) -> Row {
 
 fn table() -> Model {
     let mut model = Model::new("http://x".to_owned(), Whose::Another);
-    let table = Table {
+    let table = RowTable {
         sequence: 1,
         node: "node-a".to_owned(),
         rows: vec![row(1, "quiet", 2), row(2, "busy\u{1b}[2J", 900)],
-        ..Table::default()
+        ..RowTable::default()
     };
     let data = serde_json::to_value(&table).unwrap();
     model.take(Message::Event(Subject::Table, "table".to_owned(), data));

@@ -6,15 +6,15 @@ use std::{
 };
 
 use crossterm::event::{Event, KeyCode, KeyModifiers};
-use observer_go::binary::{Figure, Reason};
+use observer_go::binary::{FigureGroup, Reason};
 use observer_node::{
     Observation, Snapshot,
     auth::Security,
     fixtures::{
         binary, in_a_pod, in_container, lacking, observation, snapshot, with_gc, with_state,
     },
+    liveness::Liveness,
     serve::Answers,
-    vitals::Vitals,
 };
 use tokio::{runtime::Runtime, sync::watch};
 
@@ -47,7 +47,7 @@ impl Node {
         let (snapshots, receiver) = watch::channel(None);
         let answers = {
             let _within = runtime.enter();
-            Answers::new(receiver, &Security::default(), &Vitals::default())
+            Answers::new(receiver, &Security::default(), &Liveness::default())
         };
         let (client, messages) = Client::start(Api::Here(answers.here())).unwrap();
         Self {
@@ -79,7 +79,7 @@ fn after(mut snapshot: Snapshot, seconds: u64) -> Arc<Snapshot> {
 }
 
 /// Without any figure of probes but goroutines, or without that too.
-fn without(observation: Observation, figures: impl Iterator<Item = Figure>) -> Observation {
+fn without(observation: Observation, figures: impl Iterator<Item = FigureGroup>) -> Observation {
     figures.fold(observation, |process, figure| {
         lacking(process, figure, Reason::UnsupportedVersion)
     })
@@ -94,12 +94,12 @@ fn processes() -> Vec<Observation> {
     busy.figures.events.goroutines.created += 690;
     let partial = lacking(
         observation(13, "/bin/part"),
-        Figure::Goroutines,
+        FigureGroup::Goroutines,
         Reason::StartedBefore,
     );
     vec![
         observation(10, "/bin/idle"),
-        without(observation(12, "/bin/old"), Figure::EVENTS.into_iter()),
+        without(observation(12, "/bin/old"), FigureGroup::EVENTS.into_iter()),
         partial,
         busy,
     ]
@@ -146,8 +146,8 @@ fn the_busiest_stands_first_and_what_is_not_known_is_a_dash() {
 #[test]
 fn what_the_state_tells_is_shown_without_probes() {
     let mut node = Node::start();
-    let probed = Figure::EVENTS.into_iter();
-    let probed = probed.filter(|figure| *figure != Figure::Goroutines);
+    let probed = FigureGroup::EVENTS.into_iter();
+    let probed = probed.filter(|figure| *figure != FigureGroup::Goroutines);
     node.show(snapshot(vec![without(
         with_state(observation(10, "/srv/shop")),
         probed,

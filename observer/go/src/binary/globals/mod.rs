@@ -20,8 +20,8 @@ use self::{
     },
     references::{Reference, collect},
 };
-use super::{Function, isa};
-use crate::release::{Arch, ControllerShown, CpuStatsAdded, Field, Layout, Rules};
+use super::{FunctionCode, isa};
+use crate::release::{Arch, ControllerShown, CpuStatsAdded, Field, Layout, ReleaseRules};
 
 /// A global that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,7 +99,7 @@ pub fn wanted(name: &str) -> bool {
 pub fn find(
     layout: &Layout,
     arch: Arch,
-    functions: &[Function],
+    functions: &[FunctionCode],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
     let fields = |name: &str| Layout::field(layout.version, arch, name);
@@ -108,10 +108,10 @@ pub fn find(
 
 /// As [`find`], by where the fields lie.
 pub(crate) fn find_by(
-    rules: &Rules,
+    rules: &ReleaseRules,
     arch: Arch,
     fields: &dyn Fn(&str) -> Option<Field>,
-    functions: &[Function],
+    functions: &[FunctionCode],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
     // Where nobody decodes the instructions, none refers to anything.

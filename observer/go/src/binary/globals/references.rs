@@ -1,7 +1,7 @@
 //! What functions refer to: the addresses that their instructions name.
 
 use crate::binary::{
-    Function,
+    FunctionCode,
     isa::{InstructionSet, Operation},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Reference<'a> {
 /// Every reference of these functions.
 pub(super) fn collect<'f>(
     isa: &dyn InstructionSet,
-    functions: &'f [Function],
+    functions: &'f [FunctionCode],
 ) -> Vec<Reference<'f>> {
     let mut found = Vec::new();
     for function in functions {

@@ -79,7 +79,7 @@ impl Flow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
     /// Where the operand is.
-    pub(crate) place: Place,
+    pub(crate) place: OperandAddress,
     /// What happens to it.
     pub(crate) operation: Operation,
     /// How many bytes it has; 0 where only its address is taken.
@@ -94,15 +94,15 @@ impl Access {
     /// The address of the variable that the instruction names.
     pub(crate) fn variable(&self) -> Option<u64> {
         match self.place {
-            Place::Fixed(address) => Some(address),
-            Place::Behind(_) => None,
+            OperandAddress::Fixed(address) => Some(address),
+            OperandAddress::Behind(_) => None,
         }
     }
 }
 
 /// Where an operand is in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum OperandAddress {
     /// At this address as linked, which the code names relative to itself.
     Fixed(u64),
     /// Exactly where this register points.

@@ -12,7 +12,8 @@ pub(super) mod toy;
 mod x86_64;
 
 pub(super) use instruction::{
-    Access, Flow, Handling, Instruction, InstructionSet, Operation, Place, Register, Registers,
+    Access, Flow, Handling, Instruction, InstructionSet, OperandAddress, Operation, Register,
+    Registers,
 };
 
 use crate::release::Arch;

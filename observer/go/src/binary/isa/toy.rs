@@ -2,9 +2,10 @@
 //!
 //! An instruction is a letter and a digit, for example `c4`.
 
-use super::super::Function;
+use super::super::FunctionCode;
 use super::{
-    Access, Flow, Handling, Instruction, InstructionSet, Operation, Place, Register, Registers,
+    Access, Flow, Handling, Instruction, InstructionSet, OperandAddress, Operation, Register,
+    Registers,
 };
 
 pub(in crate::binary) struct Toy;
@@ -23,8 +24,8 @@ pub(in crate::binary) fn register(number: u8) -> Register {
 }
 
 /// A function of these instructions.
-pub(in crate::binary) fn function(instructions: &str) -> Function {
-    Function {
+pub(in crate::binary) fn function(instructions: &str) -> FunctionCode {
+    FunctionCode {
         name: "toy".to_owned(),
         address: START,
         code: instructions.replace(' ', "").into_bytes(),
@@ -84,12 +85,15 @@ fn instruction(code: &[u8], address: u64) -> Option<Instruction> {
         b'i' => (Flow::Elsewhere, Handling::Refused),
         _ => return None,
     };
-    let named = Place::Fixed(variable(number));
+    let named = OperandAddress::Fixed(variable(number));
     let access = match code[0] {
         b't' => Some((named, Operation::Address)),
         b'a' => Some((named, Operation::Add)),
         b'o' => Some((named, Operation::Other)),
-        b'b' => Some((Place::Behind(register(number)), Operation::FetchAdd)),
+        b'b' => Some((
+            OperandAddress::Behind(register(number)),
+            Operation::FetchAdd,
+        )),
         _ => None,
     };
     Some(Instruction {

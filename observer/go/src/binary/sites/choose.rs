@@ -5,7 +5,7 @@ use super::code::Code;
 
 /// Where a site behind a function's entry may be.
 #[derive(Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct FunctionEntry {
     /// Registers that must still hold what the caller put there.
     pub(super) intact: Registers,
     /// Whether the function runs on a goroutine's stack. When that grows the
@@ -17,7 +17,7 @@ pub(super) struct Entry {
 /// The cheapest instruction that is executed exactly once per call: on the
 /// straight line from the entry up to and with the first branch or call that
 /// is not the stack check's.
-pub(super) fn at_entry(code: &Code, entry: Entry) -> Option<usize> {
+pub(super) fn at_entry(code: &Code, entry: FunctionEntry) -> Option<usize> {
     let behind_check = code.behind_stack_check();
     let first = match behind_check {
         Some(behind) if entry.growable => behind,
@@ -76,13 +76,16 @@ mod tests {
         Registers,
         toy::{Toy, function, register},
     };
-    use super::{Code, Entry};
+    use super::{Code, FunctionEntry};
 
     const NO_MATTER: Registers = Registers::NONE;
 
     fn at_entry(code: &str, intact: Registers, growable: bool) -> Option<usize> {
         let function = function(code);
-        super::at_entry(&Code::new(&Toy, &function), Entry { intact, growable })
+        super::at_entry(
+            &Code::new(&Toy, &function),
+            FunctionEntry { intact, growable },
+        )
     }
 
     fn before(code: &str, index: usize) -> Option<usize> {

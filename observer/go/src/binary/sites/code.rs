@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Function;
-use super::super::isa::{Access, Flow, Instruction, InstructionSet, Operation, Place, Registers};
+use super::super::FunctionCode;
+use super::super::isa::{
+    Access, Flow, Instruction, InstructionSet, OperandAddress, Operation, Registers,
+};
 
 /// Longest code that is looked at: the runtime's own functions stay below 16 KiB.
-const MAX_CODE: usize = 64 << 10;
+const MAX_CODE_BYTES: usize = 64 << 10;
 /// The tail that calls `morestack` saves and restores at most nine integer
 /// and fifteen float registers around the call.
 const MAX_MORESTACK_TAIL: usize = 64;
@@ -17,7 +19,7 @@ const MAX_STRAIGHT_LINE: usize = 32;
 /// A decoded function.
 pub(super) struct Code<'a> {
     isa: &'static dyn InstructionSet,
-    pub(super) function: &'a Function,
+    pub(super) function: &'a FunctionCode,
     pub(super) instructions: Vec<Instruction>,
     /// Addresses that a direct branch inside the function goes to.
     targets: BTreeSet<u64>,
@@ -25,8 +27,8 @@ pub(super) struct Code<'a> {
 
 impl<'a> Code<'a> {
     /// Decodes from the first instruction to the first byte that is none.
-    pub(super) fn new(isa: &'static dyn InstructionSet, function: &'a Function) -> Self {
-        let code = &function.code[..function.code.len().min(MAX_CODE)];
+    pub(super) fn new(isa: &'static dyn InstructionSet, function: &'a FunctionCode) -> Self {
+        let code = &function.code[..function.code.len().min(MAX_CODE_BYTES)];
         let decoded = isa.decode(code, function.address);
         let instructions: Vec<Instruction> = decoded.map_while(|it| it).collect();
         let targets = instructions
@@ -163,8 +165,8 @@ impl<'a> Code<'a> {
     /// The variable that instruction `index` has this access to, where it is known.
     fn variable(&self, index: usize, access: &Access) -> Option<u64> {
         let base = match access.place {
-            Place::Fixed(address) => return Some(address),
-            Place::Behind(base) => base,
+            OperandAddress::Fixed(address) => return Some(address),
+            OperandAddress::Behind(base) => base,
         };
         let mut before = (self.block_start(index)..index).rev();
         let writer = before.find(|&before| self.writes(before).contains(base))?;

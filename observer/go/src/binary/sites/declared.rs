@@ -1,14 +1,16 @@
 //! Sites of the families that are declared as spans.
 
-use observer_ebpf::family::{At, FAMILIES, Family, Function, Register as Word, Selection, Span};
+use observer_ebpf::family::{
+    FAMILIES, Family, Register as Word, Selection, SitePosition, Span, SpanFunction,
+};
 use observer_ebpf::{SpanSite, family::Stack};
 
 use super::super::{
-    Figure, Function as Code, Gap, Site, SiteKind, SitePlan,
+    FigureGroup, FunctionCode as Code, Gap, Site, SiteKind, SitePlan,
     isa::{InstructionSet, Registers},
 };
-use super::choose::Entry;
-use super::image::{Image, Missing, Sites};
+use super::choose::FunctionEntry;
+use super::decoded::{DecodedFunctions, Missing, Sites};
 use crate::release::{GoVersion, rules};
 
 /// Whether a span may have a site in the function of this name. Whichever is asked for:
@@ -33,11 +35,11 @@ pub(in super::super) fn declare(
         return;
     };
     let wanted = functions.iter().filter(|it| wanted(version, &it.name));
-    let image = Image::new(isa, version, rules, wanted, offset_of);
+    let image = DecodedFunctions::new(isa, version, rules, wanted, offset_of);
     for (number, span) in spans(selection) {
         match sites(&image, number, span) {
             Ok(sites) => plan.sites.extend(sites),
-            Err(missing) => plan.gaps.push(missing.gap(Figure::Declared(number))),
+            Err(missing) => plan.gaps.push(missing.gap(FigureGroup::Declared(number))),
         }
     }
 }
@@ -48,7 +50,7 @@ pub(in super::super) fn explain(plan: &mut SitePlan, selection: Selection) {
         return;
     };
     for (number, _) in spans(selection) {
-        let figure = Figure::Declared(number);
+        let figure = FigureGroup::Declared(number);
         let is_known = plan.declared().any(|known| known == number);
         if !is_known {
             plan.gaps.push(Gap {
@@ -65,17 +67,17 @@ fn spans(selection: Selection) -> impl Iterator<Item = (u8, &'static Span)> {
     selection.families().filter_map(span)
 }
 
-fn functions(span: &'static Span) -> impl Iterator<Item = &'static Function> {
+fn functions(span: &'static Span) -> impl Iterator<Item = &'static SpanFunction> {
     let label = span.label.iter().filter_map(|label| label.at.as_ref());
     span.begins.iter().chain(span.ends).chain(label)
 }
 
-const fn is_in(version: GoVersion, function: &Function) -> bool {
+const fn is_in(version: GoVersion, function: &SpanFunction) -> bool {
     function.since <= version.minor && version.minor <= function.until
 }
 
 /// Every site of a span, or none: one that begins unseen would end unmatched.
-fn sites(image: &Image, number: u8, span: &'static Span) -> Sites {
+fn sites(image: &DecodedFunctions, number: u8, span: &'static Span) -> Sites {
     let label = span.label.as_ref();
     let at_begin = label.filter(|label| label.at.is_none());
     let (kind, register) = if span.ends.is_empty() {
@@ -99,7 +101,13 @@ fn sites(image: &Image, number: u8, span: &'static Span) -> Sites {
 }
 
 /// The sites in those of the functions that the program has, of which there must be one.
-fn of(image: &Image, number: u8, kind: SiteKind, functions: &[Function], register: Word) -> Sites {
+fn of(
+    image: &DecodedFunctions,
+    number: u8,
+    kind: SiteKind,
+    functions: &[SpanFunction],
+    register: Word,
+) -> Sites {
     let mut sites = Vec::new();
     let mut lacks = None;
     for function in functions.iter().filter(|it| is_in(image.version, it)) {
@@ -116,16 +124,16 @@ fn of(image: &Image, number: u8, kind: SiteKind, functions: &[Function], registe
     }
 }
 
-fn none_in_release(image: &Image, functions: &[Function]) -> Missing {
+fn none_in_release(image: &DecodedFunctions, functions: &[SpanFunction]) -> Missing {
     let first = functions.first().map_or("", |function| function.name);
     image.no_site(format!("{first} is not in this release"))
 }
 
 fn in_one(
-    image: &Image,
+    image: &DecodedFunctions,
     number: u8,
     kind: SiteKind,
-    function: &Function,
+    function: &SpanFunction,
     register: Word,
 ) -> Result<Vec<Site>, Missing> {
     let site = SpanSite {
@@ -133,7 +141,7 @@ fn in_one(
         register: register as u8,
     };
     let aux = site.aux();
-    if function.at == At::Returns {
+    if function.at == SitePosition::Returns {
         let code = image.function(function.name)?;
         let returns = code.returns();
         return returns
@@ -150,7 +158,7 @@ fn in_one(
         Word::Fourth => image.isa.argument(3),
     };
     let intact: Registers = goroutine.into_iter().chain(argument).collect();
-    let entry = Entry {
+    let entry = FunctionEntry {
         intact,
         growable: function.stack == Stack::Goroutine,
     };
@@ -159,10 +167,12 @@ fn in_one(
 
 #[cfg(test)]
 mod tests {
-    use observer_ebpf::family::{At, Function as Declared, Label, NEWEST, Register, Span, Stack};
+    use observer_ebpf::family::{
+        Label, NEWEST, Register, SitePosition, Span, SpanFunction as Declared, Stack,
+    };
 
-    use super::{Image, SpanSite, sites};
-    use crate::binary::{Function, Reason, SiteKind, isa};
+    use super::{DecodedFunctions, SpanSite, sites};
+    use crate::binary::{FunctionCode, Reason, SiteKind, isa};
     use crate::release::{Arch, GoVersion, rules};
 
     const WORK: Declared = Declared {
@@ -170,10 +180,10 @@ mod tests {
         since: 18,
         until: NEWEST,
         stack: Stack::Goroutine,
-        at: At::Entry,
+        at: SitePosition::Entry,
     };
     const ENDS: Declared = Declared {
-        at: At::Returns,
+        at: SitePosition::Returns,
         ..WORK
     };
     const OLD: Declared = Declared { until: 20, ..WORK };
@@ -194,7 +204,7 @@ mod tests {
             minor: 26,
             patch: 0,
         };
-        let functions = [Function {
+        let functions = [FunctionCode {
             name: WORK.name.to_owned(),
             address: 0x1000,
             code: CODE.to_vec(),
@@ -202,7 +212,7 @@ mod tests {
         let offset_of = Some::<u64>;
         let isa = isa::of(Arch::Amd64).unwrap();
         let rules = rules(version.minor).unwrap();
-        let image = Image::new(isa, version, rules, functions.iter(), &offset_of);
+        let image = DecodedFunctions::new(isa, version, rules, functions.iter(), &offset_of);
         let sites = sites(&image, NUMBER, span).map_err(|missing| missing.reason)?;
         let of = |site: &super::Site| (site.kind, site.address - 0x1000, SpanSite::of(site.aux));
         Ok(sites.iter().map(of).collect())

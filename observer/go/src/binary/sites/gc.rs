@@ -2,21 +2,21 @@
 //! is the world starting again after mark termination, a site of the stops.
 
 use super::super::{SiteKind, isa::Registers};
-use super::choose::Entry;
-use super::image::{Image, Sites};
+use super::choose::FunctionEntry;
+use super::decoded::{DecodedFunctions, Sites};
 
 const START: &str = "runtime.gcStart";
 const START_WORKERS: &str = "runtime.gcBgMarkStartWorkers";
 
 /// `gcStart` with the trigger's kind, and `gcBgMarkStartWorkers`, which it
 /// calls once when it goes through with it.
-pub(super) fn cycles(image: &Image) -> Sites {
+pub(super) fn cycles(image: &DecodedFunctions) -> Sites {
     let goroutine = image.isa.goroutine();
-    let asked = Entry {
+    let asked = FunctionEntry {
         intact: image.isa.arguments(1).with(goroutine),
         growable: true,
     };
-    let begun = Entry {
+    let begun = FunctionEntry {
         intact: Registers::NONE.with(goroutine),
         growable: true,
     };

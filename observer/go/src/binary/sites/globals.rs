@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::super::isa::Operation;
 use super::code::{Code, Mention};
-use super::image::{Image, Missing};
+use super::decoded::{DecodedFunctions, Missing};
 
 /// `schedinit` allows 10000 threads: nothing else there stores this number.
 const MAX_M_COUNT: u64 = 10_000;
@@ -23,18 +23,18 @@ const FROM_PAUSE_NS: u64 = 8;
 const PAIR_DISTANCE: usize = 4;
 
 /// Address of `sched`, whose first field is `goidgen`.
-pub(super) fn sched(image: &Image) -> Result<u64, Missing> {
+pub(super) fn sched(image: &DecodedFunctions) -> Result<u64, Missing> {
     Ok(max_m_count(image)? - image.rules.max_m_count)
 }
 
 /// Address of `sched.ngsys`.
-pub(super) fn ngsys(image: &Image) -> Result<u64, Missing> {
+pub(super) fn ngsys(image: &DecodedFunctions) -> Result<u64, Missing> {
     // Sixteen behind maxmcount in all versions.
     Ok(max_m_count(image)?.wrapping_add(16))
 }
 
 /// Address of `sched.maxmcount`.
-fn max_m_count(image: &Image) -> Result<u64, Missing> {
+fn max_m_count(image: &DecodedFunctions) -> Result<u64, Missing> {
     let name = "runtime.schedinit";
     let addresses: BTreeSet<u64> = image
         .named(name)
@@ -60,7 +60,7 @@ fn max_m_count(image: &Image) -> Result<u64, Missing> {
 
 /// Address of `work.pauseStart` (up to 1.21). Three functions tell it
 /// independently; two must agree and none may disagree.
-pub(super) fn pause_start(image: &Image) -> Result<u64, Missing> {
+pub(super) fn pause_start(image: &DecodedFunctions) -> Result<u64, Missing> {
     let witnesses = [
         witness(image, "runtime.gcStart", |code| {
             stored_twice(code, FROM_SWEEP_TERM)
@@ -93,7 +93,7 @@ pub(super) fn pause_start(image: &Image) -> Result<u64, Missing> {
 }
 
 /// Address of `memstats.last_gc_nanotime` (up to 1.21), so far behind `memstats.numgc`.
-pub(super) fn last_gc_nanotime(image: &Image, from_numgc: u64) -> Result<u64, Missing> {
+pub(super) fn last_gc_nanotime(image: &DecodedFunctions, from_numgc: u64) -> Result<u64, Missing> {
     let name = "runtime.gcMarkTermination";
     let code = image.function(name)?;
     // gcMarkTermination counts numgc and, when forced, numforcedgc behind it.
@@ -120,7 +120,11 @@ pub(super) fn last_gc_nanotime(image: &Image, from_numgc: u64) -> Result<u64, Mi
     }
 }
 
-fn witness(image: &Image, function: &str, read: impl Fn(&Code) -> BTreeSet<u64>) -> BTreeSet<u64> {
+fn witness(
+    image: &DecodedFunctions,
+    function: &str,
+    read: impl Fn(&Code) -> BTreeSet<u64>,
+) -> BTreeSet<u64> {
     image.named(function).flat_map(read).collect()
 }
 

@@ -3,9 +3,9 @@
 use std::iter;
 
 use super::super::{Site, SiteKind, isa::Registers};
-use super::choose::{Entry, before};
+use super::choose::{FunctionEntry, before};
+use super::decoded::{DecodedFunctions, Missing, Sites};
 use super::globals;
-use super::image::{Image, Missing, Sites};
 use crate::release::Exit;
 
 /// What makes a goroutine.
@@ -29,7 +29,7 @@ const DESTROYS: Body = Body {
 /// How many goroutine ids a P takes at once.
 const ID_BATCH: u32 = 16;
 /// Both run on g0 and hand the program nothing but the hit.
-const ON_G0: Entry = Entry {
+const ON_G0: FunctionEntry = FunctionEntry {
     intact: Registers::NONE,
     growable: false,
 };
@@ -46,7 +46,7 @@ struct Body {
 
 impl Body {
     /// The functions that have the body: its own, and callers that it is inlined into.
-    fn hosts(&self, image: &Image) -> Result<Vec<&'static str>, Missing> {
+    fn hosts(&self, image: &DecodedFunctions) -> Result<Vec<&'static str>, Missing> {
         let address = image.function(self.name)?.function.address;
         let inlined = |caller: &str| {
             let mut named = image.named(caller).peekable();
@@ -60,7 +60,7 @@ impl Body {
     }
 
     /// A site at the entry of each of them.
-    fn entries(&self, image: &Image, kind: SiteKind) -> Sites {
+    fn entries(&self, image: &DecodedFunctions, kind: SiteKind) -> Sites {
         self.hosts(image)?
             .into_iter()
             .map(|name| image.entry_site(kind, name, ON_G0, 0))
@@ -68,7 +68,13 @@ impl Body {
     }
 
     /// A site in each of them, where the variable is added to.
-    fn counted(&self, image: &Image, kind: SiteKind, address: u64, variable: &str) -> Sites {
+    fn counted(
+        &self,
+        image: &DecodedFunctions,
+        kind: SiteKind,
+        address: u64,
+        variable: &str,
+    ) -> Sites {
         self.hosts(image)?
             .into_iter()
             .map(|name| counted(image, kind, name, address, variable))
@@ -84,18 +90,18 @@ pub(super) fn is_caller(name: &str) -> bool {
 }
 
 /// One hit per goroutine created.
-pub(super) fn created(image: &Image) -> Sites {
+pub(super) fn created(image: &DecodedFunctions) -> Sites {
     CREATES.entries(image, SiteKind::GoroutineCreated)
 }
 
 /// One hit per goroutine that ended.
-pub(super) fn exited(image: &Image) -> Sites {
+pub(super) fn exited(image: &DecodedFunctions) -> Sites {
     ends(image).entries(image, SiteKind::GoroutineExited)
 }
 
 /// Where `sched.ngsys` is counted up and down: the goroutines that
 /// `runtime.NumGoroutine` leaves out.
-pub(super) fn system(image: &Image) -> Sites {
+pub(super) fn system(image: &DecodedFunctions) -> Sites {
     let ngsys = globals::ngsys(image)?;
     let variable = "sched.ngsys";
     let mut sites = CREATES.counted(image, SiteKind::SystemGoroutineCreated, ngsys, variable)?;
@@ -104,7 +110,7 @@ pub(super) fn system(image: &Image) -> Sites {
 }
 
 /// Where a P takes its next goroutine ids.
-pub(super) fn refill(image: &Image) -> Sites {
+pub(super) fn refill(image: &DecodedFunctions) -> Sites {
     let goidgen = globals::sched(image)?;
     let mut sites = CREATES.counted(image, SiteKind::GoidRefill, goidgen, "sched.goidgen")?;
     for site in &mut sites {
@@ -113,7 +119,7 @@ pub(super) fn refill(image: &Image) -> Sites {
     Ok(sites)
 }
 
-fn ends(image: &Image) -> Body {
+fn ends(image: &DecodedFunctions) -> Body {
     match image.rules.exit {
         Exit::Goexit0 => EXITS,
         Exit::Gdestroy => DESTROYS,
@@ -123,7 +129,7 @@ fn ends(image: &Image) -> Body {
 /// The one place in the function that adds to the variable atomically. No
 /// probe may stand on the atomic instruction itself, so it is before it.
 fn counted(
-    image: &Image,
+    image: &DecodedFunctions,
     kind: SiteKind,
     name: &str,
     address: u64,

@@ -10,18 +10,18 @@
 mod choose;
 mod code;
 mod declared;
+mod decoded;
 mod gc;
 mod globals;
 mod goroutines;
-mod image;
 mod stops;
 #[cfg(test)]
 mod tests;
 
-use image::{Image, Missing, Sites};
+use decoded::{DecodedFunctions, Missing, Sites};
 
-use super::{Figure, Function, Gap, Reason, SitePlan, isa::InstructionSet};
-use crate::release::{Exit, GoVersion, Rules, rules};
+use super::{FigureGroup, FunctionCode, Gap, Reason, SitePlan, isa::InstructionSet};
+use crate::release::{Exit, GoVersion, ReleaseRules, rules};
 pub(super) use declared::{declare, explain};
 
 /// Whether [`plan`] wants the machine code of the function of this name. Of a release
@@ -30,7 +30,7 @@ pub(super) fn wanted(version: GoVersion, name: &str) -> bool {
     rules(version.minor).is_some_and(|rules| wanted_by(version, rules, name))
 }
 
-fn wanted_by(version: GoVersion, rules: &Rules, name: &str) -> bool {
+fn wanted_by(version: GoVersion, rules: &ReleaseRules, name: &str) -> bool {
     match name {
         "runtime.newproc1"
         | "runtime.goexit0"
@@ -53,12 +53,12 @@ fn wanted_by(version: GoVersion, rules: &Rules, name: &str) -> bool {
 pub(super) fn plan(
     isa: &'static dyn InstructionSet,
     version: GoVersion,
-    functions: &[Function],
+    functions: &[FunctionCode],
     offset_of: &dyn Fn(u64) -> Option<u64>,
 ) -> SitePlan {
     let mut plan = SitePlan::default();
     let Some(rules) = rules(version.minor) else {
-        plan.gaps = Figure::EVENTS
+        plan.gaps = FigureGroup::EVENTS
             .map(|figure| Gap {
                 figure,
                 reason: Reason::UnsupportedVersion,
@@ -74,22 +74,22 @@ pub(super) fn plan(
     let wanted = functions
         .iter()
         .filter(|it| wanted_by(version, rules, &it.name));
-    let image = Image::new(isa, version, rules, wanted, offset_of);
+    let image = DecodedFunctions::new(isa, version, rules, wanted, offset_of);
     goroutines(&image, &mut plan);
     collections_and_stops(&image, &mut plan);
     plan
 }
 
-fn goroutines(image: &Image, plan: &mut SitePlan) {
+fn goroutines(image: &DecodedFunctions, plan: &mut SitePlan) {
     let created = goroutines::created(image);
     let exited = goroutines::exited(image);
     let system = goroutines::system(image);
     let live = first_missing([&created, &exited, &system]);
     if let Some(missing) = &live {
-        plan.gaps.push(missing.gap(Figure::Goroutines));
+        plan.gaps.push(missing.gap(FigureGroup::Goroutines));
     }
-    add(plan, Figure::GoroutinesCreated, created);
-    add(plan, Figure::GoroutinesExited, exited);
+    add(plan, FigureGroup::GoroutinesCreated, created);
+    add(plan, FigureGroup::GoroutinesExited, exited);
     if live.is_none() {
         plan.sites.extend(system.into_iter().flatten());
     }
@@ -98,11 +98,15 @@ fn goroutines(image: &Image, plan: &mut SitePlan) {
         .extend(goroutines::refill(image).into_iter().flatten());
 }
 
-fn collections_and_stops(image: &Image, plan: &mut SitePlan) {
+fn collections_and_stops(image: &DecodedFunctions, plan: &mut SitePlan) {
     let stops = match stops::stops(image) {
         Ok(stops) => stops,
         Err(missing) => {
-            for figure in [Figure::GcCycles, Figure::GcPauses, Figure::OtherStops] {
+            for figure in [
+                FigureGroup::GcCycles,
+                FigureGroup::GcPauses,
+                FigureGroup::OtherStops,
+            ] {
                 plan.gaps.push(missing.gap(figure));
             }
             return;
@@ -110,12 +114,12 @@ fn collections_and_stops(image: &Image, plan: &mut SitePlan) {
     };
     plan.sites.extend(stops.sites);
     plan.last_gc_from_pause_start = stops.last_gc_from_pause_start;
-    add(plan, Figure::OtherStops, stops::reasons(image));
-    add(plan, Figure::GcCycles, gc::cycles(image));
+    add(plan, FigureGroup::OtherStops, stops::reasons(image));
+    add(plan, FigureGroup::GcCycles, gc::cycles(image));
 }
 
 /// Takes the sites into the plan, or notes why the figure has none.
-fn add(plan: &mut SitePlan, figure: Figure, sites: Sites) {
+fn add(plan: &mut SitePlan, figure: FigureGroup, sites: Sites) {
     match sites {
         Ok(sites) => plan.sites.extend(sites),
         Err(missing) => plan.gaps.push(missing.gap(figure)),

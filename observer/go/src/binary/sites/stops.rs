@@ -1,10 +1,10 @@
 //! Sites around stops of the world.
 
 use super::super::{Abi, Site, SiteKind, isa::Registers};
-use super::choose::Entry;
+use super::choose::FunctionEntry;
 use super::code::Code;
+use super::decoded::{DecodedFunctions, Missing, Sites, in_family};
 use super::globals;
-use super::image::{Image, Missing, Sites, in_family};
 use crate::release::Start;
 
 const STOP: &str = "runtime.stopTheWorldWithSema";
@@ -47,7 +47,7 @@ pub(super) struct Stops {
 
 /// Every stop and start. They are one set: a start that is not seen would
 /// be taken for a stop that goes on.
-pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
+pub(super) fn stops(image: &DecodedFunctions) -> Result<Stops, Missing> {
     let (rules, abi) = (image.rules, image.rules.stop_abi);
     let mut sites = vec![image.entry_site(
         SiteKind::StopTheWorld,
@@ -86,12 +86,12 @@ pub(super) fn stops(image: &Image) -> Result<Stops, Missing> {
 
 /// The reason of a stop that is not the collector's, where a function of its own is
 /// told. A program without that function never makes such a stop.
-pub(super) fn reasons(image: &Image) -> Sites {
+pub(super) fn reasons(image: &DecodedFunctions) -> Sites {
     let told = image.rules.reason_function;
     let Some(told) = told.filter(|name| image.named(name).next().is_some()) else {
         return Ok(Vec::new());
     };
-    let entry = Entry {
+    let entry = FunctionEntry {
         intact: image.isa.arguments(2),
         growable: true,
     };
@@ -100,8 +100,8 @@ pub(super) fn reasons(image: &Image) -> Sites {
 }
 
 /// Both functions run on g0.
-fn arguments(image: &Image, abi: Abi, count: usize) -> Entry {
-    Entry {
+fn arguments(image: &DecodedFunctions, abi: Abi, count: usize) -> FunctionEntry {
+    FunctionEntry {
         intact: match abi {
             Abi::NoReason => Registers::NONE,
             _ => image.isa.arguments(count),
@@ -111,7 +111,7 @@ fn arguments(image: &Image, abi: Abi, count: usize) -> Entry {
 }
 
 /// Every RET of `startTheWorldWithSema`.
-fn returns(image: &Image) -> Sites {
+fn returns(image: &DecodedFunctions) -> Sites {
     let code = image.function(START)?;
     let sites: Vec<Site> = code
         .returns()
@@ -124,7 +124,7 @@ fn returns(image: &Image) -> Sites {
 }
 
 /// The calls of `startTheWorldWithSema`, each as what it ends.
-fn starts(image: &Image, aux: impl Fn(&Site) -> Result<i32, Missing>) -> Sites {
+fn starts(image: &DecodedFunctions, aux: impl Fn(&Site) -> Result<i32, Missing>) -> Sites {
     let start = image.function(START)?.function.address;
     let mut sites = Vec::new();
     for code in image.all() {
@@ -157,7 +157,7 @@ fn starts(image: &Image, aux: impl Fn(&Site) -> Result<i32, Missing>) -> Sites {
 
 /// A profile-guided build may inline a stop into its caller, where the site
 /// would not see it.
-fn stops_called(image: &Image) -> Result<(), Missing> {
+fn stops_called(image: &DecodedFunctions) -> Result<(), Missing> {
     let stop = image.function(STOP)?.function.address;
     for function in ["runtime.gcStart", "runtime.gcMarkDone"] {
         let calls = |code: &Code| code.calls(stop).next().is_some();
@@ -170,7 +170,7 @@ fn stops_called(image: &Image) -> Result<(), Missing> {
 
 /// The closures that exist to call the function do call it.
 fn all_call(
-    image: &Image,
+    image: &DecodedFunctions,
     is_caller: impl Fn(&str) -> bool,
     name: &str,
     address: u64,
@@ -183,7 +183,7 @@ fn all_call(
 }
 
 /// From the site to `work.pauseStart`, as the cookie carries it.
-fn distance(image: &Image, site: &Site, pause_start: u64) -> Result<i32, Missing> {
+fn distance(image: &DecodedFunctions, site: &Site, pause_start: u64) -> Result<i32, Missing> {
     let distance = pause_start.wrapping_sub(site.address) as i64;
     i32::try_from(distance).map_err(|_| {
         image.no_site(format!(
@@ -195,7 +195,7 @@ fn distance(image: &Image, site: &Site, pause_start: u64) -> Result<i32, Missing
 
 /// Where `stopTheWorldWithSema` has it recorded how long stopping took, once for the
 /// collector and once for the others.
-fn stopped(image: &Image, recorder: &str) -> Sites {
+fn stopped(image: &DecodedFunctions, recorder: &str) -> Sites {
     let record = image.function(recorder)?.function.address;
     let code = image.function(STOP)?;
     let sites: Vec<Site> = code

@@ -1,7 +1,7 @@
 //! Plans of recorded machine code: the functions that matter of a small
 //! program, as the Go release in the file's name compiled and linked them.
 
-use super::super::{Figure, Function, Reason, Site, SiteKind, SitePlan, isa};
+use super::super::{FigureGroup, FunctionCode, Reason, Site, SiteKind, SitePlan, isa};
 use super::wanted;
 use crate::release::{Arch, GoVersion};
 
@@ -20,7 +20,7 @@ const fn version(minor: u16, patch: u16) -> GoVersion {
 }
 
 /// Lines of name, address and bytes.
-fn functions(recorded: &str) -> Vec<Function> {
+fn functions(recorded: &str) -> Vec<FunctionCode> {
     recorded
         .lines()
         .map(|line| {
@@ -32,7 +32,7 @@ fn functions(recorded: &str) -> Vec<Function> {
                 .step_by(2)
                 .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
                 .collect();
-            Function {
+            FunctionCode {
                 name,
                 address,
                 code,
@@ -46,7 +46,11 @@ fn offset_of(address: u64) -> Option<u64> {
 }
 
 /// What was recorded is x86-64.
-fn plan(version: GoVersion, functions: &[Function], at: &dyn Fn(u64) -> Option<u64>) -> SitePlan {
+fn plan(
+    version: GoVersion,
+    functions: &[FunctionCode],
+    at: &dyn Fn(u64) -> Option<u64>,
+) -> SitePlan {
     super::plan(isa::of(Arch::Amd64).unwrap(), version, functions, at)
 }
 
@@ -209,7 +213,7 @@ fn assert_distances(plan: &SitePlan, pause_start: u64, last_gc_nanotime: u64) {
     );
 }
 
-fn gaps(plan: &SitePlan) -> Vec<(Figure, Reason)> {
+fn gaps(plan: &SitePlan) -> Vec<(FigureGroup, Reason)> {
     let gaps = plan.gaps.iter();
     gaps.map(|gap| (gap.figure, gap.reason)).collect()
 }
@@ -245,8 +249,8 @@ fn a_missing_function_takes_away_only_what_needs_it() {
     assert_eq!(
         gaps(&plan),
         [
-            (Figure::Goroutines, Reason::NoFunction),
-            (Figure::GoroutinesCreated, Reason::NoFunction),
+            (FigureGroup::Goroutines, Reason::NoFunction),
+            (FigureGroup::GoroutinesCreated, Reason::NoFunction),
         ]
     );
     assert!(
@@ -263,11 +267,15 @@ fn a_missing_function_takes_away_only_what_needs_it() {
 #[test]
 fn profile_guided() {
     let plan = plan_of(GO_1_22_PGO);
-    let mut figures: Vec<Figure> = plan.gaps.iter().map(|gap| gap.figure).collect();
+    let mut figures: Vec<FigureGroup> = plan.gaps.iter().map(|gap| gap.figure).collect();
     figures.sort_unstable();
     assert_eq!(
         figures,
-        [Figure::GcCycles, Figure::GcPauses, Figure::OtherStops]
+        [
+            FigureGroup::GcCycles,
+            FigureGroup::GcPauses,
+            FigureGroup::OtherStops
+        ]
     );
     assert_eq!(
         lines(&plan, GO_1_22_PGO),
@@ -296,7 +304,7 @@ fn an_inlined_function_is_noticed() {
     goexit0.code[call..call + 5].fill(0x90);
     // What was left of goexit0 does not count ngsys: that is inlined too, or nothing is.
     let without = plan(version, &functions, &offset_of);
-    assert_eq!(gaps(&without), [(Figure::Goroutines, Reason::NoSite)]);
+    assert_eq!(gaps(&without), [(FigureGroup::Goroutines, Reason::NoSite)]);
     let exits = without
         .sites
         .iter()
@@ -305,7 +313,7 @@ fn an_inlined_function_is_noticed() {
     assert_eq!(exits, ["runtime.gdestroy", "runtime.goexit0"]);
 
     // Inlined where it is done under a condition only: no place counts exactly.
-    let nothing = Function {
+    let nothing = FunctionCode {
         name: "runtime.coroswitch_m".into(),
         address: TEXT,
         code: vec![0xc3],
@@ -315,8 +323,8 @@ fn an_inlined_function_is_noticed() {
     assert_eq!(
         gaps(&plan),
         [
-            (Figure::Goroutines, Reason::NoSite),
-            (Figure::GoroutinesExited, Reason::NoSite),
+            (FigureGroup::Goroutines, Reason::NoSite),
+            (FigureGroup::GoroutinesExited, Reason::NoSite),
         ]
     );
     assert!(!has(&plan, SiteKind::GoroutineExited));
@@ -330,9 +338,9 @@ fn one_witness_is_not_enough() {
     assert_eq!(plan(version, &functions, &offset_of).gaps, []);
     functions.retain(|f| f.name != "runtime.gcStart");
     let stops = [
-        (Figure::GcCycles, Reason::NoSite),
-        (Figure::GcPauses, Reason::NoSite),
-        (Figure::OtherStops, Reason::NoSite),
+        (FigureGroup::GcCycles, Reason::NoSite),
+        (FigureGroup::GcPauses, Reason::NoSite),
+        (FigureGroup::OtherStops, Reason::NoSite),
     ];
     assert_eq!(gaps(&plan(version, &functions, &offset_of)), stops);
 }
@@ -352,9 +360,9 @@ fn an_address_outside_the_file_is_a_gap() {
     let (version, recorded) = GO_1_27;
     let plan = plan(version, &functions(recorded), &|_| None);
     assert!(plan.sites.is_empty());
-    let mut figures: Vec<Figure> = plan.gaps.iter().map(|gap| gap.figure).collect();
+    let mut figures: Vec<FigureGroup> = plan.gaps.iter().map(|gap| gap.figure).collect();
     figures.sort_unstable();
-    assert_eq!(figures, Figure::EVENTS);
+    assert_eq!(figures, FigureGroup::EVENTS);
 }
 
 #[test]
@@ -362,7 +370,7 @@ fn an_unknown_version_has_no_sites() {
     let (_, recorded) = GO_1_27;
     let plan = plan(version(28, 0), &functions(recorded), &offset_of);
     assert!(plan.sites.is_empty());
-    assert_eq!(plan.gaps.len(), Figure::EVENTS.len());
+    assert_eq!(plan.gaps.len(), FigureGroup::EVENTS.len());
     assert!(
         plan.gaps
             .iter()

@@ -3,14 +3,14 @@
 use std::{fs, io};
 
 use super::{error::MemoryError, words::words};
-use crate::runtime::batch::{Batch, Piece};
+use crate::runtime::vectored_read::{Piece, VectoredRead};
 
 /// Most places one `process_vm_readv` takes (`IOV_MAX`).
 const MAX_PARTS: usize = 1024;
 
 /// How the executable is laid out, as far as finding it in memory goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Image {
+pub struct ProgramLayout {
     /// `e_entry` of the ELF header.
     pub entry: u64,
 }
@@ -35,7 +35,7 @@ impl Process {
     /// Where the kernel put the executable: the entry point the process
     /// was given less the one in the file. Right for fixed, position
     /// independent and externally linked executables alike.
-    pub(super) fn bias(&self, image: Image) -> Result<u64, MemoryError> {
+    pub(super) fn bias(&self, image: ProgramLayout) -> Result<u64, MemoryError> {
         let mut values = words(&self.auxv);
         loop {
             match (values.next(), values.next()) {
@@ -52,8 +52,8 @@ impl Process {
     }
 
     /// Reads all pieces of the batch, or nothing.
-    pub(super) fn fetch(&self, batch: &mut Batch) -> Result<(), MemoryError> {
-        let Batch {
+    pub(super) fn fetch(&self, batch: &mut VectoredRead) -> Result<(), MemoryError> {
+        let VectoredRead {
             pieces,
             bytes,
             total,

@@ -12,9 +12,9 @@ use std::{
 
 pub(super) use self::words::{same, word, words};
 use self::{error::MAX_BYTES, live::Process};
-pub use self::{error::MemoryError, live::Image};
-pub(super) use super::batch::{Batch, Slot};
+pub use self::{error::MemoryError, live::ProgramLayout};
 use super::recording::{Read, Recorder, Replay};
+pub(super) use super::vectored_read::{Slot, VectoredRead};
 
 /// The memory of one process.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ enum Source {
 
 impl Memory {
     /// The memory of a process that runs.
-    pub(super) fn open(pid: u32, image: Image) -> Result<Self, MemoryError> {
+    pub(super) fn open(pid: u32, image: ProgramLayout) -> Result<Self, MemoryError> {
         let process = Process::open(pid)?;
         Ok(Self {
             bias: process.bias(image)?,
@@ -105,7 +105,7 @@ impl Memory {
     }
 
     /// Reads everything the batch asks for, or nothing.
-    pub(super) fn fetch(&self, batch: &mut Batch) -> Result<(), MemoryError> {
+    pub(super) fn fetch(&self, batch: &mut VectoredRead) -> Result<(), MemoryError> {
         batch.then();
         if batch.total > MAX_BYTES {
             return Err(MemoryError::TooMuch {
@@ -136,10 +136,10 @@ fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
-    use super::{Batch, Image, Memory, MemoryError, word, words};
+    use super::{Memory, MemoryError, ProgramLayout, VectoredRead, word, words};
 
     fn own() -> Memory {
-        Memory::open(std::process::id(), Image { entry: 0 })
+        Memory::open(std::process::id(), ProgramLayout { entry: 0 })
             .map(|memory| Memory { bias: 0, ..memory })
             .unwrap()
     }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn reads_many_places_at_once() {
         let values: Vec<u64> = (0..3000).collect();
-        let mut batch = Batch::default();
+        let mut batch = VectoredRead::default();
         let slots: Vec<_> = values
             .iter()
             .map(|value| batch.add(std::ptr::from_ref(value) as u64, 8))
@@ -162,7 +162,7 @@ mod tests {
     fn neighbours_are_read_in_one_piece_and_in_order() {
         let values: Vec<u64> = (0..1000).collect();
         let at = |place: usize| values.as_ptr() as u64 + 8 * place as u64;
-        let mut batch = Batch::default();
+        let mut batch = VectoredRead::default();
         let places = [
             (500, 3),
             (0, 2),
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_unmapped_address_is_a_fault() {
-        let mut batch = Batch::default();
+        let mut batch = VectoredRead::default();
         batch.add(8, 8);
         assert!(matches!(
             own().fetch(&mut batch),
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_forged_length_becomes_no_allocation() {
-        let mut batch = Batch::default();
+        let mut batch = VectoredRead::default();
         batch.add(0x1000_0000, 64 << 20);
         assert!(matches!(
             own().fetch(&mut batch),
@@ -215,7 +215,7 @@ mod tests {
         let pid = child.id();
         child.wait().unwrap();
         assert!(matches!(
-            Memory::open(pid, Image { entry: 0 }),
+            Memory::open(pid, ProgramLayout { entry: 0 }),
             Err(MemoryError::Gone { .. })
         ));
     }

@@ -11,29 +11,29 @@
 
 mod error;
 mod format;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz_invariants;
 mod parse;
 mod program;
 mod read;
 mod record;
 mod recorder;
 mod replay;
-#[cfg(any(test, feature = "fuzz"))]
-pub mod strangers;
 #[cfg(test)]
 mod tests;
 
-use self::program::Program;
+use self::program::RecordedProgram;
 pub use self::{
     error::RecordingError,
     record::{Recorded, record},
 };
 pub(super) use self::{read::Read, recorder::Recorder, replay::Replay};
-use super::{Reader, memory::Memory};
+use super::{RuntimeReader, memory::Memory};
 
 /// What was read of one process, and of which program.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    program: Program,
+    program: RecordedProgram,
     /// How far the program lay from where it was linked to.
     bias: u64,
     /// When it was made, by the clock of Go's `nanotime`.
@@ -43,11 +43,11 @@ pub struct Recording {
 
 impl Recording {
     /// A reader of what was recorded.
-    pub fn reader(&self) -> Result<Reader, RecordingError> {
+    pub fn reader(&self) -> Result<RuntimeReader, RecordingError> {
         let layout = self.program.layout()?;
         let replay = Replay::new(self.reads.clone(), self.now_ns);
         let memory = Memory::recorded(replay, self.bias);
-        Ok(Reader::over(memory, &self.program.globals, layout)?)
+        Ok(RuntimeReader::over(memory, &self.program.globals, layout)?)
     }
 
     /// As `runtime.Version()` of the program says it.

@@ -9,8 +9,8 @@ use std::{
 
 use flate2::bufread::GzDecoder;
 
-use super::{Read, Recording, RecordingError, format, program::Program, recorder};
-use crate::release::{Arch, Described, Field};
+use super::{Read, Recording, RecordingError, format, program::RecordedProgram, recorder};
+use crate::release::{Arch, DwarfTypes, Field};
 
 /// Longest text: two digits a byte, and as much for everything else.
 const MOST_TEXT: usize = 4 * recorder::MOST_BYTES;
@@ -66,13 +66,13 @@ impl Parser {
     fn new() -> Self {
         Self {
             recording: Recording {
-                program: Program::unknown(),
+                program: RecordedProgram::unknown(),
                 bias: 0,
                 now_ns: 0,
                 reads: Vec::new(),
             },
             known: HashMap::new(),
-            fields: Described::wanted(),
+            fields: DwarfTypes::wanted(),
         }
     }
 

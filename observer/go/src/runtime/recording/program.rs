@@ -8,22 +8,22 @@ use crate::{
         Binary,
         globals::{Global, Globals},
     },
-    release::{Arch, Described, GoVersion, Layout},
+    release::{Arch, DwarfTypes, GoVersion, Layout},
 };
 
 /// The program whose memory was recorded.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
+pub(super) struct RecordedProgram {
     /// As `runtime.Version()` says it, experiments included.
     pub(super) version: String,
     pub(super) arch: Arch,
     /// Where they are by the file.
     pub(super) globals: Globals,
     /// Of a build that the table of layouts does not vouch for.
-    pub(super) described: Option<Described>,
+    pub(super) described: Option<DwarfTypes>,
 }
 
-impl Program {
+impl RecordedProgram {
     /// Of a binary that has globals.
     pub(super) fn of(binary: &Binary) -> Self {
         let globals = binary.state.globals.as_ref();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use super::{Recording, program::Program};
+use super::{Recording, program::RecordedProgram};
 use crate::{
     binary::Binary,
     runtime::{
@@ -40,7 +40,7 @@ pub fn record(pid: u32, binary: &Binary, walk: Option<WalkLimits>) -> Result<Rec
     let reads = reader.memory.take_recorded().map_err(StateError::from)?;
     Ok(Recorded {
         recording: Recording {
-            program: Program::of(binary),
+            program: RecordedProgram::of(binary),
             bias: reader.memory.bias(),
             now_ns,
             reads,

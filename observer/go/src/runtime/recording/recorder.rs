@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::Read;
 use crate::runtime::{
-    batch::Batch,
     memory::{MemoryError, same},
+    vectored_read::VectoredRead,
 };
 
 /// Most bytes kept. A sample of a machine of a thousand CPUs reads a tenth of it; only
@@ -24,7 +24,7 @@ pub(in crate::runtime) struct Recorder {
 
 impl Recorder {
     /// Keeps what was read into a batch: what was asked for, and not what lies between.
-    pub(in crate::runtime) fn note(&mut self, batch: &Batch) {
+    pub(in crate::runtime) fn note(&mut self, batch: &VectoredRead) {
         for (address, bytes) in batch.places() {
             let place = (address, bytes.len());
             let known = self.known.get(&place).filter(|known| same(known, bytes));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::Read;
-use crate::runtime::{batch::Batch, memory::MemoryError};
+use crate::runtime::{memory::MemoryError, vectored_read::VectoredRead};
 
 /// Recorded places before the one that is asked for that are looked at.
 const MOST_BEFORE: usize = 16;
@@ -81,7 +81,7 @@ impl Replay {
     }
 
     /// Gives everything the batch asks for, or nothing.
-    pub(in crate::runtime) fn fetch(&self, batch: &mut Batch) -> Result<(), MemoryError> {
+    pub(in crate::runtime) fn fetch(&self, batch: &mut VectoredRead) -> Result<(), MemoryError> {
         batch.fill(|address, into| self.now().give(address, into))
     }
 

@@ -7,7 +7,7 @@ use kube::{Api, Client, api::PostParams};
 use ring::digest::{Context, SHA256};
 
 use super::{
-    answers::{Answer, Answers, Key, Limits},
+    answer_cache::{Answer, AnswerCache, AnswerCacheLimits, Key},
     error::ReviewError,
 };
 use crate::auth::{Refusal, User};
@@ -72,14 +72,14 @@ impl Access {
 /// Asks what a user may.
 pub(crate) struct AccessReviewer {
     api: Api<SubjectAccessReview>,
-    answers: Answers<Verdict>,
+    answers: AnswerCache<AccessDecision>,
 }
 
 /// Whether the user may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Verdict(bool);
+struct AccessDecision(bool);
 
-impl Answer for Verdict {
+impl Answer for AccessDecision {
     fn is_positive(&self) -> bool {
         self.0
     }
@@ -87,10 +87,10 @@ impl Answer for Verdict {
 
 impl AccessReviewer {
     /// Asks through `client`.
-    pub(crate) fn new(client: Client, limits: Limits) -> Self {
+    pub(crate) fn new(client: Client, limits: AnswerCacheLimits) -> Self {
         Self {
             api: Api::all(client),
-            answers: Answers::new("SubjectAccessReview", limits),
+            answers: AnswerCache::new("SubjectAccessReview", limits),
         }
     }
 
@@ -167,7 +167,7 @@ fn digest(spec: &SubjectAccessReviewSpec) -> Result<Key, ReviewError> {
 async fn ask(
     api: Api<SubjectAccessReview>,
     review: SubjectAccessReview,
-) -> Result<Verdict, ReviewError> {
+) -> Result<AccessDecision, ReviewError> {
     let review = api
         .create(&PostParams::default(), &review)
         .await
@@ -176,5 +176,7 @@ async fn ask(
             ReviewError::of(&error)
         })?;
     let status = review.status.ok_or(ReviewError::Unknown)?;
-    Ok(Verdict(status.allowed && status.denied != Some(true)))
+    Ok(AccessDecision(
+        status.allowed && status.denied != Some(true),
+    ))
 }

@@ -1,9 +1,9 @@
 //! Questions to the API server: who a token is, and what a user may.
 
 mod access;
-mod answers;
+mod answer_cache;
 mod error;
 mod token;
 
-pub use self::{access::Access, answers::Limits};
+pub use self::{access::Access, answer_cache::AnswerCacheLimits};
 pub(super) use self::{access::AccessReviewer, token::TokenReviewer};

@@ -10,7 +10,7 @@ use ring::{
 };
 
 use super::{
-    answers::{Answer, Answers, Key, Limits},
+    answer_cache::{Answer, AnswerCache, AnswerCacheLimits, Key},
     error::ReviewError,
 };
 use crate::auth::{SecurityError, User};
@@ -18,7 +18,7 @@ use crate::auth::{SecurityError, User};
 /// Asks who a token is.
 pub(crate) struct TokenReviewer {
     api: Api<TokenReview>,
-    answers: Answers<Option<Arc<User>>>,
+    answers: AnswerCache<Option<Arc<User>>>,
     /// Tokens are kept as digests under a key of this process alone.
     key: hmac::Key,
 }
@@ -31,14 +31,14 @@ impl Answer for Option<Arc<User>> {
 
 impl TokenReviewer {
     /// Asks through `client`.
-    pub(crate) fn new(client: Client, limits: Limits) -> Result<Self, SecurityError> {
+    pub(crate) fn new(client: Client, limits: AnswerCacheLimits) -> Result<Self, SecurityError> {
         let mut secret = [0; 32];
         SystemRandom::new()
             .fill(&mut secret)
             .map_err(|_| SecurityError::Random)?;
         Ok(Self {
             api: Api::all(client),
-            answers: Answers::new("TokenReview", limits),
+            answers: AnswerCache::new("TokenReview", limits),
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
         })
     }

@@ -27,11 +27,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{CertificateFiles, Security, SecuritySettings, review::Limits, tls};
+use super::{CertificateFiles, Security, SecuritySettings, review::AnswerCacheLimits, tls};
 use crate::{
     fixtures::{Authority, Pem, chain, snapshot},
+    liveness::Liveness,
     serve::serve,
-    vitals::Vitals,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -76,7 +76,7 @@ impl Files {
 }
 
 fn security(settings: &SecuritySettings) -> Security {
-    let mut security = Security::new(settings, None, [], Limits::default()).unwrap();
+    let mut security = Security::new(settings, None, [], AnswerCacheLimits::default()).unwrap();
     if let Some(tls) = &mut security.tls {
         tls.set_poll(Duration::from_millis(20));
     }
@@ -101,7 +101,7 @@ impl Server {
                 vec![listener],
                 snapshots,
                 security,
-                Vitals::default(),
+                Liveness::default(),
                 async {
                     stopped.await.ok();
                 },

@@ -3,10 +3,10 @@
 use std::fs;
 
 use super::{Authority, Files, HOUR};
-use crate::auth::{CertificateFiles, Security, SecuritySettings, review::Limits};
+use crate::auth::{CertificateFiles, Security, SecuritySettings, review::AnswerCacheLimits};
 
 fn refused(settings: &SecuritySettings) -> String {
-    match Security::new(settings, None, [], Limits::default()) {
+    match Security::new(settings, None, [], AnswerCacheLimits::default()) {
         Ok(_) => panic!("taken: {settings:?}"),
         Err(error) => error.to_string(),
     }
@@ -71,7 +71,7 @@ fn nothing_asked_for_is_plain_http() {
             insecure_http,
             ..SecuritySettings::default()
         };
-        let security = Security::new(&settings, None, [], Limits::default()).unwrap();
+        let security = Security::new(&settings, None, [], AnswerCacheLimits::default()).unwrap();
         assert!(security.tls.is_none() && security.guard.is_none());
     }
 }
@@ -98,7 +98,7 @@ fn the_log_says_what_is_served_and_to_whom() {
             to_the_allowed,
         ),
     ] {
-        let security = Security::new(&settings, None, [], Limits::default()).unwrap();
+        let security = Security::new(&settings, None, [], AnswerCacheLimits::default()).unwrap();
         for (addresses, expected) in [
             (&["127.0.0.1:9920", "[::1]:9920"][..], here),
             (&["[::ffff:127.0.0.1]:9920"], here),

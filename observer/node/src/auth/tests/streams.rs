@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{Authority, Client, Files, HOUR, Server};
-use crate::auth::{Security, review::Limits};
+use crate::auth::{Security, review::AnswerCacheLimits};
 
 /// An API server: whose tokens hold, and who may everything. A token is its user's name.
 #[derive(Clone, Default)]
@@ -103,9 +103,9 @@ async fn a_stream_ends_with_its_token_and_with_its_right() {
     for user in ["jane", "john", "mary"] {
         api.admit(user);
     }
-    let limits = Limits {
+    let limits = AnswerCacheLimits {
         fresh: Duration::from_millis(100),
-        ..Limits::default()
+        ..AnswerCacheLimits::default()
     };
     let client = api.serve().await;
     let security = Security::new(&files.settings(), Some(client), [], limits).unwrap();

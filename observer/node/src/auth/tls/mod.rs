@@ -1,12 +1,12 @@
 //! The serving side of TLS: a certificate from files or of our own making,
 //! renewed while connections go on.
 
+mod client_key_proof;
 mod error;
 mod files;
 mod pair;
-mod possession;
 mod provider;
-mod selfmade;
+mod self_signed;
 
 use std::{
     sync::{Arc, PoisonError, RwLock, atomic::Ordering},
@@ -21,7 +21,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-pub use self::{error::TlsError, files::PairFiles, provider::provider, selfmade::host_names};
+pub use self::{error::TlsError, files::PairFiles, provider::provider, self_signed::host_names};
 use self::{files::Watched, pair::Pair};
 use super::{
     certificate::ClientAuthority,
@@ -85,10 +85,10 @@ impl ServerTls {
                 }
                 (pair, Some(watch))
             }
-            CertificateSource::SelfSigned(names) => (selfmade::make(names)?, None),
+            CertificateSource::SelfSigned(names) => (self_signed::make(names)?, None),
         };
         counters
-            .certificate_expiry
+            .certificate_expiry_seconds
             .store(seconds(pair.not_after), Ordering::Relaxed);
         let current = Arc::new(Current(RwLock::new(pair)));
         let config = config(Arc::clone(&current) as _, ask_clients)?;
@@ -220,9 +220,9 @@ impl ServerTls {
                 Ok(Some(pair))
             }
             (CertificateSource::SelfSigned(names), _)
-                if selfmade::is_due(self.current.not_after(), now) =>
+                if self_signed::is_due(self.current.not_after(), now) =>
             {
-                selfmade::make(names).map(Some)
+                self_signed::make(names).map(Some)
             }
             _ => Ok(None),
         }
@@ -252,7 +252,7 @@ impl Replacer {
 /// Shows `pair` to the next client.
 fn take(current: &Current, counters: &Counters, pair: Pair) {
     counters
-        .certificate_expiry
+        .certificate_expiry_seconds
         .store(seconds(pair.not_after), Ordering::Relaxed);
     tracing::info!(expires = %humantime::format_rfc3339_seconds(pair.not_after), "new serving certificate");
     *current.0.write().unwrap_or_else(PoisonError::into_inner) = pair;
@@ -279,7 +279,7 @@ fn config(
     ask_clients: bool,
 ) -> Result<ServerConfig, TlsError> {
     let clients: Arc<dyn ClientCertVerifier> = if ask_clients {
-        Arc::new(possession::Possession::new(provider()))
+        Arc::new(client_key_proof::Possession::new(provider()))
     } else {
         Arc::new(NoClientAuth)
     };

@@ -7,9 +7,9 @@ use std::{
 
 use super::read::{exposition, old, read, text};
 use crate::{
-    export::{Format, MAX_GROUPS, collector, group},
+    export::{Format, MAX_GROUPS, prometheus_collector, series_group},
     fixtures::{in_container, observation, snapshot, with_gc, with_state},
-    node::{Cluster, Observation, Place, Snapshot},
+    node::{Attribution, Cluster, Observation, Snapshot},
 };
 
 #[test]
@@ -62,7 +62,7 @@ fn a_crowd_is_bounded_and_the_living_come_first() {
         .collect();
     processes[0].ended = Some(SystemTime::UNIX_EPOCH);
     let snapshot = snapshot(processes);
-    let (groups, left_out) = group::groups(&snapshot);
+    let (groups, left_out) = series_group::groups(&snapshot);
     assert_eq!((groups.len(), left_out), (MAX_GROUPS, 5));
     let is_there = |pid: &str| groups.keys().any(|key| key.pid == pid);
     assert!(!is_there("0") && is_there("1"));
@@ -76,7 +76,7 @@ fn a_crowd_is_bounded_and_the_living_come_first() {
     );
     assert!(of("observer_series_not_exported") > 0);
     let lines = found.all().count() as u64;
-    let all = collector::MAX_SERIES;
+    let all = prometheus_collector::MAX_SERIES;
     assert!((all * 9 / 10..all * 11 / 10).contains(&lines), "{lines}");
 }
 
@@ -140,9 +140,9 @@ fn what_those_counted_stays_when_they_are_shown_no_more() {
     for (host_processes, expected) in [(true, Some(4000.0)), (false, None)] {
         one.cluster = Some(Arc::new(Cluster {
             places: vec![if host_processes {
-                Place::Host
+                Attribution::Host
             } else {
-                Place::LeftOut
+                Attribution::LeftOut
             }],
             host_processes,
             ..Cluster::default()

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use observer_go::binary::{Figure, Reason};
+use observer_go::binary::{FigureGroup, Reason};
 
 use super::read::exposition;
 use crate::fixtures::{lacking, observation, with_gc, with_state};
@@ -55,7 +55,7 @@ fn the_state_comes_before_what_probes_counted() {
     // A state that no longer holds is not made up for by smaller counts.
     let found = exposition(vec![lacking(
         sampled.clone(),
-        Figure::State,
+        FigureGroup::State,
         Reason::ImplausibleValue,
     )]);
     for name in [

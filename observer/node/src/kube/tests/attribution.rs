@@ -2,7 +2,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use observer_ebpf::GoroutineFigures;
 use observer_go::{
-    binary::{Figure, Reason},
+    binary::{FigureGroup, Reason},
     discover::Origin,
 };
 use serde_json::{Value, json};
@@ -13,9 +13,9 @@ use crate::{
     fixtures::{in_container, lacking, observation, snapshot, with_gc, with_state},
     kube::{
         attribute::Attributor,
-        index::{PodIndex, Pods},
+        pod_index::{PodIndex, Pods},
     },
-    node::{Observation, Place, PodWatch, Snapshot, Uncounted},
+    node::{Attribution, Observation, PodWatch, Snapshot, Uncounted},
 };
 
 fn attributor(host_processes: bool) -> Attributor {
@@ -157,14 +157,14 @@ fn what_the_runtime_does_in_a_container_is_not_the_containers() {
     forked.start_ticks = u64::MAX / 100_000_000_000;
     let mut stage = in_container(observation(9, "/usr/sbin/runc"), &id('a'));
     stage.figures.events.goroutines = GoroutineFigures::ZERO;
-    let stage = lacking(stage, Figure::State, Reason::NotSampled);
+    let stage = lacking(stage, FigureGroup::State, Reason::NotSampled);
     let living = [Arc::new(init.clone()), Arc::new(stage.clone())];
     let snapshot = attributed(&mut attributor, &index, &[&living[0], &living[1]]);
     assert!(!metrics(&snapshot).contains("go_"));
     assert!(
         snapshot
             .placed()
-            .all(|(_, place)| matches!(place, Place::Uncounted(..)))
+            .all(|(_, place)| matches!(place, Attribution::Uncounted(..)))
     );
     let over = [ended(init), ended(stage), Arc::new(process(10, 'a'))];
     let snapshot = attributed(&mut attributor, &index, &[&over[0], &over[1], &over[2]]);
@@ -212,7 +212,7 @@ fn counters_keep_what_ended_processes_counted() {
     for round in 0..5 {
         // A health check that was over before it was sampled, and a tool that was not.
         let mut check = in_container(observation(100 + round, "/bin/check"), &id('a'));
-        check = lacking(check, Figure::State, Reason::NotSampled);
+        check = lacking(check, FigureGroup::State, Reason::NotSampled);
         let tool = process(200 + round, 'a');
         let gone = [ended(check), ended(tool)];
         for shown in [vec![&server, &gone[0], &gone[1]], vec![&server]] {
@@ -343,7 +343,7 @@ fn a_containers_figures_are_its_services() {
     let why: Vec<_> = snapshot
         .placed()
         .map(|(_, place)| match place {
-            Place::Uncounted(_, why) => Some(*why),
+            Attribution::Uncounted(_, why) => Some(*why),
             _ => None,
         })
         .collect();

@@ -17,16 +17,16 @@ use tokio::sync::watch;
 
 use super::{OTHER_UID, UID, decoded, id, pod};
 use crate::{
-    exclude::{Rule, Rules},
+    exclude::{ExclusionRules, Rule},
     fixtures::{in_container, left_alone, observation, snapshot, with_state},
     kube::{
-        PodWishes,
+        PodOptOut,
         attribute::Attributor,
-        index::{PodIndex, Pods},
         namespaces::Namespaces,
+        pod_index::{PodIndex, Pods},
     },
-    node::{Observation, Place, PodWatch, Snapshot, Uncounted, Verdict, Wishes},
-    vitals::Vitals,
+    liveness::Liveness,
+    node::{Admission, Attribution, Observation, OptOut, PodWatch, Snapshot, Uncounted},
 };
 
 fn metadata(name: &str, annotations: &[(&str, &str)]) -> ObjectMeta {
@@ -40,13 +40,13 @@ fn metadata(name: &str, annotations: &[(&str, &str)]) -> ObjectMeta {
 
 const WISH: (&str, &str) = ("go-observer.dev/observe", "false");
 
-fn rules(texts: &[&str]) -> Arc<Rules> {
+fn rules(texts: &[&str]) -> Arc<ExclusionRules> {
     let rules = texts.iter().map(|text| text.parse::<Rule>().unwrap());
-    Arc::new(Rules::new(rules.collect()))
+    Arc::new(ExclusionRules::new(rules.collect()))
 }
 
 /// Pods in the namespace `shop`, which bears these annotations.
-fn index(rules: &Arc<Rules>, pods: &[&Value], shop: &[(&str, &str)]) -> PodIndex {
+fn index(rules: &Arc<ExclusionRules>, pods: &[&Value], shop: &[(&str, &str)]) -> PodIndex {
     let mut all = Pods::new(Arc::clone(rules));
     for pod in pods {
         all.apply(decoded(pod));
@@ -67,12 +67,12 @@ fn container(letter: char, pod_uid: Option<&str>) -> Membership {
     }
 }
 
-fn is_excluded(verdict: &Verdict, by: &str) -> bool {
-    matches!(verdict, Verdict::Excluded(why) if why.contains(by))
+fn is_excluded(verdict: &Admission, by: &str) -> bool {
+    matches!(verdict, Admission::Excluded(why) if why.contains(by))
 }
 
-fn is_unknown(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Unknown(_))
+fn is_unknown(verdict: &Admission) -> bool {
+    matches!(verdict, Admission::Unknown(_))
 }
 
 #[test]
@@ -82,15 +82,19 @@ fn a_pod_is_known_before_its_status_tells_of_containers() {
     let none = rules(&[]);
     let index = index(&none, &[&starting], &[]);
     let verdict = |place: &Membership| index.verdict(place, false);
-    assert_eq!(verdict(&container('a', Some(UID))), Verdict::Observe);
+    assert_eq!(verdict(&container('a', Some(UID))), Admission::Observe);
     // Also what is in the pod and in none of its containers.
     let sandbox = Membership {
         container: None,
         pod_uid: Some(UID.to_owned()),
     };
-    assert_eq!(verdict(&sandbox), Verdict::Observe);
+    assert_eq!(verdict(&sandbox), Admission::Observe);
     assert!(is_unknown(&verdict(&container('a', Some(OTHER_UID)))));
-    assert_eq!(verdict(&Membership::default()), Verdict::Observe, "no pod");
+    assert_eq!(
+        verdict(&Membership::default()),
+        Admission::Observe,
+        "no pod"
+    );
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn nothing_may_be_observed_before_pod_and_namespace_are_known() {
     assert!(is_unknown(&index(&pods, &namespaces).verdict(&place, true)));
     namespaces.apply(metadata("shop", &[]));
     let verdict = index(&pods, &namespaces).verdict(&place, true);
-    assert_eq!(verdict, Verdict::Observe);
+    assert_eq!(verdict, Admission::Observe);
     // A namespace of the same name may want otherwise.
     namespaces.delete("shop");
     assert!(is_unknown(&index(&pods, &namespaces).verdict(&place, true)));
@@ -132,7 +136,7 @@ fn where_the_path_names_no_pod_the_status_does() {
     assert!(is_excluded(&verdict('a', true), "the pod's annotation"));
     // Some other engine's container, or one of a pod that is yet to be told of.
     assert!(is_unknown(&verdict('b', false)));
-    assert_eq!(verdict('b', true), Verdict::Observe);
+    assert_eq!(verdict('b', true), Admission::Observe);
 }
 
 #[test]
@@ -142,7 +146,10 @@ fn every_kind_of_rule_and_wish_is_heeded() {
     let verdict = |texts: &[&str], pod: &Value, shop: &[(&str, &str)]| {
         index(&rules(texts), &[pod], shop).verdict(&place, false)
     };
-    assert_eq!(verdict(&["path=/srv/shop"], &plain, &[]), Verdict::Observe);
+    assert_eq!(
+        verdict(&["path=/srv/shop"], &plain, &[]),
+        Admission::Observe
+    );
     for (texts, by) in [
         (&["namespace=sh?p"][..], "namespace=sh?p"),
         (&["label=app=checkout"], "label=app=checkout"),
@@ -150,7 +157,7 @@ fn every_kind_of_rule_and_wish_is_heeded() {
     ] {
         assert!(is_excluded(&verdict(texts, &plain, &[]), by), "{texts:?}");
     }
-    assert_eq!(verdict(&["label=app=x"], &plain, &[]), Verdict::Observe);
+    assert_eq!(verdict(&["label=app=x"], &plain, &[]), Admission::Observe);
     let mut said = plain.clone();
     said["metadata"]["labels"][WISH.0] = json!(WISH.1);
     assert!(is_excluded(&verdict(&[], &said, &[]), "the pod's label"));
@@ -191,7 +198,7 @@ async fn the_engine_is_woken_when_a_wish_changes_and_not_by_every_status() {
     let none = rules(&[]);
     let plain = pod("checkout-1", UID, &id('a'));
     let (sender, pods) = watch::channel(Arc::new(PodIndex::default()));
-    let wishes = PodWishes::new(pods, false, &Vitals::default()).unwrap();
+    let wishes = PodOptOut::new(pods, false, &Liveness::default()).unwrap();
     let woken = async || {
         // The task that tells runs on this thread.
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -214,7 +221,7 @@ async fn the_engine_is_woken_when_a_wish_changes_and_not_by_every_status() {
     sender.send_replace(Arc::new(index(&none, &[&plain], &[])));
     let place = container('a', Some(UID));
     assert!(woken().await);
-    assert_eq!(wishes.verdict(&place), Verdict::Observe);
+    assert_eq!(wishes.verdict(&place), Admission::Observe);
     sender.send_replace(Arc::new(index(&none, &[&plain], &[])));
     assert!(!woken().await);
     sender.send_replace(Arc::new(index(&none, &[&plain], &[WISH])));
@@ -224,7 +231,7 @@ async fn the_engine_is_woken_when_a_wish_changes_and_not_by_every_status() {
     assert!(is_excluded(&wishes.verdict(&place), "namespace"));
 }
 
-fn places(index: &PodIndex, processes: Vec<Observation>) -> Vec<Place> {
+fn places(index: &PodIndex, processes: Vec<Observation>) -> Vec<Attribution> {
     let mut snapshot = Snapshot::clone(&snapshot(processes));
     let mut attributor = Attributor::new("node-a".to_owned(), false);
     let cluster = attributor.cluster(&snapshot, index);
@@ -249,9 +256,9 @@ fn what_was_counted_of_an_excluded_pod_is_not_shown_any_more() {
     assert!(matches!(
         &found[..],
         [
-            Place::Uncounted(_, Uncounted::Excluded),
-            Place::Uncounted(_, Uncounted::Excluded),
-            Place::Container(_)
+            Attribution::Uncounted(_, Uncounted::Excluded),
+            Attribution::Uncounted(_, Uncounted::Excluded),
+            Attribution::Container(_)
         ]
     ));
 }
@@ -266,13 +273,13 @@ fn one_that_is_left_alone_does_not_hide_the_figures_of_others() {
     assert!(matches!(
         &found[..],
         [
-            Place::Container(_),
-            Place::Uncounted(_, Uncounted::Excluded)
+            Attribution::Container(_),
+            Attribution::Uncounted(_, Uncounted::Excluded)
         ]
     ));
     // By itself it has a series, which says why there are no figures.
     let found = places(&index, vec![alone()]);
-    assert!(matches!(&found[..], [Place::Container(_)]));
+    assert!(matches!(&found[..], [Attribution::Container(_)]));
 }
 
 #[test]
@@ -289,10 +296,10 @@ fn a_host_of_a_go_library_does_not_hide_the_figures_of_others() {
     assert!(matches!(
         &found[..],
         [
-            Place::Container(_),
-            Place::Uncounted(_, Uncounted::SharedLibrary)
+            Attribution::Container(_),
+            Attribution::Uncounted(_, Uncounted::SharedLibrary)
         ]
     ));
     let found = places(&index, vec![host()]);
-    assert!(matches!(&found[..], [Place::Container(_)]));
+    assert!(matches!(&found[..], [Attribution::Container(_)]));
 }

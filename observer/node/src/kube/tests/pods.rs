@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{OTHER_UID, UID, decoded, id, index, pod, running};
 use crate::{
-    exclude::Rules,
+    exclude::ExclusionRules,
     kube::{
-        index::{PodIndex, Pods},
         pod::{self, Record},
+        pod_index::{PodIndex, Pods},
     },
     node::PodWatch,
 };
@@ -17,7 +17,7 @@ fn workload(labels: &Value, owners: &Value) -> Option<(String, String)> {
     let mut pod = pod("p", UID, &id('a'));
     pod["metadata"]["labels"] = labels.clone();
     pod["metadata"]["ownerReferences"] = owners.clone();
-    let record = Record::of(decoded(&pod), &Rules::default()).unwrap();
+    let record = Record::of(decoded(&pod), &ExclusionRules::default()).unwrap();
     let workload = record.pod.workload.clone()?;
     Some((workload.kind, workload.name))
 }

@@ -10,11 +10,11 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use super::{UID, id, index, pod};
 use crate::{
-    exclude::Rules,
+    exclude::ExclusionRules,
     fixtures::{in_container, observation, snapshot, with_state},
     kube::{Connection, attribute, watch_pods},
-    node::Place,
-    vitals::Vitals,
+    liveness::Liveness,
+    node::Attribution,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -29,8 +29,8 @@ async fn an_api_server_that_is_away_is_said_and_waited_for() {
     let mut pods = watch_pods(
         Connection::new(config).unwrap(),
         "node-a",
-        Rules::default(),
-        &Vitals::default(),
+        ExclusionRules::default(),
+        &Liveness::default(),
     );
     let failed = |watch: &crate::node::PodWatch| watch.errors > 0;
     let index = timeout(SOON, pods.wait_for(|index| failed(&index.watch)));
@@ -51,7 +51,12 @@ async fn an_answer_to_another_question_ends_the_wait() {
     let config = Config::new(format!("http://{address}").parse().unwrap());
     let connection = Connection::new(config).unwrap();
     let client = connection.client.clone();
-    let mut pods = watch_pods(connection, "node-a", Rules::default(), &Vitals::default());
+    let mut pods = watch_pods(
+        connection,
+        "node-a",
+        ExclusionRules::default(),
+        &Liveness::default(),
+    );
     // The third wait is for four seconds at least.
     let failed = pods.wait_for(|index| index.watch.errors > 2);
     timeout(SOON, failed).await.unwrap().unwrap();
@@ -77,7 +82,7 @@ async fn labels_come_with_the_pod_and_not_with_the_next_interval() {
         indexes,
         "node-a".to_owned(),
         false,
-        &Vitals::default(),
+        &Liveness::default(),
     );
     let process = with_state(in_container(observation(10, "/srv/shop"), &id('a')));
     snapshots.send(Some(snapshot(vec![process]))).unwrap();
@@ -86,12 +91,12 @@ async fn labels_come_with_the_pod_and_not_with_the_next_interval() {
         let snapshot = snapshot.as_ref().unwrap();
         snapshot.placed().next().unwrap().1.clone()
     };
-    assert_eq!(place(&attributed.borrow_and_update()), Place::Unknown);
+    assert_eq!(place(&attributed.borrow_and_update()), Attribution::Unknown);
     pods.send(index(&[&pod("checkout-1", UID, &id('a'))]))
         .unwrap();
     timeout(SOON, attributed.changed()).await.unwrap().unwrap();
     match place(&attributed.borrow_and_update()) {
-        Place::Container(of) => assert_eq!(of.pod.name, "checkout-1"),
+        Attribution::Container(of) => assert_eq!(of.pod.name, "checkout-1"),
         place => panic!("{place:?}"),
     }
     // Nobody takes figures any more: nothing is served as if it were fresh.

@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
-use observer_ebpf::{Group, ProcessKey};
+use observer_ebpf::{ProbeGroup, ProcessKey};
 
 use super::{Budget, Cost, Level, Load, Payer, at_once};
 
 const KEY: ProcessKey = ProcessKey { tgid: 7, epoch: 1 };
 const PROCESS: Payer = Payer::Process(KEY);
-const GOROUTINES: u8 = Group::EXACT.family();
+const GOROUTINES: u8 = ProbeGroup::EXACT.family();
 const BATCH: Level = Level(1);
 const EXACT: Level = Level(2);
 const FILE: Load = Load {
@@ -15,7 +15,7 @@ const FILE: Load = Load {
 };
 const STOPS: Load = Load {
     file: 1,
-    family: Group::RARE.family(),
+    family: ProbeGroup::RARE.family(),
 };
 
 fn after(began: Instant, seconds: f64) -> Instant {

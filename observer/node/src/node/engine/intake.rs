@@ -11,13 +11,13 @@ use observer_go::{
 
 use super::{lives::Ended, state::Engine};
 use crate::node::{
-    coverage::{Standing, coverage},
+    coverage::{ProcessStatus, coverage},
+    cross_check::Ids,
     inspector::{Done, Failed, Job, Opened},
-    need::Need,
     observation::Observation,
-    planes::Ids,
+    probe_policy::ProbePolicy,
     processes::Seen,
-    targets::Known,
+    targets::KnownFile,
 };
 
 impl Engine {
@@ -54,15 +54,19 @@ impl Engine {
             return;
         };
         let seen = Seen::of(target, Some(exec));
-        let standing = Standing::new(tracked.key, self.probes.as_deref(), seen.goroutines);
+        let standing = ProcessStatus::new(tracked.key, self.probes.as_deref(), seen.goroutines);
         let mut observation = Observation::clone(&tracked.observation);
         observation.figures.events.from_start = seen.goroutines;
         observation.figures.events.collections_from_start = seen.collections;
         if seen.batches {
             tracked.ids = Ids::FROM_START;
         }
-        observation.coverage =
-            coverage(&target.binary, &target.attachment, standing, &tracked.watch);
+        observation.coverage = coverage(
+            &target.binary,
+            &target.attachment,
+            standing,
+            &tracked.sampler,
+        );
         tracked.observation = Arc::new(observation);
     }
 
@@ -77,7 +81,7 @@ impl Engine {
                 }
                 self.unreadable.all_looked_at(&pids);
             }
-            Err(error) => tracing::error!(%error, "cannot list processes"),
+            Err(error) => tracing::error!(%error, "failed to list the processes in /proc"),
         }
     }
 
@@ -102,12 +106,12 @@ impl Engine {
         self.unreadable.read(pid);
         self.hosts.runs(pid, executable.id);
         match self.targets.known(&*self.system, pid, executable.id) {
-            Known::NotGo { loads_libraries } => {
+            KnownFile::NotGo { loads_libraries } => {
                 if loads_libraries {
                     self.hosts.saw(pid, executable.id, Instant::now());
                 }
             }
-            Known::Target(target) => self.take_up(pid, &executable, target, exec),
+            KnownFile::Target(target) => self.take_up(pid, &executable, target, exec),
             known => {
                 let waiting = self.waiting.entry(executable.id).or_default();
                 if waiting.iter().any(|(_, waits, _)| *waits == pid) {
@@ -136,7 +140,7 @@ impl Engine {
                     pinned,
                     cgroup: self.system.cgroup_key(pid),
                     known: match known {
-                        Known::Inspected(binary) => Some(binary),
+                        KnownFile::Inspected(binary) => Some(binary),
                         _ => None,
                     },
                 });
@@ -183,13 +187,13 @@ impl Engine {
                 "not_go"
             }
             (Err(Failed::Damaged(error)), _) => {
-                tracing::warn!(file = %path, %error, "executable cannot be inspected; its processes stay unobserved");
+                tracing::warn!(file = %path, %error, "failed to inspect executable; its processes stay unobserved");
                 self.targets.is_not_go(done.id, false);
                 "error"
             }
             (Err(Failed::Passing(error)), _) => {
                 let again_after = self.targets.failed(done.id, Instant::now());
-                tracing::warn!(file = %path, %error, ?again_after, "executable cannot be inspected now");
+                tracing::warn!(file = %path, %error, ?again_after, "failed to inspect executable; trying again");
                 "error"
             }
             // Found again by the next sweep that looks at all that runs.
@@ -220,9 +224,9 @@ impl Engine {
             return;
         };
         let need = if self.cautious {
-            Need::none()
+            ProbePolicy::none()
         } else {
-            Need::new()
+            ProbePolicy::new()
         };
         let probes = self.probes.as_deref_mut();
         let target = (self.targets).attach(probes, executable, opened, binary, need);

@@ -6,8 +6,8 @@ use observer_go::discover::{Executable, FileId};
 
 use super::state::Engine;
 use crate::node::{
-    exclusion::Verdict,
-    held::place,
+    excluded_processes::place,
+    exclusion::Admission,
     inspector::{Found, Search},
 };
 
@@ -44,7 +44,7 @@ impl Engine {
         }
         matches!(
             self.exclusion.verdict(&*self.system, pid, &executable),
-            Ok(Verdict::Observe)
+            Ok(Admission::Observe)
         )
     }
 
@@ -96,7 +96,7 @@ impl Engine {
             // What is not known any more, was known.
             let excluded = || {
                 let verdict = (self.exclusion).verdict_there(&process.executable, &place(process));
-                matches!(verdict, Verdict::Excluded(_))
+                matches!(verdict, Admission::Excluded(_))
             };
             if !runs || excluded() {
                 gone.push(process.pid);

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use observer_ebpf::{Event, ProcessKey, family::Reading as _};
+use observer_ebpf::{Event, ProcessKey, family::ProcessCounts as _};
 use observer_go::discover::{DiscoverError, Executable, FileId, Membership, Process, Witness};
 
 use super::state::Engine;
 use crate::node::{
-    coverage::{Standing, coverage},
-    exclusion::Verdict,
+    coverage::{ProcessStatus, coverage},
+    exclusion::Admission,
     processes::Seen,
     spans,
-    watch::Watch,
+    state_sampler::StateSampler,
 };
 
 /// How a program ended in a process.
@@ -107,7 +107,7 @@ impl Engine {
             // Whatever it did is in the event of its exit.
             Ok(None) => Err(DiscoverError::Gone(pid)),
             Err(error) => {
-                tracing::warn!(pid, %error, "process cannot be registered with the probes");
+                tracing::warn!(pid, %error, "failed to register the process with the eBPF programs");
                 Ok(None)
             }
         }
@@ -131,8 +131,13 @@ impl Engine {
             });
         }
         let seen = Seen::of(entry, exec);
-        let standing = Standing::new(key, self.probes.as_deref(), seen.goroutines);
-        let coverage = coverage(&entry.binary, &entry.attachment, standing, &Watch::new());
+        let standing = ProcessStatus::new(key, self.probes.as_deref(), seen.goroutines);
+        let coverage = coverage(
+            &entry.binary,
+            &entry.attachment,
+            standing,
+            &StateSampler::new(),
+        );
         let binary = Arc::clone(&entry.binary);
         self.processes
             .insert(process, binary, target, key, seen, coverage);
@@ -194,7 +199,7 @@ impl Engine {
         let place = Membership { container, pod_uid };
         // Nobody can touch it any more; and what it did is known only of a process
         // whose file had probes for another's sake.
-        if let Verdict::Excluded(_) = self.exclusion.verdict_there(&executable, &place) {
+        if let Admission::Excluded(_) = self.exclusion.verdict_there(&executable, &place) {
             self.strip(id);
             if let Some(probes) = &mut self.probes {
                 probes.take(key);

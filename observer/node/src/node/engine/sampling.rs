@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use observer_ebpf::Group;
+use observer_ebpf::ProbeGroup;
 use observer_go::{
     discover,
     runtime::{HeldUp, StateFigures, cpus, is_stuck},
@@ -14,17 +14,17 @@ use observer_probe::Spans;
 
 use super::{lives::Ended, schedule::Round, state::Engine};
 use crate::node::{
-    coverage::{Standing, coverage},
-    creators::Creators,
-    doubt::Verdicts,
+    coverage::{ProcessStatus, coverage},
+    creators::CreatorWalker,
+    cross_check::{self, Counted},
     kernel::KernelSide,
     observation::{Differences, EventFigures, Figures, Observation, StateSample},
-    planes::{self, Counted},
+    plausibility::FigureVerdicts,
     processes::Tracked,
-    relay::Reading,
+    read_watchdog::Reading,
     snapshot::Snapshot,
+    state_sampler::{Looked, Sampled},
     targets::Targets,
-    watch::{Looked, Sampled},
 };
 
 impl Engine {
@@ -38,11 +38,11 @@ impl Engine {
                 replaced: Vec::new(),
             });
         }
-        self.relay.busy(true);
+        self.watchdog.busy(true);
         while let Some(pid) = self.round.as_mut().and_then(|round| round.left.pop()) {
             self = self.sample_one(pid)?;
         }
-        self.relay.busy(false);
+        self.watchdog.busy(false);
         for pid in self
             .round
             .take()
@@ -62,7 +62,7 @@ impl Engine {
             return Some(self);
         };
         // Where there is nothing to compare, or both say the same, once is enough.
-        let learning = tracked.observation.probes.has(Group::BATCH) && !tracked.ids.known();
+        let learning = tracked.observation.probes.has(ProbeGroup::BATCH) && !tracked.ids.known();
         let before = (tracked.apart || learning)
             .then(|| read(self.probes.as_deref(), tracked))
             .flatten();
@@ -77,9 +77,9 @@ impl Engine {
                 self.state_samples += 1;
                 tracked.sampled = Some(Instant::now());
                 tracked.created_per_second = Some(0.0);
-                tracked.counted = tracked.observation.probes.has(Group::EXACT);
+                tracked.counted = tracked.observation.probes.has(ProbeGroup::EXACT);
                 let verdicts = at_rest(tracked, before.as_ref());
-                if !tracked.watch.stood_still(verdicts) {
+                if !tracked.sampler.stood_still(verdicts) {
                     return Some(self);
                 }
                 Sampled::Nothing
@@ -103,7 +103,7 @@ impl Engine {
             return Some((self, nothing));
         };
         let binary = Arc::clone(&tracked.observation.binary);
-        if !tracked.watch.is_due(&binary) {
+        if !tracked.sampler.is_due(&binary) {
             return Some((self, nothing));
         }
         let refused = self.refused(pid);
@@ -111,18 +111,18 @@ impl Engine {
             return Some((self, nothing));
         };
         if let Some(why) = refused {
-            tracked.watch.leave_out(why);
+            tracked.sampler.leave_out(why);
             return Some((self, nothing));
         }
-        let stand_in = tracked.watch.stand_in();
-        let mut watch = std::mem::replace(&mut tracked.watch, stand_in);
-        let (relay, system) = (Arc::clone(&self.relay), Arc::clone(&self.system));
-        let (mut this, (watch, looked)) = relay.read(self, pid, move || {
-            let looked = watch.look(&*system, pid, &binary);
-            (watch, looked)
+        let stand_in = tracked.sampler.stand_in();
+        let mut sampler = std::mem::replace(&mut tracked.sampler, stand_in);
+        let (watchdog, system) = (Arc::clone(&self.watchdog), Arc::clone(&self.system));
+        let (mut this, (sampler, looked)) = watchdog.read(self, pid, move || {
+            let looked = sampler.look(&*system, pid, &binary);
+            (sampler, looked)
         })?;
         if let Some(tracked) = this.processes.get_mut(pid) {
-            tracked.watch = watch;
+            tracked.sampler = sampler;
         }
         Some((this, looked))
     }
@@ -136,7 +136,7 @@ impl Engine {
             return Some(HeldUp::ByMany);
         }
         // Whoever held up this read would hold up the engine.
-        (!self.relay.is_watched()).then_some(HeldUp::NoThread)
+        (!self.watchdog.is_watched()).then_some(HeldUp::NoThread)
     }
 
     fn pod_uid(&self, pid: u32) -> Option<&str> {
@@ -154,17 +154,17 @@ impl Engine {
         };
         let file = tracked.observation.process.executable.path.display();
         tracing::warn!(pid, %file, "a read of this process's memory does not come back; its state is left out");
-        tracked.watch.give_up(number, pid);
+        tracked.sampler.give_up(number, pid);
         let probes = self.probes.as_deref();
         update(tracked, probes, &self.targets, None, Sampled::Nothing);
     }
 
     /// Some reads have come back that were given up.
     fn take_back(&mut self) {
-        for reading in self.relay.returned() {
+        for reading in self.watchdog.returned() {
             self.blocked.came_back(reading.number);
             if let Some(tracked) = self.processes.get_mut(reading.pid)
-                && tracked.watch.came_back(reading.number)
+                && tracked.sampler.came_back(reading.number)
             {
                 tracing::info!(
                     pid = reading.pid,
@@ -180,7 +180,7 @@ impl Engine {
         let interval = self.ceiling.interval();
         for tracked in self.processes.iter_mut() {
             let age = tracked.sampled.map(|sampled| sampled.elapsed());
-            if age.is_some_and(|age| tracked.watch.grows_old(age, interval)) {
+            if age.is_some_and(|age| tracked.sampler.grows_old(age, interval)) {
                 let probes = self.probes.as_deref();
                 update(tracked, probes, &self.targets, None, Sampled::Nothing);
             }
@@ -203,7 +203,7 @@ impl Engine {
             creators: self
                 .creators
                 .as_ref()
-                .map(Creators::latest)
+                .map(CreatorWalker::latest)
                 .unwrap_or_default(),
             cluster: None,
         };
@@ -250,23 +250,23 @@ impl Engine {
 /// What the last sample says of a process in which nothing has run since, held against
 /// what probes have counted by now. That is read where the two were apart at the sample;
 /// where they were not, no probe has been hit since.
-fn at_rest(tracked: &Tracked, counted: Option<&Counted>) -> Verdicts {
+fn at_rest(tracked: &Tracked, counted: Option<&Counted>) -> FigureVerdicts {
     let figures = &tracked.observation.figures;
     let Some(sample) = &figures.state else {
-        return Verdicts::default();
+        return FigureVerdicts::default();
     };
     let (mut differences, mut whole) = (Differences::default(), true);
     if let (Some(counted), true) = (counted, tracked.apart) {
-        differences = planes::compare(&figures.events, counted, &sample.figures, counted);
+        differences = cross_check::compare(&figures.events, counted, &sample.figures, counted);
         differences.ids = ids_apart(tracked, &sample.figures, counted);
-        whole = planes::measured_all(counted);
+        whole = cross_check::measured_all(counted);
     }
-    Verdicts::at_rest(&differences, &sample.figures, whole, cpus())
+    FigureVerdicts::at_rest(&differences, &sample.figures, whole, cpus())
 }
 
 /// How far goroutine ids are from what probes have counted, where that is known.
 fn ids_apart(tracked: &Tracked, state: &StateFigures, counted: &Counted) -> Option<i64> {
-    if !tracked.observation.probes.has(Group::BATCH) || !tracked.ids.known() {
+    if !tracked.observation.probes.has(ProbeGroup::BATCH) || !tracked.ids.known() {
         return None;
     }
     // Nothing is learned from it.
@@ -306,10 +306,10 @@ fn update(
         // By a clock that nobody sets.
         let since = tracked.sampled.replace(Instant::now());
         tracked.created_per_second = created_per_second(figures.state.as_deref().zip(since), now);
-        tracked.counted = tracked.observation.probes.has(Group::EXACT);
+        tracked.counted = tracked.observation.probes.has(ProbeGroup::EXACT);
         tracked.at_sample = after.clone().unwrap_or_default();
     }
-    let covered = tracked.watch.has_changed();
+    let covered = tracked.sampler.has_changed();
     // An idle process keeps its observation: nothing to copy.
     if !counted && !moved && !covered && !replaced {
         return;
@@ -320,12 +320,14 @@ fn update(
         // What the last sample saw will do for the lower bound, once.
         let last = || (events.goroutines, events.gc.clone());
         let before = before.cloned().unwrap_or_else(last);
-        differences = planes::compare(events, &before, state, after);
-        tracked.apart = planes::compare(events, after, state, after).any();
+        differences = cross_check::compare(events, &before, state, after);
+        tracked.apart = cross_check::compare(events, after, state, after).any();
     }
-    if let (true, Some(state), Some(after)) =
-        (tracked.observation.probes.has(Group::BATCH), &state, &after)
-    {
+    if let (true, Some(state), Some(after)) = (
+        tracked.observation.probes.has(ProbeGroup::BATCH),
+        &state,
+        &after,
+    ) {
         // What the last sample saw will do for the lower bound.
         let before = before.map_or(&figures.events.goroutines, |before| &before.0);
         differences.ids = tracked.ids.compare(before, state, &after.0);
@@ -333,10 +335,10 @@ fn update(
     }
     if let (Some(state), true) = (&state, counted || moved) {
         let age = discover::age(tracked.observation.process.start_ticks);
-        let verdicts = Verdicts::busy(&differences, state, age, cpus());
-        tracked.watch.compared(verdicts);
+        let verdicts = FigureVerdicts::busy(&differences, state, age, cpus());
+        tracked.sampler.compared(verdicts);
     }
-    let covered = covered || tracked.watch.has_changed();
+    let covered = covered || tracked.sampler.has_changed();
     let events = match after {
         Some((goroutines, gc)) => EventFigures {
             goroutines,
@@ -355,8 +357,13 @@ fn update(
     };
     let coverage = match targets.get(tracked.target) {
         Some(target) if covered => {
-            let standing = Standing::new(tracked.key, probes, events.from_start);
-            coverage(&target.binary, &target.attachment, standing, &tracked.watch)
+            let standing = ProcessStatus::new(tracked.key, probes, events.from_start);
+            coverage(
+                &target.binary,
+                &target.attachment,
+                standing,
+                &tracked.sampler,
+            )
         }
         _ => tracked.observation.coverage.clone(),
     };

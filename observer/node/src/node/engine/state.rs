@@ -14,32 +14,32 @@ use observer_probe::HitCost;
 use tokio::sync::watch;
 
 use super::{
-    blocked::Blocked,
+    blocked_reads::BlockedReads,
     schedule::{Newcomers, Round, Schedule},
     stop::Stop,
 };
 use crate::{
+    liveness::{Liveness, Pulse},
     node::{
         budget::Budget,
-        ceiling::Ceiling,
         cgroups::Cgroups,
         clocks::Clocks,
-        creators::Creators,
+        cpu_ceiling::CpuCeiling,
+        creators::CreatorWalker,
+        excluded_processes::ExcludedProcesses,
         exclusion::Exclusion,
-        held::Held,
-        hosts::Hosts,
         inspector::Inspector,
         kernel::KernelSide,
+        library_hosts::LibraryHosts,
         lineage::Lineage,
         processes::Processes,
-        relay::Relay,
-        settings::{Environment, GoroutineProbes, Limits},
-        snapshot::{Health, Snapshot},
+        read_watchdog::ReadWatchdog,
+        settings::{CostLimits, Environment, GoroutineProbes},
+        snapshot::{ObserverHealth, Snapshot},
         system::{Live, System},
         targets::Targets,
         unreadable::Unreadable,
     },
-    vitals::{Pulse, Vitals},
 };
 
 /// Execs remembered whose process was gone before it could be looked at.
@@ -51,12 +51,12 @@ pub(super) struct Engine {
     pub(super) pulse: Pulse,
     pub(super) schedule: Schedule,
     pub(super) clocks: Clocks,
-    pub(super) relay: Arc<Relay<Self>>,
+    pub(super) watchdog: Arc<ReadWatchdog<Self>>,
     /// The round of samples that goes on.
     pub(super) round: Option<Round>,
     /// The reads that were given up.
-    pub(super) blocked: Blocked,
-    pub(super) ceiling: Ceiling,
+    pub(super) blocked: BlockedReads,
+    pub(super) ceiling: CpuCeiling,
     pub(super) budget: Budget,
     pub(super) price: HitCost,
     pub(super) goroutine_probes: GoroutineProbes,
@@ -66,15 +66,15 @@ pub(super) struct Engine {
     pub(super) probes: Option<Box<dyn KernelSide>>,
     pub(super) system: Arc<dyn System>,
     pub(super) environment: Environment,
-    pub(super) creators: Option<Creators>,
+    pub(super) creators: Option<CreatorWalker>,
     pub(super) inspector: Inspector,
     /// Which families are probed.
     pub(super) selection: Selection,
     pub(super) targets: Targets,
     pub(super) processes: Processes,
     pub(super) exclusion: Exclusion,
-    pub(super) left_alone: Held,
-    pub(super) hosts: Hosts,
+    pub(super) left_alone: ExcludedProcesses,
+    pub(super) hosts: LibraryHosts,
     pub(super) cgroups: Cgroups,
     pub(super) lineage: Lineage,
     /// Processes whose file is being inspected, and when they ran it.
@@ -105,14 +105,14 @@ impl Engine {
     /// One that knows nothing yet, and has no probes.
     pub(super) fn new(
         interval: Duration,
-        limits: Limits,
+        limits: CostLimits,
         sender: watch::Sender<Option<Arc<Snapshot>>>,
         stop: Arc<Stop>,
-        vitals: &Vitals,
+        liveness: &Liveness,
     ) -> std::io::Result<Self> {
         let began = Instant::now();
         Ok(Self {
-            pulse: vitals.part("engine"),
+            pulse: liveness.part("engine"),
             schedule: Schedule {
                 began,
                 next_sample: began + interval,
@@ -121,10 +121,10 @@ impl Engine {
                 first: true,
             },
             clocks: limits.clocks,
-            relay: Relay::start(vitals.part("watch"))?,
+            watchdog: ReadWatchdog::start(liveness.part("watch"))?,
             round: None,
-            blocked: Blocked::default(),
-            ceiling: Ceiling::new(limits.cpu_ceiling, interval),
+            blocked: BlockedReads::default(),
+            ceiling: CpuCeiling::new(limits.cpu_ceiling, interval),
             budget: Budget::new(limits.probe_budget),
             price: limits.price,
             goroutine_probes: limits.goroutine_probes,
@@ -139,8 +139,8 @@ impl Engine {
             targets: Targets::new(),
             processes: Processes::new(),
             exclusion: Exclusion::default(),
-            left_alone: Held::default(),
-            hosts: Hosts::default(),
+            left_alone: ExcludedProcesses::default(),
+            hosts: LibraryHosts::default(),
             cgroups: Cgroups::new(),
             lineage: Lineage::new(),
             waiting: HashMap::new(),
@@ -173,8 +173,8 @@ impl Engine {
         event.epoch != 0 && key.is_some_and(is_later)
     }
 
-    pub(super) fn health(&self) -> Health {
-        Health {
+    pub(super) fn health(&self) -> ObserverHealth {
+        ObserverHealth {
             kernel: self
                 .probes
                 .as_deref()

@@ -24,11 +24,11 @@ use tokio::sync::watch;
 use super::{Engine, Stop, fake::limits};
 use crate::{
     fixtures::binary,
+    liveness::Liveness,
     node::{
         inspector::{Done, Opened},
-        need::Need,
+        probe_policy::ProbePolicy,
     },
-    vitals::Vitals,
 };
 
 /// No process has it: above the kernel's limit.
@@ -37,8 +37,8 @@ pub(super) const PID: u32 = 1 << 23;
 pub(super) fn engine() -> Engine {
     let (sender, _) = watch::channel(None);
     let stop = Arc::new(Stop::new().expect("a descriptor"));
-    let vitals = Vitals::default();
-    Engine::new(Duration::from_secs(1), limits(), sender, stop, &vitals).expect("a descriptor")
+    let liveness = Liveness::default();
+    Engine::new(Duration::from_secs(1), limits(), sender, stop, &liveness).expect("a descriptor")
 }
 
 /// A file without probes, which is said to be this.
@@ -61,7 +61,7 @@ pub(super) fn target_of(
     executable: &Executable,
     file: &File,
 ) -> u32 {
-    let (binary, need) = (Arc::clone(binary), Need::new());
+    let (binary, need) = (Arc::clone(binary), ProbePolicy::new());
     let opened = Opened::Here(file.try_clone().expect("another descriptor"));
     (engine.targets).attach(None, executable, &opened, binary, need)
 }

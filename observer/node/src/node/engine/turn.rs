@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{lives::Ended, state::Engine};
 use crate::node::{
     kernel::KernelSide,
-    relay::{Reading, Relayed},
+    read_watchdog::{Reading, Relayed},
 };
 
 /// How often everything is compared with /proc while events were missed.
@@ -48,7 +48,7 @@ impl Engine {
                 .as_deref()
                 .is_some_and(KernelSide::has_lost_a_thread)
             {
-                tracing::error!("the thread that takes probes away has ended");
+                tracing::error!("the thread that detaches uprobes (probe-reaper) has ended");
                 return None;
             }
             self.sweep();

@@ -17,7 +17,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::ground::elsewhere;
+use super::file_system::elsewhere;
 
 /// A file to be looked at.
 pub(in crate::node) struct Job {

@@ -5,10 +5,10 @@
 //! Searches for Go libraries take what executables leave: of the threads, and of the
 //! CPU time that both may take together.
 
-mod allowance;
 mod cpu;
+mod cpu_quota;
 mod file;
-mod ground;
+mod file_system;
 mod library;
 
 use std::{
@@ -25,8 +25,8 @@ use observer_go::discover::FileId;
 use rustix::event::{EventfdFlags, eventfd};
 
 use self::{
-    allowance::Allowance,
     cpu::cpu_time,
+    cpu_quota::CpuQuota,
     file::look,
     library::{Judged, search},
 };
@@ -116,7 +116,7 @@ pub(super) struct Inspector {
     left_out: Vec<FileId>,
     found: Vec<Found>,
     judged: Arc<Judged>,
-    allowance: Allowance,
+    allowance: CpuQuota,
     /// Whether all that waits may be inspected at once.
     hurries: bool,
     /// How a thread is started.
@@ -143,7 +143,7 @@ impl Inspector {
             left_out: Vec::new(),
             found: Vec::new(),
             judged: Arc::new(Judged::new()),
-            allowance: Allowance::new(percent, Instant::now()),
+            allowance: CpuQuota::new(percent, Instant::now()),
             hurries: true,
             spawn,
             no_thread: None,
@@ -277,7 +277,7 @@ impl Inspector {
                 since: Instant::now(),
             };
             if let Err((error, task)) = self.start(task, self.number) {
-                tracing::warn!(%error, "cannot start a thread to inspect a file; trying again");
+                tracing::warn!(%error, "failed to start a thread to inspect a file; trying again");
                 match *task {
                     Task::File(job) => {
                         let of_it = self.waiting.entry(job.cgroup).or_default();

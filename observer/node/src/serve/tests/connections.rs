@@ -18,9 +18,9 @@ use super::{
 use crate::{
     auth::Security,
     fixtures::{observation, snapshot, with_gc},
-    listen::Bounds,
+    listen::ConnectionLimits,
+    liveness::Liveness,
     serve::Answers,
-    vitals::Vitals,
 };
 
 #[tokio::test]
@@ -57,13 +57,13 @@ async fn those_who_dawdle_and_those_who_listen_keep_nobody_out() {
     let address = listener.local_addr().unwrap();
     let (snapshots, receiver) = watch::channel(Some(snapshot(vec![])));
     let (stop, stopped) = oneshot::channel();
-    let bounds = Bounds {
+    let bounds = ConnectionLimits {
         strangers: NonZeroUsize::MIN,
-        ..Bounds::of_node()
+        ..ConnectionLimits::of_node()
     };
-    let (security, vitals) = (Security::default(), Vitals::default());
-    let answers = Answers::new(receiver, &security, &vitals);
-    let own = vitals.clone();
+    let (security, liveness) = (Security::default(), Liveness::default());
+    let answers = Answers::new(receiver, &security, &liveness);
+    let own = liveness.clone();
     let task = tokio::spawn(async move {
         let ended = async { drop(stopped.await) };
         answers
@@ -73,7 +73,7 @@ async fn those_who_dawdle_and_those_who_listen_keep_nobody_out() {
     let server = Server {
         address,
         snapshots,
-        vitals,
+        liveness,
         stop,
         task,
     };

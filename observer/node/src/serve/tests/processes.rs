@@ -1,6 +1,6 @@
 //! What is told of each process.
 
-use observer_go::binary::{Figure, Reason};
+use observer_go::binary::{FigureGroup, Reason};
 use serde_json::{Value, json};
 
 use super::server::start;
@@ -11,7 +11,7 @@ async fn processes_have_the_documented_form() {
     let server = start().await;
     let process = lacking(
         with_gc(observation(10, "/srv/shop")),
-        Figure::Goroutines,
+        FigureGroup::Goroutines,
         Reason::StartedBefore,
     );
     let process = in_container(process, &"ab".repeat(32));

@@ -90,7 +90,7 @@ async fn figures_are_not_served_once_nobody_takes_them() {
     let Server {
         address,
         snapshots,
-        vitals,
+        liveness,
         stop,
         task,
     } = start().await;
@@ -99,7 +99,7 @@ async fn figures_are_not_served_once_nobody_takes_them() {
     let server = Server {
         address,
         snapshots: watch::channel(None).0,
-        vitals,
+        liveness,
         stop,
         task,
     };
@@ -109,7 +109,7 @@ async fn figures_are_not_served_once_nobody_takes_them() {
 #[tokio::test]
 async fn alive_while_every_part_lives() {
     let server = start().await;
-    let engine = server.vitals.part("engine");
+    let engine = server.liveness.part("engine");
     engine.works();
     let (status, _, body) = server.ask("GET", "/healthz", "*/*").await;
     assert_eq!(status, 200);

@@ -9,14 +9,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{auth::Security, node::Snapshot, serve::serve, vitals::Vitals};
+use crate::{auth::Security, liveness::Liveness, node::Snapshot, serve::serve};
 
 pub(super) type Sender = watch::Sender<Option<Arc<Snapshot>>>;
 
 pub(super) struct Server {
     pub(super) address: std::net::SocketAddr,
     pub(super) snapshots: Sender,
-    pub(super) vitals: Vitals,
+    pub(super) liveness: Liveness,
     pub(super) stop: oneshot::Sender<()>,
     pub(super) task: JoinHandle<std::io::Result<()>>,
 }
@@ -26,18 +26,18 @@ pub(super) async fn start() -> Server {
     let address = listener.local_addr().unwrap();
     let (snapshots, receiver) = watch::channel(None);
     let (stop, stopped) = oneshot::channel();
-    let vitals = Vitals::default();
+    let liveness = Liveness::default();
     let task = tokio::spawn(serve(
         vec![listener],
         receiver,
         Security::default(),
-        vitals.clone(),
+        liveness.clone(),
         async { drop(stopped.await) },
     ));
     Server {
         address,
         snapshots,
-        vitals,
+        liveness,
         stop,
         task,
     }

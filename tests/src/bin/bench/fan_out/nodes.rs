@@ -24,7 +24,7 @@ use observer_node::{
     },
     scaling::{
         Histogram,
-        wire::{ContainerFigures, NodePods, Now, Over},
+        wire::{ContainerFigures, CurrentFigures, NodePods, WindowFigures},
     },
 };
 use tokio::{
@@ -81,7 +81,7 @@ fn answer(node: usize, pods: usize) -> NodePods {
         processes: 1,
         counted: vec![1000 + pod as u32],
         uncounted: Vec::new(),
-        now: Now {
+        now: CurrentFigures {
             goroutines: Some(100),
             runnable: Some(2),
             processors: Some(4),
@@ -90,7 +90,7 @@ fn answer(node: usize, pods: usize) -> NodePods {
             limited_heap_bytes: Some(0),
             limit_bytes: Some(0),
         },
-        over: Some(Over {
+        over: Some(WindowFigures {
             window_ms: 15_000,
             goroutines: Some(99.5),
             created_per_second: Some(1234.5),

@@ -9,7 +9,9 @@ use iced_x86::{
     InstructionInfoFactory, IntelFormatter, Mnemonic, OpAccess, OpKind, Register as Named,
 };
 
-use super::{Access, Flow, Instruction, InstructionSet, Operation, Place, Register, Registers};
+use super::{
+    Access, Flow, Instruction, InstructionSet, OperandAddress, Operation, Register, Registers,
+};
 
 /// The instruction set.
 pub(super) struct X86_64;
@@ -116,12 +118,12 @@ fn flow(decoded: &Decoded) -> Flow {
 fn access(decoded: &Decoded) -> Option<Access> {
     let base = decoded.memory_base();
     let place = if decoded.is_ip_rel_memory_operand() {
-        Place::Fixed(decoded.ip_rel_memory_address())
+        OperandAddress::Fixed(decoded.ip_rel_memory_address())
     } else if base.is_gpr64()
         && decoded.memory_index() == Named::None
         && decoded.memory_displacement64() == 0
     {
-        Place::Behind(general(base)?)
+        OperandAddress::Behind(general(base)?)
     } else {
         return None;
     };

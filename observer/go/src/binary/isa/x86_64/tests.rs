@@ -1,7 +1,7 @@
 //! What assembled instructions say of themselves.
 
 use super::super::{
-    Access, Flow, Handling, Instruction, InstructionSet, Operation, Place, Registers,
+    Access, Flow, Handling, Instruction, InstructionSet, OperandAddress, Operation, Registers,
 };
 use super::{R14, RAX, RBX, RCX, RDI, X86_64};
 
@@ -116,7 +116,7 @@ fn what_is_done_to_a_variable() {
         ),
         (&[0x83, 0x3d, 0, 1, 0, 0, 0], O::Other, 4, Some(0)),
     ] {
-        let place = Place::Fixed(AT + code.len() as u64 + 0x100);
+        let place = OperandAddress::Fixed(AT + code.len() as u64 + 0x100);
         let atomic = false;
         let access = Access {
             place,
@@ -136,24 +136,36 @@ fn what_happens_as_a_whole() {
         // lock xadd [rip+0x100], rcx
         (
             &[0xf0, 0x48, 0x0f, 0xc1, 0x0d, 0, 1, 0, 0][..],
-            Place::Fixed(AT + 0x109),
+            OperandAddress::Fixed(AT + 0x109),
             O::FetchAdd,
         ),
         // lock xadd [rcx], rdi; lock inc qword [rbx]; lock add [rax], rcx
         (
             &[0xf0, 0x48, 0x0f, 0xc1, 0x39],
-            Place::Behind(RCX),
+            OperandAddress::Behind(RCX),
             O::FetchAdd,
         ),
-        (&[0xf0, 0x48, 0xff, 0x03], Place::Behind(RBX), O::Increment),
-        (&[0xf0, 0x48, 0x01, 0x08], Place::Behind(RAX), O::Add),
+        (
+            &[0xf0, 0x48, 0xff, 0x03],
+            OperandAddress::Behind(RBX),
+            O::Increment,
+        ),
+        (
+            &[0xf0, 0x48, 0x01, 0x08],
+            OperandAddress::Behind(RAX),
+            O::Add,
+        ),
         // lock cmpxchg [rdi], rcx; lock or byte [rax], 1
         (
             &[0xf0, 0x48, 0x0f, 0xb1, 0x0f],
-            Place::Behind(RDI),
+            OperandAddress::Behind(RDI),
             O::Other,
         ),
-        (&[0xf0, 0x80, 0x08, 1], Place::Behind(RAX), O::Other),
+        (
+            &[0xf0, 0x80, 0x08, 1],
+            OperandAddress::Behind(RAX),
+            O::Other,
+        ),
     ] {
         let instruction = one(code);
         let access = instruction.access.expect("an access");
@@ -165,7 +177,7 @@ fn what_happens_as_a_whole() {
         );
         assert_eq!(
             access.variable().is_some(),
-            matches!(place, Place::Fixed(_))
+            matches!(place, OperandAddress::Fixed(_))
         );
         assert_eq!(operation.adds(), operation != O::Other);
         // The kernel lets no probe stand there.

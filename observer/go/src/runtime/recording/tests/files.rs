@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{all, first_of, sample};
 use crate::{
-    release::{Arch, Described, Layout},
-    runtime::recording::{Recording, RecordingError, strangers},
+    release::{Arch, DwarfTypes, Layout},
+    runtime::recording::{Recording, RecordingError, fuzz_invariants},
 };
 
 fn text(recording: &Recording) -> String {
@@ -63,8 +63,8 @@ fn a_layout_that_only_the_program_tells_comes_along() {
     let layout = one.first.program.layout().unwrap();
     let mut recording = one.first.clone();
     recording.program.version = format!("{} X:some", one.name);
-    recording.program.described = Some(Described {
-        fields: Described::wanted().into_iter().filter_map(field).collect(),
+    recording.program.described = Some(DwarfTypes {
+        fields: DwarfTypes::wanted().into_iter().filter_map(field).collect(),
         size_classes: layout.size_classes.clone(),
         wait_reasons: layout
             .wait_reasons
@@ -119,11 +119,11 @@ fn a_file_that_is_damaged_anywhere_does_no_harm() {
     for removed in (0..lines.len()).step_by(lines.len().div_ceil(40)) {
         let mut fewer = lines.clone();
         fewer.remove(removed);
-        strangers::file(fewer.join("\n").as_bytes());
+        fuzz_invariants::file(fewer.join("\n").as_bytes());
     }
     let mut file = Vec::new();
     one.first.write(&mut file).unwrap();
     for cut in (0..file.len()).step_by(file.len().div_ceil(40)) {
-        strangers::file(&file[..cut]);
+        fuzz_invariants::file(&file[..cut]);
     }
 }

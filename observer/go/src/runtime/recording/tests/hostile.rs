@@ -4,10 +4,10 @@
 
 use super::{Random, Recorded, all, sample};
 use crate::{
-    release::{Figure, GapReason, Layout},
+    release::{GapReason, Layout, StateFigure},
     runtime::{
         MemoryError, StateError,
-        recording::{Recording, strangers},
+        recording::{Recording, fuzz_invariants},
     },
 };
 
@@ -121,7 +121,7 @@ fn a_list_of_threads_that_leads_back_costs_its_own_figures_only() {
             assert_eq!(figures.allocation, honest.allocation);
         }
         let mut gaps = reader.gaps().iter();
-        let gap = gaps.find(|gap| gap.figure == Figure::GoroutineStates);
+        let gap = gaps.find(|gap| gap.figure == StateFigure::GoroutineStates);
         assert_eq!(gap.unwrap().reason, GapReason::Unconfirmed, "{}", one.name);
         // Of a list that was right before, it is a reason to wait for the next sample.
         let mut later = one.first.clone();
@@ -207,7 +207,7 @@ fn any_word_may_be_anything() {
                 };
                 changes.extend_from_slice(&value.to_le_bytes());
             }
-            strangers::replay(&strangers::changed(&both, &changes));
+            fuzz_invariants::replay(&fuzz_invariants::changed(&both, &changes));
         }
     }
 }

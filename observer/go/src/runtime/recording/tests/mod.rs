@@ -18,7 +18,7 @@ use observer_testkit::{agreement::Agreement, program::Report};
 use super::{Read, Recording};
 use crate::{
     release::GoVersion,
-    runtime::{Reader, StateFigures},
+    runtime::{RuntimeReader, StateFigures},
 };
 
 /// A program at two moments, and what it said between them.
@@ -65,7 +65,7 @@ pub(super) fn all() -> &'static [Recorded] {
 }
 
 /// A sample of what was recorded.
-pub(super) fn sample(recording: &Recording) -> (Reader, Arc<StateFigures>) {
+pub(super) fn sample(recording: &Recording) -> (RuntimeReader, Arc<StateFigures>) {
     let mut reader = recording.reader().unwrap();
     let figures = reader.sample().unwrap();
     (reader, figures)

@@ -4,11 +4,11 @@
 
 use super::{Random, Recorded, all, sample};
 use crate::runtime::{
-    Reader, StateError, StateFigures,
+    RuntimeReader, StateError, StateFigures,
     memory::Memory,
     recording::{
         Read, Recording, Replay,
-        strangers::{counters, impossible},
+        fuzz_invariants::{counters, impossible},
     },
 };
 
@@ -84,11 +84,11 @@ fn beyond(figures: &StateFigures, second: &StateFigures, any_order: bool) -> Str
 
 /// A reader of a program that is at the first moment and, after so many places, at the
 /// second.
-fn turning(one: &Recorded, after: usize) -> Reader {
+fn turning(one: &Recorded, after: usize) -> RuntimeReader {
     let [first, second] = [&one.first, &one.second].map(|r| Replay::new(r.reads.clone(), 0));
     let memory = Memory::recorded(first.turning(after, second), one.first.bias);
     let layout = one.first.program.layout().unwrap();
-    Reader::over(memory, &one.first.program.globals, layout).unwrap()
+    RuntimeReader::over(memory, &one.first.program.globals, layout).unwrap()
 }
 
 /// How many places a reader's first sample asks for, and its second.

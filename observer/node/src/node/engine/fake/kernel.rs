@@ -8,14 +8,15 @@ use std::{
 };
 
 use observer_ebpf::{
-    Event, GcFigures, GoroutineFigures, Group, Health, ProcessKey, Registration, Target, names,
+    Event, GcFigures, GoroutineFigures, ProbeGroup, ProcessKey, ProgramHealth, Registration,
+    Target, names,
 };
 use observer_go::{binary::SitePlan, discover::FileId};
-use observer_probe::{Attached, Inventory, ProbeError, Spans, Standing};
+use observer_probe::{Attached, GroupStatus, Inventory, ProbeError, Spans};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::world::{Call, World};
-use crate::node::{kernel::KernelSide, planes::Counted};
+use crate::node::{cross_check::Counted, kernel::KernelSide};
 
 /// The model's kernel, for one engine.
 pub(super) struct FakeKernel {
@@ -56,7 +57,7 @@ impl KernelSide for FakeKernel {
         let mut maps = state.maps.borrow_mut();
         maps.targets.insert(target, Target::default());
         let since_ns = Some(maps.now());
-        let standing = |sites| Standing { sites, since_ns };
+        let standing = |sites| GroupStatus { sites, since_ns };
         let groups = sites.into_iter();
         let groups = groups.map(|(group, sites)| (group, standing(sites)));
         Ok(Attached {
@@ -68,7 +69,7 @@ impl KernelSide for FakeKernel {
     fn set_group(
         &mut self,
         target: u32,
-        group: Group,
+        group: ProbeGroup,
         on: bool,
     ) -> Result<Option<u64>, ProbeError> {
         let mut state = self.world.state();
@@ -124,9 +125,9 @@ impl KernelSide for FakeKernel {
         let new = Registration {
             epoch: (maps.now() >> 10) as u32,
             target,
-            repaid_at: 0,
-            stops_repaid_at: 0,
-            spans_repaid_at: 0,
+            repaid_at_ns: 0,
+            stops_repaid_at_ns: 0,
+            spans_repaid_at_ns: 0,
         };
         maps.processes.insert(tgid, new);
         match maps.processes.get(tgid) {
@@ -199,7 +200,7 @@ impl KernelSide for FakeKernel {
         }
     }
 
-    fn health(&self) -> Health {
+    fn health(&self) -> ProgramHealth {
         let state = self.world.state();
         if state.panics {
             // Without a message: the test wants it.

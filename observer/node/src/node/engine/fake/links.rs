@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observer_ebpf::{Group, SiteKind};
+use observer_ebpf::{ProbeGroup, SiteKind};
 use observer_go::{binary::SitePlan, discover::FileId};
 
 use crate::node::target::build;
@@ -10,15 +10,15 @@ use crate::node::target::build;
 /// What stands on a file for a target.
 struct Carried {
     file: FileId,
-    sites: BTreeMap<Group, Vec<SiteKind>>,
-    on: BTreeSet<Group>,
+    sites: BTreeMap<ProbeGroup, Vec<SiteKind>>,
+    on: BTreeSet<ProbeGroup>,
 }
 
 /// Probes that were taken away, and still stand.
 struct Leaving {
     target: u32,
     file: FileId,
-    group: Group,
+    group: ProbeGroup,
     sites: Vec<SiteKind>,
     /// Whether they may be set again as they are.
     recallable: bool,
@@ -42,8 +42,8 @@ impl Links {
         target: u32,
         file: FileId,
         plan: &SitePlan,
-    ) -> BTreeMap<Group, usize> {
-        let mut sites = BTreeMap::<Group, Vec<SiteKind>>::new();
+    ) -> BTreeMap<ProbeGroup, usize> {
+        let mut sites = BTreeMap::<ProbeGroup, Vec<SiteKind>>::new();
         for site in &plan.sites {
             sites.entry(site.group()).or_default().push(site.kind);
         }
@@ -56,7 +56,7 @@ impl Links {
     }
 
     /// Sets a group again, or takes it away.
-    pub(super) fn set_group(&mut self, target: u32, group: Group, on: bool) {
+    pub(super) fn set_group(&mut self, target: u32, group: ProbeGroup, on: bool) {
         let carried = self.targets.get_mut(&target).expect("it is attached");
         if on {
             // Beside what still stands each hit would come twice.

@@ -6,10 +6,10 @@ use std::{
 };
 
 use observer_ebpf::{
-    COMM_LEN, Event, GcFigures, GoroutineFigures, Health, ProcessKey, Registration, Target,
+    COMM_LEN, Event, GcFigures, GoroutineFigures, ProcessKey, ProgramHealth, Registration, Target,
     family::{InFlight, InFlightKey, SpanFigures, SpanKey},
     ground::{Ground, Memory, Words},
-    machine::{Fields, Kernel},
+    state_machine::{Fields, Kernel},
 };
 
 /// Between two instants that anybody asks for: epochs tell microseconds apart.
@@ -81,7 +81,7 @@ pub(in crate::node::engine) struct Maps {
     pub(super) gc: Values<ProcessKey, GcFigures>,
     pub(super) targets: Values<u32, Target>,
     pub(super) aliases: BTreeSet<(u32, u32)>,
-    pub(in crate::node::engine) health: Health,
+    pub(in crate::node::engine) health: ProgramHealth,
     pub(super) events: VecDeque<Event>,
     /// Events that the ring buffer has room for.
     pub(in crate::node::engine) ring: usize,
@@ -96,7 +96,7 @@ impl Maps {
             gc: Values::new(),
             targets: Values::new(),
             aliases: BTreeSet::new(),
-            health: Health::default(),
+            health: ProgramHealth::default(),
             events: VecDeque::new(),
             ring: usize::MAX,
         }

@@ -24,21 +24,21 @@ pub(super) use self::world::{Call, Program, State};
 use self::{kernel::FakeKernel, system::FakeSystem, world::World};
 use super::{state::Engine, stop::Stop};
 use crate::{
+    liveness::Liveness,
     node::{
         clocks::Clocks,
         observation::Observation,
-        relay::Relay,
-        settings::{GoroutineProbes, Limits},
+        read_watchdog::ReadWatchdog,
+        settings::{CostLimits, GoroutineProbes},
         snapshot::{Snapshot, Snapshots},
     },
-    vitals::Vitals,
 };
 
 /// Longer than any test takes.
 const NEVER: Duration = Duration::from_hours(1);
 
-pub(super) fn limits() -> Limits {
-    Limits {
+pub(super) fn limits() -> CostLimits {
+    CostLimits {
         probe_budget: 1.0,
         cpu_ceiling: 100.0,
         price: HitCost::FALLBACK,
@@ -67,21 +67,21 @@ pub(super) struct Stage {
     /// `None` while somebody else has it.
     pub(super) engine: Option<Box<Engine>>,
     pub(super) snapshots: Snapshots,
-    pub(super) vitals: Vitals,
+    pub(super) liveness: Liveness,
     world: World,
 }
 
 impl Stage {
     pub(super) fn new() -> Self {
-        let (world, vitals) = (World::new(), Vitals::default());
+        let (world, liveness) = (World::new(), Liveness::default());
         let (sender, snapshots) = watch::channel(None);
         let stop = Arc::new(Stop::new().expect("a descriptor"));
-        let parts = Vitals::default();
+        let parts = Liveness::default();
         let engine = Engine::new(NEVER, limits(), sender, stop, &parts);
-        let relay = Relay::start_by(nobody, vitals.part("watch"));
+        let watchdog = ReadWatchdog::start_by(nobody, liveness.part("watch"));
         let mut engine = Engine {
-            pulse: vitals.part("engine"),
-            relay: relay.expect("nobody"),
+            pulse: liveness.part("engine"),
+            watchdog: watchdog.expect("nobody"),
             probes: Some(Box::new(FakeKernel::new(world.clone()))),
             system: Arc::new(FakeSystem(world.clone())),
             ..engine.expect("a descriptor")
@@ -90,7 +90,7 @@ impl Stage {
         Self {
             engine: Some(Box::new(engine)),
             snapshots,
-            vitals,
+            liveness,
             world,
         }
     }

@@ -13,7 +13,7 @@ use std::{
 use observer_ebpf::{
     Cookie, EventKind, ProcessKey, SiteKind,
     ground::Registers,
-    machine::{self, Fields, Kernel as _},
+    state_machine::{self, Fields, Kernel as _},
 };
 use observer_go::{
     binary::{Binary, Site, Text, globals::Globals},
@@ -222,7 +222,7 @@ impl State {
     }
 
     fn executed(&mut self, pid: u32) {
-        machine::exec(Task(&self.maps), pid, || (0, 0));
+        state_machine::exec(Task(&self.maps), pid, || (0, 0));
     }
 
     /// A process forks.
@@ -247,7 +247,7 @@ impl State {
 
     /// A process ends.
     pub(in crate::node::engine) fn exit(&mut self, pid: u32) {
-        machine::exit(Task(&self.maps), pid, || true);
+        state_machine::exit(Task(&self.maps), pid, || true);
         let was = self.processes.remove(&pid);
         assert!(was.is_some(), "process {pid} runs");
     }
@@ -272,7 +272,7 @@ impl State {
         let file = self.running(pid).program.id;
         for target in self.links.hit(file, kind) {
             let cookie = Cookie::new(kind, target, 0);
-            machine::hit(Task(&self.maps), pid, kind, cookie, Registers::default);
+            state_machine::hit(Task(&self.maps), pid, kind, cookie, Registers::default);
         }
     }
 

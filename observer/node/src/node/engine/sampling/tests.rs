@@ -7,7 +7,7 @@ use std::{
 
 use observer_ebpf::GoroutineFigures;
 use observer_go::{
-    binary::{Figure, Reason},
+    binary::{FigureGroup, Reason},
     runtime::StateFigures,
 };
 
@@ -24,7 +24,7 @@ use crate::{
 /// A good sample of the process.
 fn sample(engine: &mut Engine, figures: &Arc<StateFigures>) {
     let tracked = engine.processes.get_mut(PID).expect("the process");
-    tracked.watch.was_read(figures, 0);
+    tracked.sampler.was_read(figures, 0);
     let sampled = Sampled::Read(Arc::clone(figures));
     update(tracked, None, &engine.targets, None, sampled);
 }
@@ -61,7 +61,7 @@ fn what_was_read_long_ago_is_not_shown_as_of_now() {
             let shown = published(&mut engine);
             assert_eq!(counters(&shown), (None, None, None, None));
             assert!(shown.state().is_none());
-            let missing = shown.coverage.0[&Figure::State].as_ref();
+            let missing = shown.coverage.0[&FigureGroup::State].as_ref();
             let reason = missing.map(|missing| missing.reason);
             assert_eq!(reason, Some(Reason::NotSampled));
         }

@@ -1,7 +1,7 @@
 //! Probes that are taken away slowly, and wanted back meanwhile.
 
-use observer_ebpf::Group;
-use observer_go::binary::{Figure, Reason};
+use observer_ebpf::ProbeGroup;
+use observer_go::binary::{FigureGroup, Reason};
 
 use super::super::fake::{Program, Stage};
 
@@ -20,8 +20,8 @@ fn sampled(stage: &mut Stage, slow: bool) -> Program {
         stage.sample();
     }
     let shown = stage.sample();
-    assert!(!shown.running(7).probes.has(Group::EXACT));
-    assert!(shown.running(7).probes.has(Group::BATCH));
+    assert!(!shown.running(7).probes.has(ProbeGroup::EXACT));
+    assert!(shown.running(7).probes.has(ProbeGroup::BATCH));
     program
 }
 
@@ -40,7 +40,7 @@ fn probes_that_are_wanted_back_while_they_leave_count_once() {
         world.ends(8, 1);
     }
     let shown = stage.sample();
-    assert!(shown.running(7).probes.has(Group::EXACT));
+    assert!(shown.running(7).probes.has(ProbeGroup::EXACT));
     for (pid, created, exited) in [(7, 9, 0), (8, 5, 1)] {
         let counted = shown.running(pid).figures.events.goroutines;
         assert_eq!(
@@ -104,6 +104,6 @@ fn a_file_that_is_attached_again_before_its_probes_are_gone_counts_once() {
     // Of those that ran before, nothing is said: their probes are going.
     let before = shown.running(1);
     assert_eq!(before.created(), None);
-    let missing = before.coverage.0[&Figure::GoroutinesCreated].as_ref();
+    let missing = before.coverage.0[&FigureGroup::GoroutinesCreated].as_ref();
     assert_eq!(missing.map(|it| it.reason), Some(Reason::FileWritten));
 }

@@ -1,12 +1,12 @@
 //! Maps that take no entry, and probes that the kernel refuses.
 
-use observer_ebpf::Group;
-use observer_go::binary::{Figure, Reason};
+use observer_ebpf::ProbeGroup;
+use observer_go::binary::{FigureGroup, Reason};
 
 use super::super::fake::Stage;
 use crate::node::observation::Observation;
 
-fn reason(of: &Observation, figure: Figure) -> Option<Reason> {
+fn reason(of: &Observation, figure: FigureGroup) -> Option<Reason> {
     let missing = of.coverage.0[&figure].as_ref();
     missing.map(|missing| missing.reason)
 }
@@ -31,7 +31,7 @@ fn a_full_map_costs_those_that_came_too_late_their_figures() {
     let late = shown.running(8);
     assert_eq!((late.created(), late.live()), (None, None));
     let no_room = Some(Reason::MapFull);
-    assert_eq!(reason(late, Figure::GoroutinesCreated), no_room);
+    assert_eq!(reason(late, FigureGroup::GoroutinesCreated), no_room);
     assert_eq!(shown.0.health.kernel.refused_processes, 5);
     // It ends as one of which nothing is known.
     stage.world().exit(8);
@@ -57,7 +57,7 @@ fn a_map_that_may_not_be_written_to_costs_figures_and_nothing_else() {
     let refused = shown.running(7);
     assert_eq!(refused.created(), None);
     assert_eq!(
-        reason(refused, Figure::GoroutinesCreated),
+        reason(refused, FigureGroup::GoroutinesCreated),
         Some(Reason::MapFull)
     );
     stage.world().unregistrable = None;
@@ -79,7 +79,7 @@ fn a_file_that_gets_no_probes_has_processes_that_say_so() {
     let refused = shown.running(7);
     assert_eq!(refused.created(), None);
     assert_eq!(
-        reason(refused, Figure::GoroutinesCreated),
+        reason(refused, FigureGroup::GoroutinesCreated),
         Some(Reason::ProbeRefused)
     );
     assert_eq!(shown.0.health.refused_attachments, 1);
@@ -101,7 +101,7 @@ fn probes_that_stay_are_said_to_stay() {
     }
     let shown = stage.sample();
     let running = shown.running(7);
-    assert!(running.probes.has(Group::EXACT));
+    assert!(running.probes.has(ProbeGroup::EXACT));
     assert_eq!(running.figures.events.goroutines.created, 6);
     assert_eq!(running.created(), Some(6));
 }

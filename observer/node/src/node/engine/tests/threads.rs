@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, thread, time::Instant};
 
-use observer_go::binary::{Figure, Reason};
+use observer_go::binary::{FigureGroup, Reason};
 
 use super::super::fake::Stage;
 
@@ -17,12 +17,12 @@ fn without_the_thread_that_takes_probes_away_the_engine_ends_and_says_so() {
     stage.snapshots.borrow_and_update();
     stage.world().creates(7, 3);
     stage.world().has_lost_a_thread = true;
-    assert!(stage.vitals.report().is_ok());
+    assert!(stage.liveness.report().is_ok());
     let mut engine = stage.engine.take().expect("it is here");
     engine.schedule.next_sweep = Instant::now();
     assert!(engine.turn().is_none(), "it goes on");
-    assert_eq!(stage.vitals.ended(), Some("engine"));
-    let report = stage.vitals.report().expect_err("a part has ended");
+    assert_eq!(stage.liveness.ended(), Some("engine"));
+    let report = stage.liveness.report().expect_err("a part has ended");
     assert!(report.contains("engine: HAS ENDED"), "{report}");
     // Nobody will publish anything, and whoever waits for it learns that.
     assert!(stage.snapshots.has_changed().is_err());
@@ -39,7 +39,7 @@ fn an_engine_that_dies_of_a_bug_is_told_of() {
     engine.schedule.next_sample = Instant::now();
     let dies = move || engine.turn().is_some();
     assert!(thread::spawn(dies).join().is_err());
-    assert_eq!(stage.vitals.ended(), Some("engine"));
+    assert_eq!(stage.liveness.ended(), Some("engine"));
     // What was published last is told by its time to be old.
     let last = stage.snapshots.borrow().clone().expect("a snapshot");
     assert!(Arc::ptr_eq(&last, &before));
@@ -62,20 +62,20 @@ fn a_reader_that_dies_costs_the_process_it_read_its_state_and_no_other() {
     stage.sample();
     stage.world().kills_its_reader(DEADLY, true);
     let mut engine = stage.engine.take().expect("it is here");
-    let relay = Arc::clone(&engine.relay);
+    let watchdog = Arc::clone(&engine.watchdog);
     let dies = move || {
         engine.schedule.next_sample = Instant::now();
         engine.turn().is_some()
     };
     assert!(thread::spawn(dies).join().is_err());
-    let number = relay.going_on().expect("a read that does not come back");
-    stage.engine = Some(relay.take_over(number).expect("nobody reads"));
+    let number = watchdog.going_on().expect("a read that does not come back");
+    stage.engine = Some(watchdog.take_over(number).expect("nobody reads"));
 
     stage.world().creates(7, 2);
     stage.world().creates(DEADLY, 1);
     let shown = stage.sample();
     let deadly = shown.running(DEADLY);
-    let missing = deadly.coverage.0[&Figure::State].as_ref();
+    let missing = deadly.coverage.0[&FigureGroup::State].as_ref();
     assert_eq!(missing.map(|it| it.reason), Some(Reason::ReadBlocked));
     assert!(deadly.state().is_none());
     // That round may have begun with the other.
@@ -87,6 +87,6 @@ fn a_reader_that_dies_costs_the_process_it_read_its_state_and_no_other() {
     let other = shown.running(7);
     assert_eq!(other.state().and_then(|it| it.goroutines.created), Some(5));
     assert_eq!(other.figures.events.goroutines.created, 5);
-    let well = stage.vitals.report();
+    let well = stage.liveness.report();
     assert!(well.is_ok(), "another goes on with the engine: {well:?}");
 }

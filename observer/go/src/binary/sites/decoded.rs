@@ -1,0 +1,190 @@
+//! The functions at hand, by name, and how an instruction becomes a site.
+
+use super::super::{
+    FigureGroup, FunctionCode, Gap, Reason, Site, SiteKind, Text, isa::InstructionSet,
+};
+use super::choose::{FunctionEntry, at_entry};
+use super::code::Code;
+use crate::release::{GoVersion, ReleaseRules};
+
+/// A Go executable has some forty of the wanted functions.
+const MAX_FUNCTIONS: usize = 256;
+/// A function and its wrappers.
+const MAX_SAME_NAME: usize = 4;
+
+/// Why a site could not be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail} (Go {version})")]
+pub(super) struct Missing {
+    pub(super) reason: Reason,
+    version: GoVersion,
+    detail: String,
+}
+
+impl Missing {
+    /// The same reason as a gap of this figure.
+    pub(super) fn gap(&self, figure: FigureGroup) -> Gap {
+        Gap {
+            figure,
+            reason: self.reason,
+            detail: self.to_string(),
+        }
+    }
+}
+
+/// Sites, or why one of them is missing.
+pub(super) type Sites = Result<Vec<Site>, Missing>;
+
+/// Decoded functions of one executable.
+pub(super) struct DecodedFunctions<'a> {
+    pub(super) isa: &'static dyn InstructionSet,
+    pub(super) version: GoVersion,
+    pub(super) rules: &'static ReleaseRules,
+    functions: Vec<Code<'a>>,
+    offset_of: &'a dyn Fn(u64) -> Option<u64>,
+}
+
+impl<'a> DecodedFunctions<'a> {
+    /// Decodes the functions, of which there are to be few.
+    pub(super) fn new(
+        isa: &'static dyn InstructionSet,
+        version: GoVersion,
+        rules: &'static ReleaseRules,
+        functions: impl Iterator<Item = &'a FunctionCode>,
+        offset_of: &'a dyn Fn(u64) -> Option<u64>,
+    ) -> Self {
+        let functions = functions
+            .take(MAX_FUNCTIONS)
+            .map(|function| Code::new(isa, function))
+            .collect();
+        Self {
+            isa,
+            version,
+            rules,
+            functions,
+            offset_of,
+        }
+    }
+
+    /// The function of this name; the ABI0 wrapper that shares the name
+    /// calls it or jumps to it.
+    pub(super) fn function(&self, name: &str) -> Result<&Code<'a>, Missing> {
+        let mut named: Vec<&Code> = self.named(name).collect();
+        if (2..=MAX_SAME_NAME).contains(&named.len()) {
+            let addresses: Vec<u64> = named.iter().map(|c| c.function.address).collect();
+            named.retain(|code| {
+                let own = code.function.address;
+                let wraps = |&address: &u64| address != own && code.leads_to(address);
+                !addresses.iter().any(wraps)
+            });
+        }
+        match named[..] {
+            [code] if !code.instructions.is_empty() => Ok(code),
+            [] => Err(self.missing(
+                Reason::NoFunction,
+                format!("{name} is not in the function table"),
+            )),
+            [_] => Err(self.no_site(format!("{name} has no instructions that can be decoded"))),
+            _ => Err(self.no_site(format!("{name} stands for {} functions", named.len()))),
+        }
+    }
+
+    /// All functions of this name.
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Code<'a>> {
+        self.functions
+            .iter()
+            .filter(move |code| code.function.name == name)
+    }
+
+    /// The function of this name and its closures, the latter also where they
+    /// were made by a function that was inlined into it.
+    pub(super) fn family(&self, name: &str) -> impl Iterator<Item = &Code<'a>> {
+        self.functions
+            .iter()
+            .filter(move |code| in_family(&code.function.name, name))
+    }
+
+    /// All functions.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Code<'a>> {
+        self.functions.iter()
+    }
+
+    /// The site at the entry of the function of this name.
+    pub(super) fn entry_site(
+        &self,
+        kind: SiteKind,
+        name: &str,
+        entry: FunctionEntry,
+        aux: i32,
+    ) -> Result<Site, Missing> {
+        let code = self.function(name)?;
+        let index = at_entry(code, entry).ok_or_else(|| {
+            self.no_site(format!(
+                "{name} has no instruction near its entry that is executed once per call \
+                 and that the kernel lets a probe stand on"
+            ))
+        })?;
+        self.site(kind, code, index, aux)
+    }
+
+    /// The site on instruction `index`.
+    pub(super) fn site(
+        &self,
+        kind: SiteKind,
+        code: &Code,
+        index: usize,
+        aux: i32,
+    ) -> Result<Site, Missing> {
+        let name = &code.function.name;
+        let instruction = &code.instructions[index];
+        let address = instruction.address;
+        let offset = (self.offset_of)(address).ok_or_else(|| {
+            self.no_site(format!(
+                "{name}: address {address:#x} is in no part of the file"
+            ))
+        })?;
+        Ok(Site {
+            kind,
+            function: name.clone(),
+            address,
+            offset,
+            instruction: code.text(index),
+            emulated: instruction.handling.is_emulated(),
+            weight: 1,
+            aux,
+            text: around(code.function, address, offset),
+        })
+    }
+
+    /// There is no place for a probe, or what it needs was not found.
+    pub(super) fn no_site(&self, detail: String) -> Missing {
+        self.missing(Reason::NoSite, detail)
+    }
+
+    fn missing(&self, reason: Reason, detail: String) -> Missing {
+        Missing {
+            reason,
+            version: self.version,
+            detail,
+        }
+    }
+}
+
+/// A function's code around one of its instructions: enough of it that no other
+/// file has the same at the same offset by chance.
+fn around(function: &FunctionCode, address: u64, offset: u64) -> Text {
+    const EACH_WAY: usize = 32;
+    let at = address.saturating_sub(function.address) as usize;
+    let from = at.saturating_sub(EACH_WAY);
+    let to = (at + EACH_WAY).min(function.code.len());
+    Text {
+        offset: offset - (at - from) as u64,
+        bytes: function.code[from..to].to_vec(),
+    }
+}
+
+/// Whether `name` is `function` or one of its closures.
+pub(super) fn in_family(name: &str, function: &str) -> bool {
+    name.strip_prefix(function)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
