@@ -4,7 +4,7 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use observer_go::binary::globals::Global;
 
-use crate::library::builds::binary;
+use crate::builds::binary;
 
 /// Where the runtime of a program of go1.26 keeps what tests change. It is linked to
 /// be there: for executables that are not position-independent.

@@ -11,6 +11,7 @@ mod alone;
 mod at_once;
 mod beside;
 mod budget;
+mod builds;
 mod capabilities;
 mod cgroups;
 mod children;

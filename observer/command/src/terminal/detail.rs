@@ -15,7 +15,7 @@ use ratatui::{
 use super::{
     chart::{self, Trace},
     columns::text,
-    draw::{BOLD, WARN},
+    style::{BOLD, WARN},
     text::{UNKNOWN, bytes, clean_line, whole},
     view::{Missing, SERIES, View},
 };

@@ -16,11 +16,9 @@ use super::{
     columns::cell,
     detail,
     model::{Model, Whose},
+    style::{BOLD, WARN},
     text::clean_line,
 };
-
-pub(super) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-pub(super) const WARN: Style = Style::new().fg(Color::Yellow);
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     let lacking = u16::from(!model.lacking.is_empty());

@@ -9,6 +9,7 @@ mod detail;
 mod draw;
 mod keys;
 mod model;
+mod style;
 mod text;
 mod trust;
 mod view;

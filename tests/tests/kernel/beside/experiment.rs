@@ -9,7 +9,7 @@ use observer_tests::{
     wait,
 };
 
-use crate::library::builds;
+use crate::builds;
 
 /// A release, and an experiment that changes its runtime.
 const EXPERIMENTS: [(&str, &str); 2] = [(go1(26), "nogreenteagc"), (go1(23), "staticlockranking")];

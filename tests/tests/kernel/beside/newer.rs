@@ -12,7 +12,7 @@ use observer_tests::{
 };
 use serde_json::Value;
 
-use crate::library::newer::renamed;
+use crate::builds::renamed;
 
 #[test]
 fn what_is_stripped_is_left_out_and_said_so() {

@@ -9,7 +9,7 @@ use observer_tests::{
     release,
 };
 
-use super::builds::{self, binary};
+use crate::builds::{self, binary};
 
 /// A release, and experiments that move what is read of its runtime.
 const EXPERIMENTS: [(&str, &str); 3] = [

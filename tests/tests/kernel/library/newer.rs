@@ -7,20 +7,12 @@ use std::{
 };
 
 use observer_tests::{
-    paths::{NEWEST, fixture, go},
+    paths::{NEWEST, go},
     release,
 };
 use tempfile::TempDir;
 
-use super::builds;
-
-/// A build of the newest release that says of itself that it is newer.
-pub(crate) fn renamed(directory: &TempDir, variant: &str) -> PathBuf {
-    let newer = release::newer(NEWEST);
-    let path = directory.path().join(format!("state-{newer}-{variant}"));
-    release::renamed(&fixture("state", NEWEST, variant), &path, NEWEST, &newer);
-    path
-}
+use crate::builds::{self, renamed};
 
 /// Builds the fixture with a runtime whose structs have more fields than they
 /// ever had, early in each: nearly everything lies elsewhere.

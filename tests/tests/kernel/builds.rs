@@ -1,13 +1,36 @@
 //! Builds of the state fixture that the set-up does not make, held against what they
 //! say of themselves.
 
-use std::{fs::File, path::Path, process::Command};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use observer_go::{
     binary::{Binary, Inspected, inspect},
     release::StateGap,
 };
-use observer_tests::{agreement::look, paths::go, state::Program};
+use observer_tests::{
+    agreement::look,
+    paths::{self, NEWEST, go},
+    release,
+    state::Program,
+};
+use tempfile::TempDir;
+
+/// A build of the newest release that says of itself that it is newer.
+pub(crate) fn renamed(directory: &TempDir, variant: &str) -> PathBuf {
+    let newer = release::newer(NEWEST);
+    let path = directory.path().join(format!("state-{newer}-{variant}"));
+    release::renamed(
+        &paths::fixture("state", NEWEST, variant),
+        &path,
+        NEWEST,
+        &newer,
+    );
+    path
+}
 
 /// Builds the fixture by a release, with flags of `go build` and GOEXPERIMENT.
 pub(crate) fn state(version: &str, built: &Path, flags: &[&str], experiments: &str) {
