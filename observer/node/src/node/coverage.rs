@@ -37,8 +37,19 @@ impl Attachment {
 pub(super) struct ProcessStatus {
     /// The kernel's table has it.
     pub(super) registered: bool,
-    /// Nothing came before its probes.
-    pub(super) from_start: bool,
+    pub(super) sight: Sight,
+}
+
+/// Which of a process's goroutines its probes have counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// It is not known when it began.
+    #[default]
+    Unknown,
+    /// All: nothing came before its probes.
+    Whole,
+    /// It lived while they were not counted.
+    Partial,
 }
 
 impl ProcessStatus {
@@ -47,11 +58,11 @@ impl ProcessStatus {
     pub(super) fn new(
         key: Option<ProcessKey>,
         probes: Option<&dyn KernelSide>,
-        from_start: bool,
+        sight: Sight,
     ) -> Self {
         Self {
             registered: key.is_some() || probes.is_none(),
-            from_start,
+            sight,
         }
     }
 }
@@ -67,6 +78,7 @@ pub(super) fn coverage(
         gap(binary, figure)
             .or_else(|| refused(attachment, state(FigureGroup::State), figure))
             .or_else(|| by_standing(standing, figure))
+            .or_else(|| unsampled(binary, standing, state(FigureGroup::State), figure))
     };
     let declared = binary.plan.declared().map(FigureGroup::Declared);
     let events = FigureGroup::EVENTS
@@ -222,9 +234,37 @@ fn by_standing(standing: ProcessStatus, figure: FigureGroup) -> Option<CoverageG
         });
     }
     // Counters count from here on; a number of live ones needs the beginning.
-    (figure == FigureGroup::Goroutines && !standing.from_start).then(|| CoverageGap {
+    (figure == FigureGroup::Goroutines && standing.sight != Sight::Whole).then(|| CoverageGap {
         reason: Reason::StartedBefore,
         detail: "the process ran before its probes were attached".to_owned(),
+    })
+}
+
+/// The state would tell what came before the probes, and has not yet. What they counted
+/// is no total then; of who ends before it is sampled there is none.
+fn unsampled(
+    binary: &Binary,
+    standing: ProcessStatus,
+    no_state: Option<CoverageGap>,
+    figure: FigureGroup,
+) -> Option<CoverageGap> {
+    let is_total = matches!(
+        figure,
+        FigureGroup::GoroutinesCreated | FigureGroup::GoroutinesExited
+    );
+    // Where it never will, they are counted from here on.
+    let will_tell = binary.state.globals.is_some()
+        && no_state.is_some_and(|missing| {
+            matches!(
+                missing.reason,
+                Reason::NotSampled | Reason::ImplausibleValue
+            )
+        });
+    (is_total && standing.sight == Sight::Partial && will_tell).then(|| CoverageGap {
+        reason: Reason::StartedBefore,
+        detail: "the process ran before its probes were attached, and has not been sampled, or \
+                 ended before it was"
+            .to_owned(),
     })
 }
 
@@ -262,13 +302,13 @@ mod tests {
     use observer_go::binary::{FigureGroup, Gap, Reason};
     use observer_probe::{Attached, GroupStatus as Probes};
 
-    use super::{Attachment, ProcessStatus, coverage};
+    use super::{Attachment, ProcessStatus, Sight, coverage};
     use crate::{fixtures::binary, node::state_sampler::StateSampler};
 
     #[test]
     fn without_probes_no_map_is_full() {
         let binary = binary("go1.26.8");
-        let standing = ProcessStatus::new(None, None, false);
+        let standing = ProcessStatus::new(None, None, Sight::Unknown);
         let found = coverage(
             &binary,
             &Attachment::NoSites,
@@ -291,7 +331,7 @@ mod tests {
         });
         let standing = ProcessStatus {
             registered: true,
-            from_start: false,
+            sight: Sight::Unknown,
         };
         let mut binary = binary("go1.26.8");
         let found = coverage(&binary, &attachment, standing, &StateSampler::new());

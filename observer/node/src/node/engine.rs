@@ -6,6 +6,7 @@ mod budget_enforcement;
 mod intake;
 mod libraries;
 mod lives;
+mod newcomers;
 mod probe_groups;
 mod sampling;
 mod schedule;

@@ -13,7 +13,7 @@ use observer_go::{
 };
 
 use super::{
-    coverage::is_whole,
+    coverage::{Sight, is_whole},
     cross_check::{self, Counted, Ids},
     ended_programs::{Crowded, Programs},
     observation::{BRIEF, Coverage, EventFigures, Figures, Observation, ProbeGroups, StateSample},
@@ -43,6 +43,8 @@ pub(super) struct Tracked {
     pub(super) ids: Ids,
     /// Whether every goroutine was counted since the last sample of its state.
     pub(super) counted: bool,
+    /// Which of its goroutines were counted.
+    pub(super) sight: Sight,
     /// What probes had counted at that sample. The observation may know later counts:
     /// a process that is about to end is counted, and cannot be sampled any more.
     pub(super) at_sample: Counted,
@@ -56,8 +58,8 @@ pub(super) struct Tracked {
 /// What probes saw of a process from its first instruction on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
-    /// Every goroutine.
-    pub(super) goroutines: bool,
+    /// Which goroutines.
+    pub(super) goroutines: Sight,
     /// Every batch of goroutine ids.
     pub(super) batches: bool,
     /// Every collection, and every pause for one.
@@ -76,7 +78,11 @@ impl Seen {
             .all(is_whole);
         let collections = [GcCycles, GcPauses].into_iter().all(is_whole);
         Self {
-            goroutines: goroutines && target.saw(ProbeGroup::EXACT, exec),
+            goroutines: match exec {
+                Some(_) if !target.saw(ProbeGroup::EXACT, exec) => Sight::Partial,
+                Some(_) if goroutines => Sight::Whole,
+                _ => Sight::Unknown,
+            },
             batches: target.has(ProbeGroup::BATCH) && target.saw(ProbeGroup::BATCH, exec),
             collections: collections && target.saw(ProbeGroup::RARE, exec),
             probes: target.groups(),
@@ -142,7 +148,7 @@ impl Processes {
     ) {
         let pid = process.pid;
         let events = EventFigures {
-            from_start: seen.goroutines,
+            from_start: seen.goroutines == Sight::Whole,
             collections_from_start: seen.collections,
             ..EventFigures::default()
         };
@@ -173,6 +179,7 @@ impl Processes {
                     Ids::default()
                 },
                 counted: false,
+                sight: seen.goroutines,
                 at_sample: Counted::default(),
                 apart: false,
                 observation,

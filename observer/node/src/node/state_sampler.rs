@@ -1,5 +1,7 @@
 //! The state of one process, sampled again and again, whatever becomes of it.
 
+mod missing;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -7,7 +9,6 @@ use std::{
 
 use observer_go::{
     binary::{Binary, FigureGroup, Gap, Reason},
-    discover::{self, Refusal},
     runtime::{HeldUp, MemoryError, StateError, StateFigures, WalkError},
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -94,10 +95,7 @@ impl StateSampler {
             since: Instant::now(),
             failures: 0,
             retry: None,
-            missing: Some(CoverageGap {
-                reason: Reason::NotSampled,
-                detail: "the process has not been sampled, or ended before it was".to_owned(),
-            }),
+            missing: Some(missing::never()),
             dropped: None,
             gaps: 0,
             changed: false,
@@ -176,7 +174,7 @@ impl StateSampler {
         if self.missing.is_some() || age < shown(interval) {
             return false;
         }
-        self.missing = Some(self.dropped.take().unwrap_or_else(seldom));
+        self.missing = Some(self.dropped.take().unwrap_or_else(missing::seldom));
         self.changed = true;
         true
     }
@@ -192,6 +190,12 @@ impl StateSampler {
         self.tells_goroutines = goroutines.created.and(goroutines.exited).is_some();
         self.failures = 0;
         self.retry = None;
+    }
+
+    /// The good sample that was just taken is not used, and none was before.
+    pub(super) fn set_aside(&mut self) {
+        self.missing = Some(missing::never());
+        self.good = 0;
     }
 
     /// Whether there is anything to be read now.
@@ -309,7 +313,7 @@ impl StateSampler {
         if !passing {
             self.reader = None;
         }
-        let missing = missing(error);
+        let missing = missing::after(error);
         if matches!(error, StateError::Memory(MemoryError::Gone { .. })) {
             // Its exit, or its exec, is on its way.
             self.dropped = Some(missing);
@@ -340,56 +344,10 @@ fn shown(interval: Duration) -> Duration {
     (interval * (MISSED - 1) + interval / 2).max(SHOWN_AT_LEAST)
 }
 
-/// Why there are no figures where no sample was dropped.
-fn seldom() -> CoverageGap {
-    CoverageGap {
-        reason: Reason::NotSampled,
-        detail: "the last sample is too old to be shown: each takes so long that they are taken \
-                 seldom"
-            .to_owned(),
-    }
-}
-
 /// What this thread has had of a CPU.
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-fn missing(error: &StateError) -> CoverageGap {
-    let denied = matches!(error, StateError::Memory(MemoryError::Permission { .. }));
-    if let (true, Refusal::AppArmor(profile)) = (denied, discover::refusal()) {
-        return CoverageGap {
-            reason: Reason::Apparmor,
-            detail: format!(
-                "AppArmor's profile {profile} forbids the observer to read the process's memory: \
-                 run it unconfined (appArmorProfile: Unconfined), or with a profile that has \
-                 `ptrace (read, trace),`"
-            ),
-        };
-    }
-    CoverageGap {
-        reason: reason(error),
-        detail: error.to_string(),
-    }
-}
-
-fn reason(error: &StateError) -> Reason {
-    match error {
-        StateError::Memory(MemoryError::Permission { .. }) => Reason::PermissionDenied,
-        StateError::Memory(MemoryError::TooMuch { .. }) | StateError::TooMany { .. } => {
-            Reason::TooMany
-        }
-        StateError::Memory(_) => Reason::ReadFailed,
-        StateError::MissingGlobal(_) => Reason::NoGlobal,
-        StateError::Unconfirmed { .. } => Reason::Unconfirmed,
-        StateError::NotStarted | StateError::Replaced(_) => Reason::NotSampled,
-        StateError::Contradicts { .. } => Reason::PlanesDisagree,
-        StateError::Moving
-        | StateError::Torn(_)
-        | StateError::Implausible { .. }
-        | StateError::Backwards { .. } => Reason::ImplausibleValue,
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use observer_go::{
 
 use super::{lives::Ended, state::Engine};
 use crate::node::{
-    coverage::{ProcessStatus, coverage},
+    coverage::{ProcessStatus, Sight, coverage},
     cross_check::Ids,
     inspector::{Done, Failed, Job, Opened},
     observation::Observation,
@@ -45,7 +45,7 @@ impl Engine {
     /// When an observed process began is known now.
     fn began(&mut self, pid: u32, exec: u64) {
         if let Some(target) = self.processes.get(pid).map(|tracked| tracked.target) {
-            self.newcomer(target);
+            self.begins(target);
         }
         let Some(tracked) = self.processes.get_mut(pid) else {
             return;
@@ -56,7 +56,8 @@ impl Engine {
         let seen = Seen::of(target, Some(exec));
         let standing = ProcessStatus::new(tracked.key, self.probes.as_deref(), seen.goroutines);
         let mut observation = Observation::clone(&tracked.observation);
-        observation.figures.events.from_start = seen.goroutines;
+        tracked.sight = seen.goroutines;
+        observation.figures.events.from_start = seen.goroutines == Sight::Whole;
         observation.figures.events.collections_from_start = seen.collections;
         if seen.batches {
             tracked.ids = Ids::FROM_START;
@@ -68,6 +69,7 @@ impl Engine {
             &tracked.sampler,
         );
         tracked.observation = Arc::new(observation);
+        self.began_unseen(pid);
     }
 
     /// Everything that runs now.

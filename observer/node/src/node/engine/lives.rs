@@ -30,7 +30,7 @@ impl Engine {
             return;
         }
         if exec.is_some() {
-            self.newcomer(target);
+            self.begins(target);
         }
         // First, so that an exec from here on changes the epoch.
         let key = match self.register(pid) {
@@ -53,6 +53,7 @@ impl Engine {
         }
         self.targets.acquire(target);
         self.insert(process, target, key, exec);
+        self.began_unseen(pid);
     }
 
     /// A whole look at a process.

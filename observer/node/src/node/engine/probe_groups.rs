@@ -5,10 +5,10 @@ use std::{collections::HashMap, time::Instant};
 use observer_ebpf::ProbeGroup;
 use observer_go::discover::{Process, Traced};
 
-use super::{schedule::Newcomers, state::Engine};
+use super::{newcomers::is_new, state::Engine};
 use crate::node::{
     budget::{Level, Load},
-    coverage::{ProcessStatus, coverage},
+    coverage::{ProcessStatus, Sight, coverage},
     cross_check::Ids,
     observation::Observation,
     processes::Tracked,
@@ -191,6 +191,7 @@ impl Engine {
                 figures.events.from_start = false;
                 figures.differences.created = None;
                 tracked.counted = false;
+                tracked.sight = Sight::Partial;
             }
             if stops_changed {
                 figures.events.collections_from_start = false;
@@ -201,63 +202,15 @@ impl Engine {
                 figures.differences.ids = None;
                 tracked.ids = Ids::default();
             }
-            let from_start = figures.events.from_start;
-            let standing = ProcessStatus::new(tracked.key, self.probes.as_deref(), from_start);
+            let standing = ProcessStatus::new(tracked.key, self.probes.as_deref(), tracked.sight);
             observation.probes = groups;
             observation.coverage =
                 coverage(&entry.binary, &entry.attachment, standing, &tracked.sampler);
             tracked.observation = std::sync::Arc::new(observation);
+            if has_changed(ProbeGroup::EXACT) && is_new(tracked) {
+                let pid = tracked.observation.process.pid;
+                self.newcomers.add(pid, Instant::now());
+            }
         }
-    }
-
-    /// A program begins: where goroutines of its file are not counted, they
-    /// are from now on.
-    pub(super) fn newcomer(&mut self, target: u32) {
-        let now = Instant::now();
-        let Some(entry) = self.targets.get_mut(target) else {
-            return;
-        };
-        if entry.need.is_exact() || self.cautious {
-            return;
-        }
-        entry.need.unknown(now, self.clocks.stay);
-        self.set_groups(target);
-        self.newcomers = Some(Newcomers::new(now));
-    }
-
-    /// When to look at newcomers.
-    pub(super) fn newcomers_due(&self) -> Option<Instant> {
-        self.newcomers.map(|newcomers| newcomers.due)
-    }
-
-    /// Samples processes that began before they were counted, from where they
-    /// are on; a sample that something was counted in meanwhile is no beginning.
-    pub(super) fn sample_newcomers(mut self: Box<Self>) -> Option<Box<Self>> {
-        let now = Instant::now();
-        let Some(newcomers) = self.newcomers.take_if(|newcomers| newcomers.due <= now) else {
-            return Some(self);
-        };
-        let is_new = |tracked: &Tracked| {
-            let figures = &tracked.observation.figures;
-            let sampled = figures.state.is_some() || figures.events.from_start;
-            !sampled
-                && tracked.observation.probes.has(ProbeGroup::EXACT)
-                && !tracked.sampler.is_old()
-        };
-        let new = self.processes.iter_mut().filter(|tracked| is_new(tracked));
-        let new: Vec<u32> = new.map(|new| new.observation.process.pid).collect();
-        let mut left = false;
-        self.watchdog.busy(true);
-        for pid in new {
-            let begun;
-            (self, begun) = self.begin(pid)?;
-            left |= !begun;
-        }
-        self.watchdog.busy(false);
-        // Others may have come meanwhile.
-        if left && self.newcomers.is_none() {
-            self.newcomers = newcomers.again(Instant::now());
-        }
-        Some(self)
     }
 }

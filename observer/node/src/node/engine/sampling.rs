@@ -235,14 +235,20 @@ impl Engine {
         (self, looked) = self.look_into(pid)?;
         let after = counted(&self);
         let stood = before.as_ref().map(|before| before.0) == after.map(|after| after.0);
-        let (Looked::Sampled(sampled @ Sampled::Read(_)), true) = (looked, stood) else {
+        let tracked = self.processes.get_mut(pid);
+        let (Looked::Sampled(sampled @ Sampled::Read(_)), Some(tracked)) = (looked, tracked) else {
             return Some((self, false));
         };
-        let Some(tracked) = self.processes.get_mut(pid) else {
+        if !stood {
+            tracked.sampler.set_aside();
             return Some((self, false));
-        };
+        }
         let probes = self.probes.as_deref();
         update(tracked, probes, &self.targets, before.as_ref(), sampled);
+        // What was counted when the sample was taken, and not since.
+        if let Some((goroutines, _)) = before {
+            tracked.at_sample.0 = goroutines;
+        }
         Some((self, true))
     }
 }
@@ -357,7 +363,7 @@ fn update(
     };
     let coverage = match targets.get(tracked.target) {
         Some(target) if covered => {
-            let standing = ProcessStatus::new(tracked.key, probes, events.from_start);
+            let standing = ProcessStatus::new(tracked.key, probes, tracked.sight);
             coverage(
                 &target.binary,
                 &target.attachment,

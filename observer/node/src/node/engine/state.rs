@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use super::{
     blocked_reads::BlockedReads,
-    schedule::{Newcomers, Round, Schedule},
+    newcomers::Newcomers,
+    schedule::{Round, Schedule},
     stop::Stop,
 };
 use crate::{
@@ -62,7 +63,7 @@ pub(super) struct Engine {
     pub(super) goroutine_probes: GoroutineProbes,
     /// Probes leave so slowly that newcomers get none on each goroutine.
     pub(super) cautious: bool,
-    pub(super) newcomers: Option<Newcomers>,
+    pub(super) newcomers: Newcomers,
     pub(super) probes: Option<Box<dyn KernelSide>>,
     pub(super) system: Arc<dyn System>,
     pub(super) environment: Environment,
@@ -130,7 +131,7 @@ impl Engine {
             goroutine_probes: limits.goroutine_probes,
             selection: limits.selection,
             cautious: false,
-            newcomers: None,
+            newcomers: Newcomers::default(),
             probes: None,
             system: Arc::new(Live),
             environment: Environment::default(),

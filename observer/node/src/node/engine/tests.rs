@@ -3,6 +3,7 @@
 mod detach;
 mod execs;
 mod lost;
+mod newcomers;
 mod random;
 mod refused;
 mod reuse;

@@ -41,6 +41,8 @@ impl Engine {
     /// Everything once. `None` where another thread goes on with the engine, or it ends.
     pub(super) fn turn(mut self: Box<Self>) -> Option<Box<Self>> {
         self.pulse.works();
+        // First: they may end at any moment.
+        self = self.sample_newcomers()?;
         if Instant::now() >= self.schedule.next_sweep {
             // Without it probes would stay, and who wants them back would wait.
             if self
@@ -72,7 +74,6 @@ impl Engine {
             let next = self.schedule.next_sample + self.ceiling.interval();
             self.schedule.next_sample = next.max(Instant::now());
         }
-        self = self.sample_newcomers()?;
         if self.ceiling.interval() > ACCOUNT && Instant::now() >= self.schedule.next_account {
             self.keep_budget(true);
             self.schedule.next_account = Instant::now() + ACCOUNT;
@@ -104,7 +105,7 @@ impl Engine {
             schedule.next_sample
         };
         let account = (self.ceiling.interval() > ACCOUNT).then_some(schedule.next_account);
-        let others = [self.newcomers_due(), account, self.inspector.due()];
+        let others = [self.newcomers.due(), account, self.inspector.due()];
         let others = others.into_iter().flatten();
         others.fold(sample.min(schedule.next_sweep), Instant::min)
     }

@@ -82,7 +82,7 @@ pub(in crate::node::engine) struct Maps {
     pub(super) targets: Values<u32, Target>,
     pub(super) aliases: BTreeSet<(u32, u32)>,
     pub(in crate::node::engine) health: ProgramHealth,
-    pub(super) events: VecDeque<Event>,
+    pub(in crate::node::engine) events: VecDeque<Event>,
     /// Events that the ring buffer has room for.
     pub(in crate::node::engine) ring: usize,
 }

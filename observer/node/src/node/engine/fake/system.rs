@@ -153,7 +153,11 @@ impl StateReader for FakeReader {
 
     fn sample(&mut self) -> Result<Arc<StateFigures>, StateError> {
         let pid = self.pid;
-        let running = self.world.state().processes.get(&pid).cloned();
+        let running = {
+            let mut state = self.world.state();
+            state.before(Call::Sample, pid);
+            state.processes.get(&pid).cloned()
+        };
         let Some(running) = running else {
             return Err(StateError::Memory(MemoryError::Gone { pid }));
         };

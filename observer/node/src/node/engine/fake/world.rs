@@ -119,6 +119,8 @@ pub(in crate::node::engine) enum Call {
     Pin,
     /// It is to be registered.
     Register,
+    /// What its memory holds.
+    Sample,
 }
 
 type Meanwhile = (Call, u32, Box<dyn FnOnce(&mut State) + Send>);

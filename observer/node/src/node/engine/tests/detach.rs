@@ -7,7 +7,7 @@ use super::super::fake::{Program, Stage};
 
 /// A program whose probes on each goroutine have left, since its state tells as much.
 /// With `slow` they stand still.
-fn sampled(stage: &mut Stage, slow: bool) -> Program {
+pub(super) fn sampled(stage: &mut Stage, slow: bool) -> Program {
     let program = stage.program_with_state("/a");
     for pid in [1, 7] {
         stage.world().start(pid, &program);
