@@ -1,5 +1,5 @@
 //! The programs that run in the kernel. They read registers, memory and maps;
-//! what that means is in the library's `machine`, which runs on the host as well.
+//! what that means is in the library's `state_machine`, which runs on the host as well.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

@@ -64,7 +64,8 @@ enum Task {
     /// Everything a change must pass: format, lints, unit tests, a short fuzz
     /// run, and the tests on the real kernel.
     Test {
-        /// Run only unit and kernel tests whose name contains this.
+        /// Run only tests whose name contains this: unit tests, those on kernels, and
+        /// those in the cluster.
         filter: Option<String>,
         /// Run only these steps; what they need is installed first.
         #[arg(long, value_enum)]

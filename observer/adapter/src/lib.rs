@@ -6,10 +6,11 @@
 //! **Out** come lists of values, and the objects in the cluster that lead the aggregator
 //! here ([`run`]).
 //!
-//! `api` has the words of requests and answers, and `serve` answers. `front` tells who asks and whether they may.
-//! `data` finds the pods that are meant and asks the observers of their nodes. `metrics`
-//! is the table of what is served. `keeper` keeps certificates in order, and
-//! `registration` keeps the objects that lead the aggregator here.
+//! `api` has the words of requests and answers, and `serve` answers. `front_proxy` tells
+//! who asks and whether they may. `data` finds the pods that are meant and asks the
+//! observers of their nodes. `metrics` is the table of what is served. `tls_secrets`
+//! keeps certificates in order, and `registration` keeps the objects that lead the
+//! aggregator here.
 
 mod api;
 mod data;
