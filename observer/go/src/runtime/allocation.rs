@@ -135,6 +135,7 @@ impl CachedSpans {
         if wanted.is_empty() {
             return Ok(sum);
         }
+        // A span that its cache still holds afterwards was not given back when it was read.
         batch.then();
         again.clear();
         again.extend(snapshot.caches().map(|cache| {

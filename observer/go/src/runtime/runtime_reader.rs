@@ -220,7 +220,8 @@ impl RuntimeReader {
             .fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
         if strict && first != last {
             // Dead ones moved between the Ps and the scheduler meanwhile. Where
-            // they never stand still, this is as near as `gcount` itself gets.
+            // they never stand still, this is as near as `gcount` itself gets, which
+            // looks at the scheduler before the Ps as well.
             return Err(StateError::Torn("sched.gFree"));
         }
         let p_dead = p.dead.or(p.dead_size);

@@ -28,7 +28,14 @@ pub(in crate::runtime) struct Replay {
     /// What is there after so many more places.
     #[cfg(test)]
     turn: Option<(AtomicUsize, Box<Replay>)>,
+    /// Batch by batch, the pieces in the order in which a kernel reads them.
+    #[cfg(test)]
+    asked: Option<Asked>,
 }
+
+/// What a test sees of batches: where each piece begins and ends.
+#[cfg(test)]
+pub(super) type Asked = std::sync::Arc<std::sync::Mutex<Vec<Vec<std::ops::Range<u64>>>>>;
 
 impl Replay {
     pub(super) fn new(reads: Vec<Read>, now_ns: u64) -> Self {
@@ -44,6 +51,8 @@ impl Replay {
             now_ns,
             #[cfg(test)]
             turn: None,
+            #[cfg(test)]
+            asked: None,
         }
     }
 
@@ -53,6 +62,15 @@ impl Replay {
     pub(super) fn turning(self, after: usize, other: Self) -> Self {
         Self {
             turn: Some((AtomicUsize::new(after), Box::new(other))),
+            ..self
+        }
+    }
+
+    /// Notes what is asked for, and in which order.
+    #[cfg(test)]
+    pub(super) fn noting(self, asked: &Asked) -> Self {
+        Self {
+            asked: Some(Asked::clone(asked)),
             ..self
         }
     }
@@ -82,6 +100,12 @@ impl Replay {
 
     /// Gives everything the batch asks for, or nothing.
     pub(in crate::runtime) fn fetch(&self, batch: &mut VectoredRead) -> Result<(), MemoryError> {
+        #[cfg(test)]
+        if let Some(asked) = &self.asked {
+            let pieces = batch.pieces.iter();
+            let pieces = pieces.map(|piece| piece.address..piece.address + piece.len as u64);
+            asked.lock().expect("no panic").push(pieces.collect());
+        }
         batch.fill(|address, into| self.now().give(address, into))
     }
 

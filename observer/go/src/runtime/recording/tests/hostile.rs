@@ -2,25 +2,15 @@
 //! pointers that lead nowhere, counters that go back. Each figure that cannot be told is
 //! absent and the reason is named; none is absurd.
 
-use super::{Random, Recorded, all, sample};
+use super::{Random, Recorded, all, global, layout, sample, word};
 use crate::{
-    release::{GapReason, Layout, StateFigure},
-    runtime::{
-        MemoryError, StateError,
-        recording::{Recording, fuzz_invariants},
-    },
+    release::{GapReason, StateFigure},
+    runtime::{MemoryError, StateError, recording::fuzz_invariants},
 };
 
 /// Random changes of each release's recording, and how many words each changes.
 const ROUNDS: u64 = 40;
 const WORDS: usize = 3;
-
-/// Where a global is in the process.
-fn global(recording: &Recording, name: &str) -> u64 {
-    let mut places = recording.program.places();
-    let (_, address) = places.find(|(word, _)| *word == name).unwrap();
-    address.wrapping_add(recording.bias)
-}
 
 /// A slice's three words.
 fn slice(data: u64, len: u64, capacity: u64) -> Vec<u8> {
@@ -33,19 +23,6 @@ fn forged(one: &Recorded, at: u64, bytes: &[u8]) -> StateError {
     recording.put(at, bytes);
     let result = recording.reader().unwrap().sample();
     result.expect_err(&format!("{}: {bytes:?} at {at:#x}", one.name))
-}
-
-/// The word that was read there.
-fn word(recording: &Recording, at: u64) -> u64 {
-    let inside = recording.reads.iter().find_map(|read| {
-        let offset = usize::try_from(at.checked_sub(read.address)?).ok()?;
-        read.bytes.get(offset..offset + 8)
-    });
-    u64::from_le_bytes(inside.unwrap().try_into().unwrap())
-}
-
-fn layout(recording: &Recording) -> std::sync::Arc<Layout> {
-    recording.program.layout().unwrap()
 }
 
 #[test]

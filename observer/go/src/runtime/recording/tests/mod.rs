@@ -5,6 +5,7 @@
 
 mod files;
 mod hostile;
+mod order;
 mod torn;
 
 use std::{
@@ -17,7 +18,7 @@ use observer_testkit::{agreement::Agreement, program::Report};
 
 use super::{Read, Recording};
 use crate::{
-    release::GoVersion,
+    release::{GoVersion, Layout},
     runtime::{RuntimeReader, StateFigures},
 };
 
@@ -69,6 +70,27 @@ pub(super) fn sample(recording: &Recording) -> (RuntimeReader, Arc<StateFigures>
     let mut reader = recording.reader().unwrap();
     let figures = reader.sample().unwrap();
     (reader, figures)
+}
+
+/// Where a global is in the process.
+pub(super) fn global(recording: &Recording, name: &str) -> u64 {
+    let mut places = recording.program.places();
+    let (_, address) = places.find(|(word, _)| *word == name).unwrap();
+    address.wrapping_add(recording.bias)
+}
+
+/// The word that was read there.
+pub(super) fn word(recording: &Recording, at: u64) -> u64 {
+    let inside = recording.reads.iter().find_map(|read| {
+        let offset = usize::try_from(at.checked_sub(read.address)?).ok()?;
+        read.bytes.get(offset..offset + 8)
+    });
+    u64::from_le_bytes(inside.unwrap().try_into().unwrap())
+}
+
+/// Where the fields of its types lie.
+pub(super) fn layout(recording: &Recording) -> Arc<Layout> {
+    recording.program.layout().unwrap()
 }
 
 /// Numbers that look random, and are the same each time (xorshift).

@@ -2,13 +2,13 @@
 //! the first, and half of the second. Then a sample is dropped, or its counters lie
 //! between those of the two.
 
-use super::{Random, Recorded, all, sample};
+use super::{Random, Recorded, all, global, layout, sample, word};
 use crate::runtime::{
     RuntimeReader, StateError, StateFigures,
     memory::Memory,
     recording::{
         Read, Recording, Replay,
-        fuzz_invariants::{counters, impossible},
+        fuzz_invariants::{counters, impossible, put},
     },
 };
 
@@ -152,5 +152,52 @@ fn every_word_is_of_either_moment() {
             let recording = mixed(one, |_, _| random.next() & 1 == 0);
             let _ = hold(one, &recording, &format!("seed {seed}"));
         }
+    }
+}
+
+/// The first moment, where reads of so many bytes of a global find another word.
+fn again(one: &Recorded, name: &str, len: usize, at: u64, word: u64) -> Recording {
+    let mut recording = one.first.clone();
+    let global = global(&one.first, name);
+    let within = |read: &&mut Read| {
+        let is_global = read.address >= global && read.address <= at;
+        is_global && read.bytes.len() == len
+    };
+    for read in recording.reads.iter_mut().filter(within) {
+        put(read, at, &word.to_le_bytes());
+    }
+    recording
+}
+
+/// As the runtime's `gcount`, which looks at the scheduler before the Ps.
+#[test]
+fn of_dead_ones_that_never_stand_still_the_scheduler_is_asked_first() {
+    for one in all() {
+        let layout = layout(&one.first);
+        let s = &layout.sched;
+        let dead = s.dead.or(s.dead_with_stack).unwrap();
+        let at = dead.at(global(&one.first, "sched"));
+        let more = word(&one.first, at) + 1;
+        let moving = again(one, "sched", layout.sizes().sched_head, at, more);
+        assert_eq!(sample(&moving).1, sample(&one.first).1, "{}", one.name);
+    }
+}
+
+/// What was allocated before the Ps were read is what counts; a ring that fell meanwhile is
+/// being merged.
+#[test]
+fn a_ring_may_grow_amid_a_sample_and_not_fall() {
+    for one in all() {
+        let layout = layout(&one.first);
+        let heap = layout.heap_stats.as_ref().unwrap();
+        let at = heap.stats.at(global(&one.first, "memstats"));
+        let at = heap.large_bytes.at(heap.ring.at(at));
+        let bytes = word(&one.first, at);
+        let ring = |bytes| again(one, "memstats", heap.stats.size, at, bytes);
+        let grown = sample(&ring(bytes.wrapping_add(4096))).1;
+        assert_eq!(grown, sample(&one.first).1, "{}", one.name);
+        let fallen = ring(bytes.wrapping_sub(4096)).reader().unwrap().sample();
+        let is_torn = matches!(fallen, Err(StateError::Torn("memstats.heapStats")));
+        assert!(is_torn, "{}: {fallen:?}", one.name);
     }
 }
