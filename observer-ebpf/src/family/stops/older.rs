@@ -148,3 +148,130 @@ const fn word(text: [u8; 7]) -> u64 {
         text[0], text[1], text[2], text[3], text[4], text[5], text[6], 0,
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::{EXCHANGES, REASONS, word};
+    use crate::{
+        GcFigures, StwReason, Target,
+        family::{
+            collector::Collector,
+            stops::waiting::{given, taken},
+        },
+        ground::{Ground, Memory, Registers, Words},
+    };
+
+    const OTHERS: u32 = StwReason::ReadMemStats as u32;
+
+    /// A kernel in which other threads stop the world, one stop after the other, at
+    /// each exchange, and once more amid what is done instead of an exchange.
+    #[derive(Clone, Copy)]
+    struct Busy<'a> {
+        exchanges: &'a Cell<usize>,
+        changes: &'a Cell<usize>,
+    }
+
+    impl Busy<'_> {
+        unsafe fn change(self, word: *mut u64, change: impl FnOnce(u64) -> u64) {
+            // SAFETY: as the caller promises; no other thread is there.
+            unsafe {
+                word.write(change(word.read()));
+                self.changes.set(self.changes.get() + 1);
+                if self.changes.get() == 1 {
+                    word.write(given(word.read(), OTHERS));
+                }
+            }
+        }
+    }
+
+    impl Words for Busy<'_> {
+        unsafe fn load(self, word: *const u64) -> u64 {
+            // SAFETY: as the caller promises, and so below.
+            unsafe { word.read() }
+        }
+
+        unsafe fn store(self, _word: *mut u64, _value: u64) {
+            unreachable!("nothing is changed unseen")
+        }
+
+        unsafe fn add(self, word: *mut u64, by: u64) {
+            // SAFETY: as above.
+            unsafe { self.change(word, |was| was.wrapping_add(by)) };
+        }
+
+        unsafe fn set(self, word: *mut u64, bits: u64) {
+            // SAFETY: as above.
+            unsafe { self.change(word, |was| was | bits) };
+        }
+
+        unsafe fn fetch_add(self, _word: *mut u64, _by: u64) -> u64 {
+            unreachable!("nobody counts")
+        }
+
+        unsafe fn exchange(self, word: *mut u64, _old: u64, _new: u64) -> u64 {
+            self.exchanges.set(self.exchanges.get() + 1);
+            // SAFETY: as above.
+            unsafe {
+                let was = word.read();
+                let ends = taken(was).is_some();
+                word.write(if ends { was - 1 } else { given(was, OTHERS) });
+                word.read()
+            }
+        }
+
+        fn opaque(self, number: usize) -> usize {
+            number
+        }
+
+        fn next(self, number: usize) -> usize {
+            number + 1
+        }
+    }
+
+    impl Memory for Busy<'_> {
+        fn word(self, _address: u64) -> Option<u64> {
+            None
+        }
+
+        fn text(self, _address: u64) -> Option<[u8; 7]> {
+            Some(*b"GOMAXPR")
+        }
+    }
+
+    impl Ground for Busy<'_> {
+        fn now(self) -> u64 {
+            0
+        }
+
+        fn target(self, _target: u32) -> Option<*mut Target> {
+            None
+        }
+    }
+
+    /// Whoever gives a reason amid it gives none to the stop that could not exchange.
+    #[test]
+    fn a_stop_that_cannot_exchange_has_nobodys_reason() {
+        let (exchanges, changes) = (Cell::new(0), Cell::new(0));
+        let kernel = Busy {
+            exchanges: &exchanges,
+            changes: &changes,
+        };
+        let mut gc = GcFigures::ZERO;
+        // SAFETY: it lives as long as the collector.
+        let collector = unsafe { Collector::new(kernel, &raw mut gc) };
+        let (len, first, _) = REASONS[1];
+        assert_eq!(first, word(*b"GOMAXPR"));
+        collector.reason_given(Registers {
+            rbx: len,
+            ..Registers::default()
+        });
+        assert_eq!((exchanges.get(), changes.get()), (EXCHANGES, 2));
+        let both = gc.reasons_pending;
+        for waiting in [both, both - 1] {
+            assert_eq!(taken(waiting), Some(StwReason::Unknown as u32));
+        }
+        assert_eq!(taken(both - 2), None);
+    }
+}

@@ -39,7 +39,8 @@ pub(super) const fn taken(word: u64) -> Option<u32> {
 }
 
 /// What is put over the word where it changes too often to be exchanged: one more
-/// waits, for a reason that is not known. To be added, and then to be set.
+/// waits, for a reason that is not known. To be added, and then to be set: of a word that
+/// counts nobody yet, the next reason given would be that of all.
 pub(super) const ONE_MORE: (u64, u64) = (1, DIFFERENT);
 
 #[cfg(test)]
