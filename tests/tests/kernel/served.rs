@@ -164,7 +164,7 @@ fn a_file_that_failed_once_is_looked_at_again() {
     fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
     served.be(Manner::Failing);
     signal(Signal::CONT);
-    let failed = || observer.log().contains("cannot be inspected now");
+    let failed = || observer.log().contains("failed to inspect executable");
     assert!(wait::comes_true(SOON, failed), "{}", observer.log());
     assert!(
         running.0.try_wait().expect("its state").is_none(),
