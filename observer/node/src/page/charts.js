@@ -47,7 +47,8 @@ export class Chart {
     this.cross = svg('line', { class: 'cross', y1: PAD.top, y2: HEIGHT - PAD.bottom });
     this.cross.style.display = 'none';
     this.picture = svg('svg', {
-      class: 'chart', height: HEIGHT, role: 'img', tabindex: 0,
+      // Until there is a moment to read out.
+      class: 'chart', height: HEIGHT, role: 'img', tabindex: 0, 'aria-label': title,
       onpointermove: (event) => this.point(event),
       onpointerleave: () => reading.set(null),
       onblur: () => reading.set(null),

@@ -86,7 +86,7 @@ export class Timeline {
     this.marks = svg('g', {});
     this.cross = svg('line', { class: 'cross', y1: 0, y2: LANES.length * LANE });
     this.picture = svg('svg', {
-      class: 'chart timeline', height, role: 'img', tabindex: 0,
+      class: 'chart timeline', height, role: 'img', tabindex: 0, 'aria-label': 'Collections and stops of the world',
       onpointermove: (event) => this.point(event),
       onpointerleave: () => this.choose(null),
       onkeydown: (event) => this.key(event),
