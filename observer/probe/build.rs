@@ -1,7 +1,7 @@
 //! Builds the eBPF programs and leaves the object in `OUT_DIR`, from where
 //! `load.rs` takes it in.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::Path};
 
 use anyhow::{Context as _, anyhow};
 use aya_build::{Package, Toolchain};
@@ -32,13 +32,13 @@ fn main() -> anyhow::Result<()> {
         Toolchain::Custom(env!("CARGO_PKG_RUST_VERSION")),
     )?;
     let out = env::var_os("OUT_DIR").context("cargo names no OUT_DIR")?;
-    strip(PathBuf::from(out).join("observer-ebpf"))
+    strip(&Path::new(&out).join("observer-ebpf"))
 }
 
 /// Takes away what a debugger would read: most of the object. The kernel reads types and lines
 /// from the BTF, and the observer takes the whole object in.
-fn strip(path: PathBuf) -> anyhow::Result<()> {
-    let whole = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+fn strip(path: &Path) -> anyhow::Result<()> {
+    let whole = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let failed = |error| anyhow!("cannot strip {}: {error}", path.display());
     let mut object = Builder::read(&*whole).map_err(failed)?;
     for section in &mut object.sections {
@@ -55,5 +55,5 @@ fn strip(path: PathBuf) -> anyhow::Result<()> {
     names.data = SectionData::SectionString;
     let mut stripped = Vec::new();
     object.write(&mut stripped).map_err(failed)?;
-    fs::write(&path, stripped).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(path, stripped).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -6,6 +6,7 @@ mod budget_enforcement;
 mod intake;
 mod libraries;
 mod lives;
+mod newcomer_tries;
 mod newcomers;
 mod probe_groups;
 mod sampling;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     blocked_reads::BlockedReads,
-    newcomers::Newcomers,
+    newcomer_tries::Newcomers,
     schedule::{Round, Schedule},
     stop::Stop,
 };
