@@ -15,7 +15,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{tls, user::User};
+use super::{tls::provider::provider, user::User};
 
 /// Certificate authorities cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -138,10 +138,9 @@ fn roots(pem: &[u8]) -> Result<Arc<[Root]>, AuthorityError> {
         store
             .add(certificate.clone())
             .map_err(|error| unusable(&error))?;
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(store), tls::provider())
-                .build()
-                .map_err(|error| unusable(&error))?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider())
+            .build()
+            .map_err(|error| unusable(&error))?;
         roots.push(Root { verifier, validity });
     }
     if roots.is_empty() {

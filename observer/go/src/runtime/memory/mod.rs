@@ -1,9 +1,9 @@
 //! The memory of a Go process: of one that runs, or a recording of it. The readers
 //! above do not know which.
 
-mod error;
+pub(super) mod error;
 mod live;
-mod words;
+pub(super) mod words;
 
 use std::{
     mem,
@@ -13,7 +13,7 @@ use std::{
 pub(super) use self::words::{same, word, words};
 use self::{error::MAX_BYTES, live::Process};
 pub use self::{error::MemoryError, live::ProgramLayout};
-use super::recording::{Read, Recorder, Replay};
+use super::recording::{read::Read, recorder::Recorder, replay::Replay};
 pub(super) use super::vectored_read::{Slot, VectoredRead};
 
 /// The memory of one process.

@@ -15,19 +15,18 @@ mod format;
 pub mod fuzz_invariants;
 mod parse;
 mod program;
-mod read;
+pub(super) mod read;
 mod record;
-mod recorder;
-mod replay;
+pub(super) mod recorder;
+pub(super) mod replay;
 #[cfg(test)]
 mod tests;
 
-use self::program::RecordedProgram;
 pub use self::{
     error::RecordingError,
     record::{Recorded, record},
 };
-pub(super) use self::{read::Read, recorder::Recorder, replay::Replay};
+use self::{program::RecordedProgram, read::Read, replay::Replay};
 use super::{RuntimeReader, memory::Memory};
 
 /// What was read of one process, and of which program.

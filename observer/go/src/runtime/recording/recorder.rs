@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Read;
+use super::read::Read;
 use crate::runtime::{
-    memory::{MemoryError, same},
+    memory::{error::MemoryError, words::same},
     vectored_read::VectoredRead,
 };
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::Read;
-use crate::runtime::{memory::MemoryError, vectored_read::VectoredRead};
+use crate::runtime::{memory::error::MemoryError, vectored_read::VectoredRead};
 
 /// Recorded places before the one that is asked for that are looked at.
 const MOST_BEFORE: usize = 16;

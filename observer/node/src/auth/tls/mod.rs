@@ -5,7 +5,7 @@ mod client_key_proof;
 mod error;
 mod files;
 mod pair;
-mod provider;
+pub(super) mod provider;
 mod self_signed;
 
 use std::{
