@@ -67,6 +67,8 @@ impl Shell {
             .current_dir(root())
             .env("PATH", format!("{}:{path}", self.0.path().display()))
             .env("CARGO_MANIFEST_DIR", root().join("xtask"))
+            // It is for this program: crates that ask for it would be built anew.
+            .env_remove("RUSTC_BOOTSTRAP")
             .stdin(Stdio::null());
         command
     }
