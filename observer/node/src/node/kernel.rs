@@ -27,6 +27,12 @@ pub(super) trait KernelSide: Send + 'static {
     ) -> Result<Option<u64>, ProbeError>;
     fn detach(&mut self, target: u32);
     fn forget_target(&mut self, target: u32) -> Vec<ProcessKey>;
+    /// Takes a target's probes away, and what the maps know of it. Returns the processes
+    /// that it no longer owns.
+    fn release(&mut self, target: u32) -> Vec<ProcessKey> {
+        self.detach(target);
+        self.forget_target(target)
+    }
     fn aliases(&self) -> Vec<(u32, u32)>;
 
     fn register(&mut self, tgid: u32, target: u32) -> Result<Option<Registration>, ProbeError>;

@@ -255,10 +255,7 @@ impl Targets {
         number: u32,
         probes: Option<&mut dyn KernelSide>,
     ) -> Vec<ProcessKey> {
-        let freed = probes.map(|probes| {
-            probes.detach(number);
-            probes.forget_target(number)
-        });
+        let freed = probes.map(|probes| probes.release(number));
         let freed = freed.unwrap_or_default();
         let Some(target) = self.targets.get_mut(&number) else {
             return freed;
@@ -306,8 +303,7 @@ impl Targets {
     /// Takes the probes off a file, and forgets that it is one.
     pub(super) fn forget(&mut self, number: u32, probes: Option<&mut dyn KernelSide>) {
         if let Some(probes) = probes {
-            probes.detach(number);
-            probes.forget_target(number);
+            probes.release(number);
         }
         for file in self
             .targets

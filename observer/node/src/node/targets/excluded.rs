@@ -46,10 +46,7 @@ impl Targets {
         number: u32,
         probes: Option<&mut dyn KernelSide>,
     ) -> Vec<ProcessKey> {
-        let freed = probes.map(|probes| {
-            probes.detach(number);
-            probes.forget_target(number)
-        });
+        let freed = probes.map(|probes| probes.release(number));
         if let Some(target) = self.targets.get_mut(&number) {
             tracing::info!(
                 file = %target.path.display(),

@@ -193,3 +193,8 @@ impl Shown {
         all.filter(move |it: &&Observation| it.process.pid == pid)
     }
 }
+
+/// One of [`Shown::lives`].
+pub(super) fn life(path: &str, created: u64, ended: bool) -> (String, Option<u64>, bool) {
+    (path.to_owned(), Some(created), ended)
+}

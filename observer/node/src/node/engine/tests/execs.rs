@@ -1,10 +1,6 @@
 //! Programs that are executed between two questions of the engine.
 
-use super::super::fake::{Call, Program, Stage};
-
-fn life(path: &str, created: u64, ended: bool) -> (String, Option<u64>, bool) {
-    (path.to_owned(), Some(created), ended)
-}
+use super::super::fake::{Call, Program, Stage, life};
 
 /// A process that runs the first program when it is looked at, and executes the second
 /// before the engine has asked that.

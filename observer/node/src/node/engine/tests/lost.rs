@@ -1,14 +1,10 @@
 //! Events that found no room in the ring buffer, and the sweep that makes up for them.
 
-use super::super::fake::{Stage, State};
+use super::super::fake::{Stage, State, life};
 
 /// From here on the ring buffer has no room.
 fn full(state: &mut State) {
     state.maps.get_mut().ring = 0;
-}
-
-fn life(path: &str, created: u64, ended: bool) -> (String, Option<u64>, bool) {
-    (path.to_owned(), Some(created), ended)
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! Process ids that are given to another process.
 
-use super::super::fake::{Call, Stage};
-
-fn life(path: &str, created: u64, ended: bool) -> (String, Option<u64>, bool) {
-    (path.to_owned(), Some(created), ended)
-}
+use super::super::fake::{Call, Stage, life};
 
 /// All of it is told, and heard when it is over.
 #[test]
