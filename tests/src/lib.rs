@@ -12,6 +12,6 @@ pub mod release;
 pub mod state;
 
 pub use observer_testkit::{
-    Observer, Process, Workload, api, exact, metrics, observer, paths, short, spin, text, wait,
-    workload,
+    Observer, Process, Workload, api, exact, metrics, observer, paths, served_state, short, spin,
+    text, wait, workload,
 };

@@ -3,8 +3,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use observer_testkit::{Observer, agreement::Agreement, program::Program, wait};
-use serde_json::Value;
+use observer_testkit::{
+    Observer,
+    program::Program,
+    served_state::{awaited, differing},
+};
 
 use crate::builds;
 
@@ -24,7 +27,7 @@ pub(crate) fn run(_: &[String]) {
         .map(|file| (builds::name(file), Program::start(file)))
         .collect();
     for (_, program) in &programs {
-        awaited(&observer, program.pid);
+        awaited(&observer, program.pid, READ);
     }
     for letter in ['a', 'g'] {
         for (_, program) in &mut programs {
@@ -35,7 +38,7 @@ pub(crate) fn run(_: &[String]) {
             let again = programs
                 .iter_mut()
                 .filter(|(name, _)| look == 0 || wrong.contains_key(name));
-            wrong = differing(&observer, again.collect());
+            wrong = differing(&observer, again, READ);
             if wrong.is_empty() {
                 break;
             }
@@ -43,38 +46,4 @@ pub(crate) fn run(_: &[String]) {
         assert!(wrong.is_empty(), "after {letter}: {wrong:#?}");
     }
     println!("  {} builds exact", programs.len());
-}
-
-fn differing(
-    observer: &Observer,
-    mut programs: Vec<&mut (String, Program)>,
-) -> BTreeMap<String, Vec<String>> {
-    observer.settle();
-    let before: Vec<_> = programs
-        .iter()
-        .map(|(_, program)| awaited(observer, program.pid))
-        .collect();
-    let said: Vec<_> = programs.iter_mut().map(|(_, p)| p.report()).collect();
-    observer.settle();
-    let all = programs.iter().zip(before).zip(said);
-    all.filter_map(|(((name, program), before), said)| {
-        let mut agreement = Agreement::default();
-        agreement.compare(&before, &said, &awaited(observer, program.pid));
-        let wrong = agreement.wrong;
-        (!wrong.is_empty()).then(|| (name.clone(), wrong))
-    })
-    .collect()
-}
-
-/// The runtime's state of a process, once the observer has it.
-fn awaited(observer: &Observer, pid: u32) -> Value {
-    wait::until(&format!("state of pid {pid}"), READ, || {
-        let all: Value = serde_json::from_str(&observer.get("/api/v1/processes")).expect("JSON");
-        let list = all.get("processes").unwrap_or(&all).as_array()?;
-        let process = list
-            .iter()
-            .find(|p| p["pid"] == pid && p["ended"].is_null())?;
-        let state = process.pointer("/figures/state")?;
-        (!state.is_null()).then(|| state.clone())
-    })
 }

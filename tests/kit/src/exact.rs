@@ -54,6 +54,30 @@ pub fn said(report: &Report, minor: u32) -> Figures {
         .collect()
 }
 
+/// Asserts that what the observer has of a workload that it saw from its start is what
+/// that says of itself. `who` is for the message.
+pub fn from_start(seen: &Process, said: &Report, who: &str) {
+    let f = &seen.figures;
+    assert!(f.from_start, "{who}: {:?}", seen.coverage);
+    assert_eq!(
+        (
+            f.created,
+            f.exited,
+            f.goroutines,
+            f.cycles(),
+            f.pause_total_ns
+        ),
+        (
+            said.created,
+            said.exited,
+            Some(said.goroutines),
+            said.num_gc,
+            said.pause_total_ns
+        ),
+        "{who}: created, exited, live, cycles, pauses"
+    );
+}
+
 /// The same figures, as the observer has them.
 pub fn seen(process: &Process, samples: &Exposition, names: &Figures) -> Figures {
     let f = &process.figures;

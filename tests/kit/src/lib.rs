@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod observer;
 pub mod paths;
 pub mod program;
+pub mod served_state;
 pub mod short;
 pub mod spin;
 pub mod text;

@@ -8,6 +8,7 @@ use std::{
 use observer_tests::{
     Observer, Process, Workload,
     containers::Containerd,
+    exact,
     observer::ATTACH,
     paths::{GO, fixture},
     wait,
@@ -67,25 +68,7 @@ fn containers_that_share_a_file_count_apart() {
     observer.settle();
     for (n, said) in reports {
         let seen = attached(n);
-        let f = &seen.figures;
-        assert!(f.from_start, "container {n}: {:?}", seen.coverage);
-        assert_eq!(
-            (
-                f.created,
-                f.exited,
-                f.goroutines,
-                f.cycles(),
-                f.pause_total_ns
-            ),
-            (
-                said.created,
-                said.exited,
-                Some(said.goroutines),
-                said.num_gc,
-                said.pause_total_ns
-            ),
-            "container {n}: created, exited, live, cycles, pauses"
-        );
+        exact::from_start(&seen, &said, &format!("container {n}"));
         let container = seen.container.expect("it is in a container");
         assert_eq!(container.pod_uid, Some(pod(n)), "container {n}");
         assert_eq!(seen.exe, "/app", "container {n}");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use observer_tests::{
-    Observer, Process, Workload, metrics,
+    Observer, Process, Workload, exact, metrics,
     namespace::PidNamespace,
     observer::ATTACH,
     paths::{self, GO, fixture},
@@ -14,26 +14,7 @@ use observer_tests::{
 
 /// What a program that was seen from its start says, and the observer of it.
 fn agrees(seen: &Process, said: &Report) {
-    let f = &seen.figures;
-    assert!(f.from_start, "pid {}: {:?}", seen.pid, seen.coverage);
-    assert_eq!(
-        (
-            f.created,
-            f.exited,
-            f.goroutines,
-            f.cycles(),
-            f.pause_total_ns
-        ),
-        (
-            said.created,
-            said.exited,
-            Some(said.goroutines),
-            said.num_gc,
-            said.pause_total_ns
-        ),
-        "pid {}: created, exited, live, cycles, pauses",
-        seen.pid
-    );
+    exact::from_start(seen, said, &format!("pid {}", seen.pid));
 }
 
 #[test]

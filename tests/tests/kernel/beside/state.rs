@@ -9,69 +9,22 @@ use std::{
 };
 
 use observer_tests::{
-    Observer, Workload,
-    agreement::Agreement,
-    metrics,
+    Observer, Workload, metrics,
     observer::{ATTACH, SETTLED, run},
     paths::{self, GO, NEWEST, OLDEST, VARIANTS, fixture, go1},
+    served_state::{self, differing, process, state},
     state::Program,
     wait,
 };
 use serde_json::Value;
 
-/// One of the list, as JSON.
-fn process(observer: &Observer, pid: u32) -> Option<Value> {
-    let mut list: Value =
-        serde_json::from_str(&observer.get("/api/v1/processes")).expect("the list of processes");
-    if let Some(inner) = list.get_mut("processes") {
-        list = inner.take();
-    }
-    let is = |p: &&Value| p["pid"] == pid && p["ended"].is_null();
-    list.as_array()?.iter().find(is).cloned()
-}
-
-fn state(observer: &Observer, pid: u32) -> Option<Value> {
-    let state = process(observer, pid)?.pointer("/figures/state")?.clone();
-    (!state.is_null()).then_some(state)
-}
-
 fn awaited(observer: &Observer, pid: u32) -> Value {
-    wait::until(&format!("state of pid {pid}"), ATTACH, || {
-        state(observer, pid)
-    })
+    served_state::awaited(observer, pid, ATTACH)
 }
 
 fn number(state: &Value, place: &str) -> u64 {
     let number = state.pointer(place).and_then(Value::as_u64);
     number.unwrap_or_else(|| panic!("{place} in {state}"))
-}
-
-/// What the node says wrongly of programs that stand still. On a busy machine a
-/// runtime may start a thread between the two looks, which allocates; what is
-/// read wrongly is so each time.
-fn differing<'a>(
-    observer: &Observer,
-    programs: impl Iterator<Item = &'a mut (String, Program)>,
-) -> BTreeMap<String, Vec<String>> {
-    let mut programs: Vec<_> = programs.collect();
-    if programs.is_empty() {
-        return BTreeMap::new();
-    }
-    observer.settle();
-    let before: Vec<_> = programs
-        .iter()
-        .map(|(_, program)| awaited(observer, program.pid))
-        .collect();
-    let said: Vec<_> = programs.iter_mut().map(|(_, p)| p.report()).collect();
-    observer.settle();
-    let all = programs.iter().zip(before).zip(said);
-    all.filter_map(|(((name, program), before), said)| {
-        let mut agreement = Agreement::default();
-        agreement.compare(&before, &said, &awaited(observer, program.pid));
-        let wrong = agreement.wrong;
-        (!wrong.is_empty()).then(|| (name.clone(), wrong))
-    })
-    .collect()
 }
 
 #[test]
@@ -92,12 +45,12 @@ fn what_the_node_serves_is_what_the_programs_say() {
         for (_, program) in &mut programs {
             program.obey(letter);
         }
-        let mut wrong = differing(&observer, programs.iter_mut());
+        let mut wrong = differing(&observer, programs.iter_mut(), ATTACH);
         for _ in 0..2 {
             let again = programs
                 .iter_mut()
                 .filter(|(name, _)| wrong.contains_key(name));
-            wrong = differing(&observer, again);
+            wrong = differing(&observer, again, ATTACH);
         }
         assert!(wrong.is_empty(), "after {letter}: {wrong:#?}");
     }
@@ -155,7 +108,7 @@ fn a_program_that_executes_another_is_read_anew() {
     });
     let mut wrong = BTreeMap::new();
     for _ in 0..3 {
-        wrong = differing(&observer, std::iter::once(&mut one));
+        wrong = differing(&observer, std::iter::once(&mut one), ATTACH);
         if wrong.is_empty() {
             break;
         }
