@@ -116,8 +116,6 @@ pub enum Reason {
     UnsupportedVersion,
     /// No plain release of Go, and the file does not tell how its runtime differs.
     UnverifiedBuild,
-    /// Not decoded yet for this instruction set.
-    UnsupportedArch,
     /// A c-shared library or plugin inside another program.
     UnsupportedBuildMode,
     /// No function table was found.
@@ -182,7 +180,6 @@ impl Reason {
         match self {
             Self::UnsupportedVersion => "unsupported_version",
             Self::UnverifiedBuild => "unverified_build",
-            Self::UnsupportedArch => "unsupported_arch",
             Self::UnsupportedBuildMode => "unsupported_build_mode",
             Self::NoFunctionTable => "no_function_table",
             Self::NoFunction => "no_function",

@@ -104,10 +104,6 @@ fn usable<'h>(
     let Some(release) = release.filter(known) else {
         return Err((Reason::UnsupportedVersion, unsupported(version)));
     };
-    let Some(isa) = isa::of(image.arch) else {
-        let detail = "arm64 instructions are not decoded yet";
-        return Err((Reason::UnsupportedArch, detail.to_owned()));
-    };
     if matches!(build_mode, BuildMode::CShared | BuildMode::Plugin) {
         let detail = "Go inside another program (c-shared or plugin) is not observed";
         return Err((Reason::UnsupportedBuildMode, detail.to_owned()));
@@ -119,7 +115,7 @@ fn usable<'h>(
     Ok(Usable {
         release,
         header,
-        isa,
+        isa: isa::of(image.arch),
     })
 }
 

@@ -42,6 +42,6 @@ pub(crate) use self::{
 pub enum Arch {
     /// x86-64.
     Amd64,
-    /// 64-bit ARM; recognised, its instructions are not decoded yet.
+    /// 64-bit ARM.
     Arm64,
 }

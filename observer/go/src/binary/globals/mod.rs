@@ -114,8 +114,7 @@ pub(crate) fn find_by(
     functions: &[FunctionCode],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
-    // Where nobody decodes the instructions, none refers to anything.
-    let references = isa::of(arch).map_or_else(Vec::new, |isa| collect(isa, functions));
+    let references = collect(isa::of(arch), functions);
     let mut globals = Globals::default();
     let mut look = |pattern: &Pattern, not_in: Option<(u64, u64)>| {
         let symbol = match pattern.global {

@@ -26,7 +26,7 @@ pub(super) fn collect<'f>(
     let mut found = Vec::new();
     for function in functions {
         let instructions = isa.decode(&function.code, function.address);
-        for access in instructions.flatten().filter_map(|it| it.access) {
+        for access in instructions.flatten().flat_map(|it| it.accesses()) {
             if let Some(target) = access.variable() {
                 found.push(Reference {
                     function: &function.name,

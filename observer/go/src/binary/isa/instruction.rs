@@ -24,10 +24,9 @@ pub(crate) trait InstructionSet: Sync {
     /// one at 0; `None` where they take it elsewhere.
     fn argument(&self, place: usize) -> Option<Register>;
 
-    /// In which registers Go functions take their first `count` integer arguments.
-    fn arguments(&self, count: usize) -> Registers {
-        (0..count).map_while(|place| self.argument(place)).collect()
-    }
+    /// The first minor release of Go whose functions take arguments in registers. Before,
+    /// all of them are on the stack.
+    fn registers_since(&self) -> u16;
 
     /// The register in which Go code keeps the goroutine that it runs on.
     fn goroutine(&self) -> Register;
@@ -44,8 +43,17 @@ pub(crate) struct Instruction {
     pub(crate) flow: Flow,
     /// What it does with memory, where that is a variable or may be one.
     pub(crate) access: Option<Access>,
+    /// What it does with the memory right behind, where it moves a pair of registers.
+    pub(crate) second: Option<Access>,
     /// What the kernel does with it under a probe.
     pub(crate) handling: Handling,
+}
+
+impl Instruction {
+    /// All that it does with memory.
+    pub(crate) fn accesses(&self) -> impl Iterator<Item = Access> + use<> {
+        self.access.into_iter().chain(self.second)
+    }
 }
 
 /// What is executed after an instruction.
@@ -173,6 +181,11 @@ impl Register {
         assert!(number < 64);
         Self(number)
     }
+
+    /// Its number.
+    pub(super) const fn number(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// A set of general registers.
@@ -186,6 +199,11 @@ impl Registers {
     /// The set and this register.
     pub(crate) const fn with(self, register: Register) -> Self {
         Self(self.0 | 1 << register.0)
+    }
+
+    /// The registers of both sets.
+    pub(super) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether the register is one of them.

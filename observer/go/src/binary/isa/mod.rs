@@ -6,6 +6,7 @@
 //! where probes may stand and where variables lie. Another instruction set is one more
 //! file, and one more arm in [`of`].
 
+mod arm64;
 mod instruction;
 #[cfg(test)]
 pub(super) mod toy;
@@ -18,10 +19,10 @@ pub(super) use instruction::{
 
 use crate::release::Arch;
 
-/// The instruction set of a file; `None` where nobody decodes it yet.
-pub(super) fn of(arch: Arch) -> Option<&'static dyn InstructionSet> {
+/// The instruction set of a file.
+pub(super) fn of(arch: Arch) -> &'static dyn InstructionSet {
     match arch {
-        Arch::Amd64 => Some(&x86_64::X86_64),
-        Arch::Arm64 => None,
+        Arch::Amd64 => &x86_64::X86_64,
+        Arch::Arm64 => &arm64::Arm64,
     }
 }

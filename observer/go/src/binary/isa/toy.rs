@@ -60,6 +60,10 @@ impl InstructionSet for Toy {
         (place < 9).then(|| register(place as u8))
     }
 
+    fn registers_since(&self) -> u16 {
+        0
+    }
+
     fn goroutine(&self) -> Register {
         register(9)
     }
@@ -107,6 +111,7 @@ fn instruction(code: &[u8], address: u64) -> Option<Instruction> {
             atomic: operation != Operation::Address,
             constant: None,
         }),
+        second: None,
         handling,
     })
 }

@@ -152,10 +152,10 @@ fn in_one(
     let goroutine = is_told_apart.then(|| image.isa.goroutine());
     let argument = match register {
         Word::None => None,
-        Word::First => image.isa.argument(0),
-        Word::Second => image.isa.argument(1),
-        Word::Third => image.isa.argument(2),
-        Word::Fourth => image.isa.argument(3),
+        Word::First => Some(image.argument(0)?),
+        Word::Second => Some(image.argument(1)?),
+        Word::Third => Some(image.argument(2)?),
+        Word::Fourth => Some(image.argument(3)?),
     };
     let intact: Registers = goroutine.into_iter().chain(argument).collect();
     let entry = FunctionEntry {
@@ -210,7 +210,7 @@ mod tests {
             code: CODE.to_vec(),
         }];
         let offset_of = Some::<u64>;
-        let isa = isa::of(Arch::Amd64).unwrap();
+        let isa = isa::of(Arch::Amd64);
         let rules = rules(version.minor).unwrap();
         let image = DecodedFunctions::new(isa, version, rules, functions.iter(), &offset_of);
         let sites = sites(&image, NUMBER, span).map_err(|missing| missing.reason)?;

@@ -1,7 +1,8 @@
 //! The functions at hand, by name, and how an instruction becomes a site.
 
 use super::super::{
-    FigureGroup, FunctionCode, Gap, Reason, Site, SiteKind, Text, isa::InstructionSet,
+    FigureGroup, FunctionCode, Gap, Reason, Site, SiteKind, Text,
+    isa::{InstructionSet, Register, Registers},
 };
 use super::choose::{FunctionEntry, at_entry};
 use super::code::Code;
@@ -107,6 +108,25 @@ impl<'a> DecodedFunctions<'a> {
     /// All functions.
     pub(super) fn all(&self) -> impl Iterator<Item = &Code<'a>> {
         self.functions.iter()
+    }
+
+    /// In which registers functions take their first `count` arguments.
+    pub(super) fn arguments(&self, count: usize) -> Result<Registers, Missing> {
+        (0..count).map(|place| self.argument(place)).collect()
+    }
+
+    /// In which register functions take the argument at this place.
+    pub(super) fn argument(&self, place: usize) -> Result<Register, Missing> {
+        let since = self.isa.registers_since();
+        let register = self.isa.argument(place);
+        register
+            .filter(|_| self.version.minor >= since)
+            .ok_or_else(|| {
+                self.no_site(format!(
+                    "functions take their arguments on the stack, and not in registers as \
+                     from Go 1.{since} on"
+                ))
+            })
     }
 
     /// The site at the entry of the function of this name.

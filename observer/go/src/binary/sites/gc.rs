@@ -13,7 +13,7 @@ const START_WORKERS: &str = "runtime.gcBgMarkStartWorkers";
 pub(super) fn cycles(image: &DecodedFunctions) -> Sites {
     let goroutine = image.isa.goroutine();
     let asked = FunctionEntry {
-        intact: image.isa.arguments(1).with(goroutine),
+        intact: image.arguments(1)?.with(goroutine),
         growable: true,
     };
     let begun = FunctionEntry {

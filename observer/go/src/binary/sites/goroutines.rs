@@ -128,6 +128,9 @@ fn ends(image: &DecodedFunctions) -> Body {
 
 /// The one place in the function that adds to the variable atomically. No
 /// probe may stand on the atomic instruction itself, so it is before it.
+///
+/// Where the processor may lack such instructions, the function adds in one of two ways,
+/// and a branch decides which.
 fn counted(
     image: &DecodedFunctions,
     kind: SiteKind,
@@ -137,13 +140,19 @@ fn counted(
 ) -> Result<Site, Missing> {
     let code = image.function(name)?;
     let atomic = code.atomic(address);
-    let &[(index, operation)] = &atomic[..] else {
+    let place = match atomic[..] {
+        [(index, _)] => Some(index),
+        [(one, _), (other, _)] => code.fork(one, other),
+        _ => None,
+    };
+    let Some(index) = place else {
         return Err(image.no_site(format!(
             "{name} adds to {variable} in {} places",
             atomic.len()
         )));
     };
-    let site = before(code, index).filter(|_| operation.adds());
+    let all_add = atomic.iter().all(|(_, operation)| operation.adds());
+    let site = before(code, index).filter(|_| all_add);
     let site = site.ok_or_else(|| {
         image.no_site(format!(
             "{name} has no place for a probe before it adds to {variable}"

@@ -52,7 +52,7 @@ pub(super) fn stops(image: &DecodedFunctions) -> Result<Stops, Missing> {
     let mut sites = vec![image.entry_site(
         SiteKind::StopTheWorld,
         STOP,
-        arguments(image, abi, 1),
+        arguments(image, abi, 1)?,
         abi as i32,
     )?];
     sites.extend(returns(image)?);
@@ -69,7 +69,7 @@ pub(super) fn stops(image: &DecodedFunctions) -> Result<Stops, Missing> {
         sites.push(image.entry_site(
             SiteKind::StartTheWorld,
             START,
-            arguments(image, abi, 4),
+            arguments(image, abi, 4)?,
             abi as i32,
         )?);
         // No probe stands on them: they show that no start was inlined.
@@ -92,7 +92,7 @@ pub(super) fn reasons(image: &DecodedFunctions) -> Sites {
         return Ok(Vec::new());
     };
     let entry = FunctionEntry {
-        intact: image.isa.arguments(2),
+        intact: image.arguments(2)?,
         growable: true,
     };
     let site = image.entry_site(SiteKind::StopReason, told, entry, 0)?;
@@ -100,14 +100,14 @@ pub(super) fn reasons(image: &DecodedFunctions) -> Sites {
 }
 
 /// Both functions run on g0.
-fn arguments(image: &DecodedFunctions, abi: Abi, count: usize) -> FunctionEntry {
-    FunctionEntry {
+fn arguments(image: &DecodedFunctions, abi: Abi, count: usize) -> Result<FunctionEntry, Missing> {
+    Ok(FunctionEntry {
         intact: match abi {
             Abi::NoReason => Registers::NONE,
-            _ => image.isa.arguments(count),
+            _ => image.arguments(count)?,
         },
         growable: false,
-    }
+    })
 }
 
 /// Every RET of `startTheWorldWithSema`.

@@ -51,7 +51,7 @@ fn plan(
     functions: &[FunctionCode],
     at: &dyn Fn(u64) -> Option<u64>,
 ) -> SitePlan {
-    super::plan(isa::of(Arch::Amd64).unwrap(), version, functions, at)
+    super::plan(isa::of(Arch::Amd64), version, functions, at)
 }
 
 fn plan_of((version, recorded): (GoVersion, &str)) -> SitePlan {

@@ -12,6 +12,7 @@ use iced_x86::{
 use super::{
     Access, Flow, Instruction, InstructionSet, OperandAddress, Operation, Register, Registers,
 };
+use crate::release::GoVersion;
 
 /// The instruction set.
 pub(super) struct X86_64;
@@ -80,6 +81,10 @@ impl InstructionSet for X86_64 {
         ARGUMENTS.get(place).copied()
     }
 
+    fn registers_since(&self) -> u16 {
+        GoVersion::OLDEST_MINOR
+    }
+
     fn goroutine(&self) -> Register {
         R14
     }
@@ -91,6 +96,7 @@ fn instruction(decoded: &Decoded, bytes: &[u8]) -> Instruction {
         length: bytes.len(),
         flow: flow(decoded),
         access: access(decoded),
+        second: None,
         handling: emulation::handling(bytes),
     }
 }

@@ -219,9 +219,11 @@ fn what_is_written() {
 
 #[test]
 fn where_go_keeps_what() {
-    assert_eq!(X86_64.arguments(0), Registers::NONE);
-    assert_eq!(X86_64.arguments(2), Registers::NONE.with(RAX).with(RBX));
-    let four = X86_64.arguments(4);
+    let arguments: Vec<_> = (0..5).filter_map(|place| X86_64.argument(place)).collect();
+    assert_eq!(arguments[..4], [RAX, RBX, RCX, RDI]);
+    assert_eq!(X86_64.argument(9), None);
+    assert_eq!(X86_64.registers_since(), 17);
+    let four: Registers = arguments.into_iter().take(4).collect();
     assert!([RAX, RBX, RCX, RDI].iter().all(|&it| four.contains(it)));
     assert!(!four.contains(R14) && !four.overlaps(Registers::NONE.with(R14)));
     assert_eq!(X86_64.goroutine(), R14);
