@@ -14,10 +14,7 @@ const MAX_CODE_BYTES: usize = 64 << 10;
 const MAX_MORESTACK_TAIL: usize = 72;
 
 /// As far as is looked back for what leads to an instruction.
-const MAX_STRAIGHT_LINE: usize = 32;
-
-/// As far behind an instruction may be what tries it again.
-const MAX_RETRY: usize = 4;
+pub(super) const MAX_STRAIGHT_LINE: usize = 32;
 
 /// A decoded function.
 pub(super) struct Code<'a> {
@@ -134,7 +131,7 @@ impl<'a> Code<'a> {
     }
 
     /// The instruction at this address.
-    fn index_of(&self, address: u64) -> Option<usize> {
+    pub(super) fn index_of(&self, address: u64) -> Option<usize> {
         self.instructions
             .binary_search_by_key(&address, |it| it.address)
             .ok()
@@ -153,62 +150,6 @@ impl<'a> Code<'a> {
         start
     }
 
-    /// The branch that leads to one of two instructions and is the only way to both:
-    /// whatever executes it executes exactly one of them.
-    pub(super) fn fork(&self, one: usize, other: usize) -> Option<usize> {
-        let (one, other) = (self.way_to(one)?, self.way_to(other)?);
-        (one.branch == other.branch && one.is_jump != other.is_jump).then_some(one.branch)
-    }
-
-    /// The only way to instruction `index`: a branch, from which a straight line leads
-    /// there.
-    fn way_to(&self, index: usize) -> Option<Way> {
-        let mut start = self.block_start(index);
-        loop {
-            let address = self.instructions[start].address;
-            let mut from = self
-                .jumps_to(address)
-                .filter(|&it| !self.retries(it, index));
-            let before = start.checked_sub(1)?;
-            match (from.next(), self.instructions[before].flow) {
-                (None, Flow::Next) => start = self.block_start(before),
-                (None, Flow::Conditional(_)) => {
-                    return Some(Way {
-                        branch: before,
-                        is_jump: false,
-                    });
-                }
-                (Some(branch), Flow::Jump(_) | Flow::Return) if from.next().is_none() => {
-                    return Some(Way {
-                        branch,
-                        is_jump: true,
-                    });
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// Whether instruction `branch` goes back because `index`, right before it, did not
-    /// succeed.
-    fn retries(&self, branch: usize, index: usize) -> bool {
-        (index + 1..=index + MAX_RETRY).contains(&branch)
-            && matches!(self.instructions[branch].flow, Flow::Conditional(_))
-            && self.block_start(branch) <= index
-    }
-
-    /// Indices of the jumps to `address`.
-    fn jumps_to(&self, address: u64) -> impl Iterator<Item = usize> {
-        self.instructions
-            .iter()
-            .enumerate()
-            .filter(move |(_, it)| match it.flow {
-                Flow::Jump(target) | Flow::Conditional(target) => target == address,
-                _ => false,
-            })
-            .map(|(index, _)| index)
-    }
-
     /// The atomic instructions on the variable at `address`, and what they do. The
     /// instruction itself names the variable, or one before it on the same straight
     /// line takes its address.
@@ -222,7 +163,7 @@ impl<'a> Code<'a> {
     }
 
     /// The variable that instruction `index` has this access to, where it is known.
-    fn variable(&self, index: usize, access: &Access) -> Option<u64> {
+    pub(super) fn variable(&self, index: usize, access: &Access) -> Option<u64> {
         let base = match access.place {
             OperandAddress::Fixed(address) => return Some(address),
             OperandAddress::Behind(base) => base,
@@ -256,13 +197,6 @@ impl<'a> Code<'a> {
             .filter(move |mention| mention.access.operation == operation)
             .map(|mention| mention.address)
     }
-}
-
-/// How an instruction is reached.
-struct Way {
-    branch: usize,
-    /// Whether the branch is taken.
-    is_jump: bool,
 }
 
 /// An instruction that names a variable.
@@ -321,28 +255,6 @@ mod tests {
         assert_eq!(behind_stack_check("c2 r0 i0 l1 j0"), None);
         assert_eq!(behind_stack_check("c9 r0"), None);
         assert_eq!(behind_stack_check("e0 l1 c5 r0 r0 l1 j0"), None);
-    }
-
-    #[test]
-    fn either_of_two_behind_a_branch() {
-        let fork = |code: &str, one, other| {
-            let function = function(code);
-            Code::new(&Toy, &function).fork(one, other)
-        };
-        assert_eq!(fork("s0 c4 a1 j6 s0 a1 r0", 2, 5), Some(1));
-        assert_eq!(fork("s0 c4 a1 j6 s0 a1 r0", 5, 2), Some(1));
-        // Tried again until it succeeds: behind the jump, and where nothing is jumped over.
-        assert_eq!(fork("s0 c4 a1 j7 s0 a1 c4 r0", 2, 5), Some(1));
-        assert_eq!(fork("s0 c5 a1 c2 r0 s0 a1 r0", 2, 6), Some(1));
-        // Both on one side; another way to either; in two functions' worth of code.
-        assert_eq!(fork("s0 c4 a1 a1 r0", 2, 3), None);
-        assert_eq!(fork("c5 c5 a1 j7 r0 s0 a1 r0", 2, 6), None);
-        assert_eq!(fork("s0 c4 a1 s0 s0 a1 r0", 2, 5), None);
-        assert_eq!(fork("s0 c4 a1 l6 s0 a1 r0", 2, 5), None);
-        assert_eq!(fork("a1 r0 s0 a1 r0", 0, 3), None);
-        assert_eq!(fork("c3 a1 r0 c6 a1 r0 a1 r0", 1, 6), None);
-        // What comes back is another way, not the same once more.
-        assert_eq!(fork("s0 c4 a1 j6 s0 a1 s0 j4", 2, 5), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::super::{Site, SiteKind, isa::Registers};
 use super::choose::{FunctionEntry, before};
 use super::decoded::{DecodedFunctions, Missing, Sites};
 use super::globals;
+use super::ways::{fork, has_unknown_twin};
 use crate::release::Exit;
 
 /// What makes a goroutine.
@@ -142,7 +143,7 @@ fn counted(
     let atomic = code.atomic(address);
     let place = match atomic[..] {
         [(index, _)] => Some(index),
-        [(one, _), (other, _)] => code.fork(one, other),
+        [(one, _), (other, _)] => fork(code, one, other),
         _ => None,
     };
     let Some(index) = place else {
@@ -151,6 +152,11 @@ fn counted(
             atomic.len()
         )));
     };
+    if atomic.len() == 1 && has_unknown_twin(code, index) {
+        return Err(image.no_site(format!(
+            "{name} may add to {variable} in another place as well"
+        )));
+    }
     let all_add = atomic.iter().all(|(_, operation)| operation.adds());
     let site = before(code, index).filter(|_| all_add);
     let site = site.ok_or_else(|| {

@@ -7,6 +7,8 @@
 //! an instruction set; [`InstructionSet`] tells what each instruction does.
 //! What cannot be seen exactly is a [`Gap`], never a guess.
 
+#[cfg(test)]
+mod arm64_tests;
 mod choose;
 mod code;
 mod declared;
@@ -17,6 +19,7 @@ mod goroutines;
 mod stops;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use decoded::{DecodedFunctions, Missing, Sites};
 

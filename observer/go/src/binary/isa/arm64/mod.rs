@@ -9,6 +9,7 @@ mod access;
 mod exclusive;
 mod kernel;
 mod known;
+mod literals;
 mod named;
 mod reader;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::access::accesses;
 use super::exclusive::Exclusive;
 use super::kernel;
 use super::known::Known;
+use super::literals;
 use super::named::{decoded, flow, written};
 
 /// An instruction has this many bytes.
@@ -23,11 +24,12 @@ const SMALL_LOOP: usize = 16;
 /// The instructions of a function that begins at `address`.
 pub(super) fn read(code: &[u8], address: u64) -> Vec<Option<Instruction>> {
     let addresses = (0..).map(|index: u64| address.wrapping_add(index * LENGTH as u64));
-    let words: Vec<Option<Decoded>> = code
+    let mut words: Vec<Option<Decoded>> = code
         .chunks(LENGTH)
         .zip(addresses)
         .map(|(bytes, address)| decoded(bytes, address))
         .collect();
+    literals::take_out(&mut words, address);
     Reader::new(&words).read()
 }
 

@@ -177,6 +177,21 @@ fn decoding_goes_on_behind_what_is_no_instruction() {
 }
 
 #[test]
+fn a_constant_among_instructions_is_none() {
+    let code = bytes(&[
+        0x5800_0060, // ldr x0, 12 behind it
+        0x1800_0082, // ldr w2, 16 behind it
+        0xd65f_03c0, // ret
+        0xd65f_03c0, // what x0 gets
+        0xd65f_03c0, // the rest of it
+        0xd65f_03c0, // what w2 gets
+        0xd65f_03c0, // ret
+    ]);
+    let found: Vec<_> = Arm64.decode(&code, AT).map(|it| it.is_some()).collect();
+    assert_eq!(found, [true, true, true, false, false, false, true]);
+}
+
+#[test]
 fn what_is_cut_is_no_instruction() {
     let decode = |code: &[u8]| -> Vec<_> { Arm64.decode(code, AT).collect() };
     assert_eq!(decode(&[]), []);
