@@ -65,9 +65,10 @@ impl<'w> Reader<'w> {
     }
 
     fn read(mut self) -> Vec<Option<Instruction>> {
-        let mut found = Vec::with_capacity(self.words.len());
+        let words = self.words;
+        let mut found = Vec::with_capacity(words.len());
         let mut above = None;
-        for (index, decoded) in self.words.iter().enumerate() {
+        for (index, decoded) in words.iter().enumerate() {
             let Some(decoded) = decoded else {
                 above = None;
                 found.push(None);
