@@ -91,6 +91,8 @@ impl Known {
             M::Mov => self.moved(decoded.op(1))?,
             M::Movz => Value::Constant(shifted(decoded.op(1))?),
             M::Movk => self.patched(into, decoded.op(1))?,
+            // Go's compiler writes some constants as `orr x1, xzr, #16`.
+            M::Orr => self.either(decoded)?,
             M::Add | M::Adds | M::Sub | M::Subs => self.sum(decoded)?,
             mnemonic if loads_one(mnemonic) => match self.place(decoded)? {
                 OperandAddress::Fixed(address) => Value::Content(address, Change::Nothing),
@@ -130,6 +132,18 @@ impl Known {
         };
         let kept = !0xffff_u64.checked_shl(lsl.into())?;
         Some(Value::Constant((number & kept) | shifted(by)?))
+    }
+
+    fn either(&self, decoded: &Decoded) -> Option<Value> {
+        let Operand::Reg { reg: left, .. } = decoded.op(1) else {
+            return None;
+        };
+        match (self.of(left), decoded.op(2)) {
+            (Some(Value::Constant(left)), Operand::ImmLogical(right)) => {
+                Some(Value::Constant(left | right))
+            }
+            _ => None,
+        }
     }
 
     fn sum(&self, decoded: &Decoded) -> Option<Value> {

@@ -94,6 +94,8 @@ fn a_constant_is_in_a_register() {
         0x9280_0003, // mov x3, #-1
         0xb901_3763, // str w3, [x27, #0x134]
         0xa913_977f, // stp xzr, x5, [x27, #0x138]
+        0xb27c_03e1, // orr x1, xzr, #0x10
+        0xb901_4b61, // str w1, [x27, #0x148]
     ]);
     let stored: Vec<_> = found
         .iter()
@@ -109,6 +111,7 @@ fn a_constant_is_in_a_register() {
             (fixed(0x134), O::Set, 4, Some(0xffff_ffff)),
             (fixed(0x138), O::Set, 8, Some(0)),
             (fixed(0x140), O::Store(x(5)), 8, None),
+            (fixed(0x148), O::Set, 4, Some(16)),
         ]
     );
 }
