@@ -28,6 +28,10 @@ pub(crate) trait InstructionSet: Sync {
     /// all of them are on the stack.
     fn registers_since(&self) -> u16;
 
+    /// How far the instruction with these bytes moves the stack pointer; `None` where that
+    /// is not known.
+    fn moves_stack(&self, code: &[u8]) -> Option<i32>;
+
     /// The register in which Go code keeps the goroutine that it runs on.
     fn goroutine(&self) -> Register;
 }
@@ -202,7 +206,7 @@ impl Registers {
     }
 
     /// The registers of both sets.
-    pub(super) const fn union(self, other: Self) -> Self {
+    pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 

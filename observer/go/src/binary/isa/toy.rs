@@ -64,6 +64,15 @@ impl InstructionSet for Toy {
         0
     }
 
+    /// `p` moves it down by a word or more.
+    fn moves_stack(&self, code: &[u8]) -> Option<i32> {
+        match code[0] {
+            b'p' => Some(-8 * i32::from(digit(code))),
+            b'w' => None,
+            _ => Some(0),
+        }
+    }
+
     fn goroutine(&self) -> Register {
         register(9)
     }
@@ -80,7 +89,7 @@ fn instruction(code: &[u8], address: u64) -> Option<Instruction> {
     let (flow, handling) = match code[0] {
         b'e' => (Flow::Next, Handling::Emulated(0)),
         b'f' => (Flow::Next, Handling::Emulated(1)),
-        b's' | b'w' | b't' => (Flow::Next, Handling::SingleStep),
+        b's' | b'w' | b't' | b'p' => (Flow::Next, Handling::SingleStep),
         b'x' | b'a' | b'b' | b'o' => (Flow::Next, Handling::Refused),
         b'c' => (Flow::Conditional(target), Handling::Emulated(1)),
         b'j' => (Flow::Jump(target), Handling::Emulated(1)),

@@ -5,7 +5,7 @@
 //! `tests/tests/kernel/library` plans what Go's releases really compiled.
 
 use super::super::{FigureGroup, FunctionCode, Gap, Reason, Site, SiteKind, SitePlan, isa};
-use super::{decoded::DecodedFunctions, gc, stops};
+use super::{decoded::DecodedFunctions, gc};
 use crate::release::{Arch, GoVersion, rules};
 
 /// As from 1.22 on, for processors with and without atomic instructions.
@@ -133,7 +133,7 @@ fn two_ways_that_nothing_decides_are_a_gap() {
 
 /// Only from Go 1.18 on are arguments in registers.
 #[test]
-fn what_is_on_the_stack_is_a_gap() {
+fn arguments_on_the_stack_are_above_its_pointer() {
     let functions = functions(NEWER);
     let isa = isa::of(Arch::Arm64);
     let offset_of = Some::<u64>;
@@ -141,13 +141,21 @@ fn what_is_on_the_stack_is_a_gap() {
         let rules = rules(minor).unwrap();
         DecodedFunctions::new(isa, version(minor), rules, functions.iter(), &offset_of)
     };
-    let missing = gc::cycles(&of(17)).unwrap_err();
+    let asked = |minor| {
+        let sites = gc::cycles(&of(minor)).unwrap();
+        let found = sites.iter().find(|site| site.kind == SiteKind::GcStart);
+        found.map(|site| (site.address, site.aux))
+    };
+    let (at, aux) = asked(17).unwrap();
+    // 16 bytes were made room for on the way there.
+    assert_eq!(aux, 16 + 8);
+    assert_eq!(asked(18), Some((at, 0)));
+    assert_eq!(of(17).result_on_stack(), 16);
+    assert_eq!(of(18).result_on_stack(), 0);
+    let missing = of(17).arguments(1).unwrap_err();
     let Gap { reason, detail, .. } = missing.gap(FigureGroup::GcCycles);
     assert_eq!(reason, Reason::NoSite);
     assert!(detail.contains("on the stack"), "{detail}");
-    assert!(gc::cycles(&of(18)).is_ok());
-    // Nobody told why, nobody asked: no function of that name, no gap.
-    assert_eq!(stops::reasons(&of(17)), Ok(Vec::new()));
 }
 
 /// Code from a stranger's file must not end the observer.

@@ -58,6 +58,14 @@ impl<'a> Code<'a> {
         self.isa.writes(self.bytes(index))
     }
 
+    /// How far the stack pointer has moved from the entry to before instruction `index`, on
+    /// the straight line that leads there.
+    pub(super) fn stack_moved(&self, index: usize) -> Option<i32> {
+        (0..index).try_fold(0_i32, |moved, index| {
+            moved.checked_add(self.isa.moves_stack(self.bytes(index))?)
+        })
+    }
+
     /// Instruction `index`, for people.
     pub(super) fn text(&self, index: usize) -> String {
         let address = self.instructions[index].address;
@@ -255,6 +263,18 @@ mod tests {
         assert_eq!(behind_stack_check("c2 r0 i0 l1 j0"), None);
         assert_eq!(behind_stack_check("c9 r0"), None);
         assert_eq!(behind_stack_check("e0 l1 c5 r0 r0 l1 j0"), None);
+    }
+
+    #[test]
+    fn how_far_the_stack_moved() {
+        let moved = |code: &str, index| {
+            let function = function(code);
+            Code::new(&Toy, &function).stack_moved(index)
+        };
+        assert_eq!(moved("s0 p2 s0 p1 r0", 0), Some(0));
+        assert_eq!(moved("s0 p2 s0 p1 r0", 1), Some(0));
+        assert_eq!(moved("s0 p2 s0 p1 r0", 4), Some(-24));
+        assert_eq!(moved("s0 p2 w0 p1 r0", 4), None);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::release::{GoVersion, ReleaseRules};
 
 /// A Go executable has some forty of the wanted functions.
 const MAX_FUNCTIONS: usize = 256;
+/// Arguments on the stack begin so many bytes above where its pointer is when a function
+/// is entered: between is where the function returns to, or room for it.
+const ON_STACK: i32 = 8;
 /// A function and its wrappers.
 const MAX_SAME_NAME: usize = 4;
 
@@ -110,6 +113,21 @@ impl<'a> DecodedFunctions<'a> {
         self.functions.iter()
     }
 
+    /// Whether functions take arguments and give results in registers.
+    fn uses_registers(&self) -> bool {
+        self.version.minor >= self.isa.registers_since()
+    }
+
+    /// How far above the stack pointer the result lies when a function returns, which has
+    /// no more than a word of arguments; 0 where it is in a register.
+    pub(super) fn result_on_stack(&self) -> i32 {
+        if self.uses_registers() {
+            0
+        } else {
+            ON_STACK + 8
+        }
+    }
+
     /// In which registers functions take their first `count` arguments.
     pub(super) fn arguments(&self, count: usize) -> Result<Registers, Missing> {
         (0..count).map(|place| self.argument(place)).collect()
@@ -119,14 +137,12 @@ impl<'a> DecodedFunctions<'a> {
     pub(super) fn argument(&self, place: usize) -> Result<Register, Missing> {
         let since = self.isa.registers_since();
         let register = self.isa.argument(place);
-        register
-            .filter(|_| self.version.minor >= since)
-            .ok_or_else(|| {
-                self.no_site(format!(
-                    "functions take their arguments on the stack, and not in registers as \
+        register.filter(|_| self.uses_registers()).ok_or_else(|| {
+            self.no_site(format!(
+                "functions take their arguments on the stack, and not in registers as \
                      from Go 1.{since} on"
-                ))
-            })
+            ))
+        })
     }
 
     /// The site at the entry of the function of this name.
@@ -138,13 +154,43 @@ impl<'a> DecodedFunctions<'a> {
         aux: i32,
     ) -> Result<Site, Missing> {
         let code = self.function(name)?;
-        let index = at_entry(code, entry).ok_or_else(|| {
+        let index = self.entry_index(code, entry)?;
+        self.site(kind, code, index, aux)
+    }
+
+    /// The same, where the function's first `count` arguments can be read: in registers, or
+    /// so far above the stack pointer as `aux` says.
+    pub(super) fn argument_site(
+        &self,
+        kind: SiteKind,
+        name: &str,
+        entry: FunctionEntry,
+        count: usize,
+    ) -> Result<Site, Missing> {
+        if self.uses_registers() {
+            let intact = entry.intact.union(self.arguments(count)?);
+            return self.entry_site(kind, name, FunctionEntry { intact, ..entry }, 0);
+        }
+        let code = self.function(name)?;
+        let index = self.entry_index(code, entry)?;
+        let moved = code.stack_moved(index);
+        let aux = moved.and_then(|moved| ON_STACK.checked_sub(moved));
+        let aux = aux.ok_or_else(|| {
+            self.no_site(format!(
+                "{name}: it is not known where on the stack its arguments lie"
+            ))
+        })?;
+        self.site(kind, code, index, aux)
+    }
+
+    fn entry_index(&self, code: &Code, entry: FunctionEntry) -> Result<usize, Missing> {
+        let name = &code.function.name;
+        at_entry(code, entry).ok_or_else(|| {
             self.no_site(format!(
                 "{name} has no instruction near its entry that is executed once per call \
                  and that the kernel lets a probe stand on"
             ))
-        })?;
-        self.site(kind, code, index, aux)
+        })
     }
 
     /// The site on instruction `index`.

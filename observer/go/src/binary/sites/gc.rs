@@ -12,11 +12,7 @@ const START_WORKERS: &str = "runtime.gcBgMarkStartWorkers";
 /// calls once when it goes through with it.
 pub(super) fn cycles(image: &DecodedFunctions) -> Sites {
     let goroutine = image.isa.goroutine();
-    let asked = FunctionEntry {
-        intact: image.arguments(1)?.with(goroutine),
-        growable: true,
-    };
-    let begun = FunctionEntry {
+    let entry = FunctionEntry {
         intact: Registers::NONE.with(goroutine),
         growable: true,
     };
@@ -25,7 +21,7 @@ pub(super) fn cycles(image: &DecodedFunctions) -> Sites {
         return Err(image.no_site(format!("{START_WORKERS} is inlined into {START}")));
     }
     Ok(vec![
-        image.entry_site(SiteKind::GcStart, START, asked, 0)?,
-        image.entry_site(SiteKind::GcCycle, START_WORKERS, begun, 0)?,
+        image.argument_site(SiteKind::GcStart, START, entry, 1)?,
+        image.entry_site(SiteKind::GcCycle, START_WORKERS, entry, 0)?,
     ])
 }

@@ -92,10 +92,10 @@ pub(super) fn reasons(image: &DecodedFunctions) -> Sites {
         return Ok(Vec::new());
     };
     let entry = FunctionEntry {
-        intact: image.arguments(2)?,
+        intact: Registers::NONE,
         growable: true,
     };
-    let site = image.entry_site(SiteKind::StopReason, told, entry, 0)?;
+    let site = image.argument_site(SiteKind::StopReason, told, entry, 2)?;
     Ok(vec![site])
 }
 
@@ -115,7 +115,10 @@ fn returns(image: &DecodedFunctions) -> Sites {
     let code = image.function(START)?;
     let sites: Vec<Site> = code
         .returns()
-        .map(|index| image.site(SiteKind::StartTheWorldReturn, code, index, 0))
+        .map(|index| {
+            let aux = image.result_on_stack();
+            image.site(SiteKind::StartTheWorldReturn, code, index, aux)
+        })
         .collect::<Result<_, _>>()?;
     if sites.is_empty() {
         return Err(image.no_site(format!("{START} never returns")));

@@ -12,6 +12,7 @@ mod known;
 mod literals;
 mod named;
 mod reader;
+mod stack;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,10 @@ impl InstructionSet for Arm64 {
 
     fn registers_since(&self) -> u16 {
         REGISTERS_SINCE
+    }
+
+    fn moves_stack(&self, code: &[u8]) -> Option<i32> {
+        stack::moves(&decoded(code, 0)?)
     }
 
     fn goroutine(&self) -> Register {

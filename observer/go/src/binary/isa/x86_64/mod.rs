@@ -85,6 +85,11 @@ impl InstructionSet for X86_64 {
         GoVersion::OLDEST_MINOR
     }
 
+    /// Nobody asks: arguments are in registers.
+    fn moves_stack(&self, _code: &[u8]) -> Option<i32> {
+        None
+    }
+
     fn goroutine(&self) -> Register {
         R14
     }

@@ -98,6 +98,24 @@ fn what_is_written() {
 }
 
 #[test]
+fn how_far_the_stack_moves() {
+    for (word, moved) in [
+        (0xf819_0ffe, Some(-112)), // str x30, [sp, #-112]!
+        (0xf847_07fe, Some(112)),  // ldr x30, [sp], #112
+        (0xd104_03ff, Some(-256)), // sub sp, sp, #256
+        (0x9140_07ff, Some(4096)), // add sp, sp, #1, lsl #12
+        (0x9100_029f, None),       // mov sp, x20
+        (0xcb21_63ff, None),       // sub sp, sp, x1
+        (0xd104_03f1, Some(0)),    // sub x17, sp, #256
+        (0xf81f_83fd, Some(0)),    // stur x29, [sp, #-8]
+        (0xeb30_63ff, Some(0)),    // cmp sp, x16
+        (0xd503_201f, Some(0)),    // nop
+    ] {
+        assert_eq!(Arm64.moves_stack(&bytes(&[word])), moved, "{word:#010x}");
+    }
+}
+
+#[test]
 fn where_go_keeps_what() {
     for place in 0..16 {
         assert_eq!(Arm64.argument(place), Some(x(place as u8)));
