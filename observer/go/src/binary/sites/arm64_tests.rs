@@ -51,10 +51,8 @@ fn lines(plan: &SitePlan, functions: &[FunctionCode]) -> Vec<String> {
             .iter()
             .find(|it| it.name == site.function)
             .unwrap();
-        let (instruction, _) = site
-            .instruction
-            .split_once(' ')
-            .unwrap_or((&site.instruction, ""));
+        let text = site.instruction.as_str();
+        let instruction = text.split_once(' ').map_or(text, |(name, _)| name);
         let instruction = if site.emulated {
             instruction.to_owned()
         } else {
