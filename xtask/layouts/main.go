@@ -101,6 +101,7 @@ func main() {
 		put("sizeclasses", r, sizeClasses(r))
 		put("waitreasons", r, waitReasons(r))
 	}
+	fold(table)
 	if err := os.WriteFile(*out, encode(table, releases), 0o644); err != nil {
 		log.Fatal(err)
 	}
@@ -285,6 +286,29 @@ func waitReasons(r release) string {
 	return strings.Join(list, "|")
 }
 
+// fold makes one row, of "both", of what lies alike on every architecture: most fields
+// do. A field that does not, or that an architecture lacks, keeps a row for each that has it,
+// so that no row says anything of an architecture on which nobody looked.
+func fold(table map[string]map[string]string) {
+	for row, values := range table {
+		name, ok := strings.CutPrefix(row, "field\t"+arches[0]+"\t")
+		if !ok {
+			continue
+		}
+		alike := true
+		for _, arch := range arches[1:] {
+			alike = alike && same(values, table["field\t"+arch+"\t"+name])
+		}
+		if !alike {
+			continue
+		}
+		for _, arch := range arches {
+			delete(table, "field\t"+arch+"\t"+name)
+		}
+		table["field\tboth\t"+name] = values
+	}
+}
+
 // encode writes each row as segments FIRST..LAST=VALUE: the value was read in
 // FIRST and LAST and in every release of the list between them. A release
 // that lies between two segments was not looked at and has no value.
@@ -302,10 +326,6 @@ func encode(table map[string]map[string]string, releases []release) []byte {
 	}
 	sort.Strings(rows)
 	for _, row := range rows {
-		// Most fields lie alike on both; only the exceptions get a row.
-		if twin := strings.Replace(row, "\tarm64\t", "\tamd64\t", 1); twin != row && same(table[row], table[twin]) {
-			continue
-		}
 		out.WriteString(row)
 		for i := 0; i < len(releases); {
 			value, ok := table[row][releases[i].name]

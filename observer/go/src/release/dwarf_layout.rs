@@ -100,7 +100,7 @@ impl Layout {
             known.find(|known| known == said).unwrap_or("")
         };
         let layout = Self::by(
-            version,
+            (version, arch),
             rules,
             &place,
             described.size_classes.clone(),
@@ -136,9 +136,13 @@ mod tests {
 
     /// As the newest known release would describe itself.
     fn newest() -> DwarfTypes {
+        newest_for(Arch::Amd64)
+    }
+
+    fn newest_for(arch: Arch) -> DwarfTypes {
         let newest = LayoutTable::get().newest().unwrap();
-        let known = Layout::of(newest, Arch::Amd64).unwrap();
-        let field = |name| Some((name, Layout::field(newest, Arch::Amd64, name)?));
+        let known = Layout::of(newest, arch).unwrap();
+        let field = |name| Some((name, Layout::field(newest, arch, name)?));
         DwarfTypes {
             fields: DwarfTypes::wanted().into_iter().filter_map(field).collect(),
             size_classes: known.size_classes,
@@ -162,6 +166,18 @@ mod tests {
             known.sched.goid_generator.offset + 8
         );
         assert_eq!(moved.version, NEXT);
+    }
+
+    /// Whatever is read of a newer release has the sizes of the newest known one, on each.
+    #[test]
+    fn each_instruction_set_describes_itself() {
+        for arch in Arch::ALL {
+            let layout = Layout::described(NEXT, arch, &newest_for(arch)).unwrap();
+            assert_eq!(layout.arch, arch);
+            let mut lacks = newest_for(arch);
+            lacks.fields.remove("p.goidcache");
+            assert!(Layout::described(NEXT, arch, &lacks).is_err());
+        }
     }
 
     #[test]

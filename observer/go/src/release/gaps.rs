@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{layout::Layout, layout_table::LayoutTable};
+use super::{Arch, layout::Layout, layout_table::LayoutTable};
 
 /// Groups of figures that a binary or a release may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -63,8 +63,8 @@ pub(crate) struct Found {
 }
 
 /// What a release lacks that only later ones have, and from which on.
-fn later(what: &str, field: &str) -> String {
-    match LayoutTable::get().since(field) {
+fn later(arch: Arch, what: &str, field: &str) -> String {
+    match LayoutTable::get().since(field, arch) {
         Some(first) => format!("{what} from go1.{} on", first.minor),
         None => format!("no release is known to have {field}"),
     }
@@ -73,6 +73,7 @@ fn later(what: &str, field: &str) -> String {
 /// What cannot be had of a release in a binary with these globals, known before
 /// anything is read.
 pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
+    let since = |what: &str, field: &str| later(layout.arch, what, field);
     let mut gaps = Vec::new();
     let mut gap = |figure, reason, detail: &str| {
         gaps.push(StateGap {
@@ -99,7 +100,7 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         (None, _) => gap(
             StateFigure::MutexWait,
             GapReason::NotInRelease,
-            &later("kept", "schedt.totalMutexWaitTime"),
+            &since("kept", "schedt.totalMutexWaitTime"),
         ),
         (Some(_), Some(_)) => {
             if let Some((reason, detail)) = threads {
@@ -115,7 +116,7 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         gap(
             StateFigure::MemoryLimit,
             GapReason::NotInRelease,
-            &later("there is one", "gcControllerState.memoryLimit"),
+            &since("there is one", "gcControllerState.memoryLimit"),
         );
     }
     if layout.heap_stats.is_none() {
@@ -126,7 +127,7 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         gap(
             StateFigure::CollectorCpu,
             GapReason::NotInRelease,
-            &later("kept", "cpuStats.TotalTime"),
+            &since("kept", "cpuStats.TotalTime"),
         );
     } else if !found.cpu_stats {
         gap(
@@ -139,7 +140,7 @@ pub(crate) fn lacking(layout: &Layout, found: Found) -> Vec<StateGap> {
         gap(
             StateFigure::Stops,
             GapReason::NotInRelease,
-            &later("kept", "schedt.stwTotalTimeGC"),
+            &since("kept", "schedt.stwTotalTimeGC"),
         );
     }
     gaps
@@ -152,8 +153,8 @@ mod tests {
     use crate::release::{Arch, GoVersion, Layout};
 
     /// What the first patch of a minor release does not keep.
-    fn not_kept(minor: u16) -> Vec<(StateFigure, String)> {
-        let layout = Layout::of(GoVersion { minor, patch: 0 }, Arch::Amd64).unwrap();
+    fn not_kept(minor: u16, arch: Arch) -> Vec<(StateFigure, String)> {
+        let layout = Layout::of(GoVersion { minor, patch: 0 }, arch).unwrap();
         let all = Found {
             allm: true,
             cpu_stats: true,
@@ -176,7 +177,10 @@ mod tests {
             let lacks = since.into_iter().filter(|(_, first, _)| minor < *first);
             let said =
                 lacks.map(|(figure, _, detail)| (figure, format!("go1.{minor}.0: {detail}")));
-            assert_eq!(not_kept(minor), said.collect::<Vec<_>>());
+            let said: Vec<_> = said.collect();
+            for arch in Arch::ALL {
+                assert_eq!(not_kept(minor, arch), said, "{arch:?}");
+            }
         }
     }
 }

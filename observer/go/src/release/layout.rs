@@ -18,6 +18,8 @@ use super::{
 pub struct Layout {
     /// Of which release.
     pub version: GoVersion,
+    /// For which instruction set.
+    pub(crate) arch: Arch,
     /// Its row; of a release that only the binary itself describes, that of the newest.
     pub(crate) rules: &'static ReleaseRules,
     pub(crate) sched: Sched,
@@ -52,7 +54,7 @@ impl Layout {
         let sizes = sizes.split(',').filter_map(|size| size.parse().ok());
         let place = |name: &str| Self::field(version, arch, name);
         Self::by(
-            version,
+            (version, arch),
             rules,
             &place,
             sizes.collect(),
@@ -62,7 +64,7 @@ impl Layout {
 
     /// A layout by where each field lies.
     pub(super) fn by(
-        version: GoVersion,
+        (version, arch): (GoVersion, Arch),
         rules: &'static ReleaseRules,
         place: &dyn Fn(&str) -> Option<Field>,
         size_classes: Vec<u64>,
@@ -71,6 +73,7 @@ impl Layout {
         let look = Look { version, place };
         Ok(Self {
             version,
+            arch,
             rules,
             sched: Sched::find(&look)?,
             p: P::find(&look)?,
@@ -122,14 +125,16 @@ impl Layout {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
-    use super::{Layout, LayoutError};
+    use super::{Field, Layout, LayoutError, LayoutTable};
     use crate::release::{Arch, GoVersion};
 
     #[test]
     fn every_known_release_has_a_layout() {
         for minor in GoVersion::OLDEST_MINOR..=GoVersion::NEWEST_MINOR {
-            for (patch, arch) in [(0, Arch::Amd64), (0, Arch::Arm64), (99, Arch::Amd64)] {
+            let patches = [0, 99].into_iter();
+            for (patch, arch) in patches.flat_map(|patch| Arch::ALL.map(|arch| (patch, arch))) {
                 let layout = Layout::of(GoVersion { minor, patch }, arch).unwrap();
+                assert_eq!(layout.arch, arch);
                 assert_eq!(layout.size_classes.len(), 68);
                 assert!(layout.wait_reasons.len() > 25);
                 assert!(layout.heap_stats.is_some() || patch == 99 && minor < 25);
@@ -144,5 +149,80 @@ mod tests {
             Layout::of(newer, Arch::Amd64).unwrap_err(),
             LayoutError::UnknownVersion(newer)
         );
+    }
+
+    /// Where a field of this release lies on x86-64 and on arm64.
+    fn places(version: GoVersion, name: &str) -> [Option<(usize, usize)>; 2] {
+        let place = |arch| Layout::field(version, arch, name);
+        Arch::ALL.map(|arch| place(arch).map(|field| (field.offset, field.size)))
+    }
+
+    /// What is behind cache lines of padding, which are twice as long on arm64 from 1.20 on;
+    /// and what a P keeps of vector registers from 1.26 on.
+    #[test]
+    fn little_lies_elsewhere_on_arm64_and_a_reader_meets_none_of_it() {
+        for version in LayoutTable::get().releases() {
+            let differ = |name: &&str| {
+                let [amd64, arm64] = places(version, name);
+                amd64 != arm64
+            };
+            let names = LayoutTable::get().names();
+            let found: Vec<_> = names.filter(differ).collect();
+            let expected: &[&str] = match version.minor {
+                ..20 => &[],
+                20..26 => &[
+                    "gcControllerState",
+                    "workType",
+                    "workType.cpuStats",
+                    "workType.cycles",
+                ],
+                _ => &[
+                    "gcControllerState",
+                    "p",
+                    "workType",
+                    "workType.cpuStats",
+                    "workType.cycles",
+                ],
+            };
+            assert_eq!(found, expected, "go{version}");
+            // Sizes of whole types, of which no reader reads the end.
+            for name in ["gcControllerState", "p"] {
+                let [amd64, arm64] = places(version, name).map(|place| place.unwrap().0);
+                assert_eq!((amd64, arm64), (0, 0), "go{version}");
+            }
+            // It has moved by whole cache lines, 64 bytes more each.
+            if let [Some((amd64, _)), Some((arm64, _))] = places(version, "workType.cpuStats") {
+                let moved = arm64 - amd64;
+                assert!(
+                    moved > 0 && moved.is_multiple_of(64),
+                    "go{version}: {moved}"
+                );
+            }
+        }
+    }
+
+    /// Types that a global is, and the last of what is read of each.
+    #[test]
+    fn what_is_read_is_within_its_type() {
+        for version in LayoutTable::get().releases() {
+            for arch in Arch::ALL {
+                let layout = Layout::of(version, arch).unwrap();
+                let size = |name| Layout::field(version, arch, name).unwrap().size;
+                let sizes = layout.sizes();
+                let created = sizes.p_created.map_or(0, Field::end);
+                for (name, end) in [
+                    ("schedt", sizes.sched),
+                    ("p", sizes.p.max(created)),
+                    ("g", layout.g.end()),
+                    ("m", layout.m.end()),
+                    ("gcControllerState", sizes.controller),
+                    ("mstats", sizes.memstats),
+                    ("mcache", sizes.cache.map_or(0, |(_, end)| end)),
+                ] {
+                    let size = size(name);
+                    assert!(end <= size, "go{version} {arch:?}: {name} {end} of {size}");
+                }
+            }
+        }
     }
 }

@@ -1,11 +1,23 @@
-//! The table of layouts: which release has which field where.
+//! The table of layouts: which release has which field where, for which instruction set.
+//!
+//! Of most fields the place is the same everywhere, and a row for `both` says so. What the
+//! runtime keeps apart by cache lines (`cpu.CacheLinePad`, of 64 bytes on x86-64 and 128 on
+//! arm64) or keeps of a processor's own registers moves what lies behind it: such a field
+//! has a row for each instruction set. One row never stands in for another: a field that
+//! only one of them has would else be believed to be in the other one too.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::OnceLock,
+};
 
 use super::{Arch, GoVersion};
 
 /// Written by `cargo xtask layouts`.
 const TEXT: &str = include_str!("layouts.tsv");
+
+/// The rows that hold for every instruction set.
+const BOTH: &str = "both";
 
 /// How many minor versions ago a field must have moved within one to be
 /// trusted in a patch that the table does not know.
@@ -72,23 +84,35 @@ impl LayoutTable {
         table
     }
 
+    /// Every release that was looked at.
+    #[cfg(test)]
+    pub(super) fn releases(&self) -> impl Iterator<Item = GoVersion> {
+        self.releases.iter().copied()
+    }
+
     /// The newest release that was looked at.
     pub(super) fn newest(&self) -> Option<GoVersion> {
         self.releases.iter().max().copied()
     }
 
-    /// Every field and type that the table knows of any release.
+    /// Every field and type that the table knows of any release, each once.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         let names = self.rows.keys().filter_map(|row| row.split_once('\t'));
-        names
-            .filter(|(arch, _)| *arch == "amd64")
-            .map(|(_, name)| name)
+        let names: BTreeSet<_> = names.map(|(_, name)| name).collect();
+        names.into_iter()
     }
 
     /// The first release that was found to have a field.
-    pub(super) fn since(&self, name: &str) -> Option<GoVersion> {
-        let segments = self.rows.get(format!("amd64\t{name}").as_str())?;
+    pub(super) fn since(&self, name: &str, arch: Arch) -> Option<GoVersion> {
+        let (_, segments) = self.row(name, arch)?;
         segments.first().map(|segment| segment.first)
+    }
+
+    /// The row of a field, which is the one for both instruction sets or the one for this.
+    fn row(&self, name: &str, arch: Arch) -> Option<(&'static str, &[Segment])> {
+        let of = |arch: &str| self.rows.get_key_value(format!("{arch}\t{name}").as_str());
+        let (row, segments) = of(BOTH).or_else(|| of(arch.name()))?;
+        Some((*row, segments.as_slice()))
     }
 
     /// The newest release of this minor version that was looked at.
@@ -97,41 +121,24 @@ impl LayoutTable {
         of_minor.max().copied()
     }
 
-    fn value(&self, row: &str, version: GoVersion) -> Option<&'static str> {
-        let segments = self.rows.get(row)?;
-        let holds = |segment: &&Segment| segment.first <= version && version <= segment.last;
-        Some(segments.iter().find(holds)?.value)
-    }
-
-    /// A row that does not depend on the instruction set.
+    /// A row that is not about a field.
     pub(super) fn text(&self, row: &str, version: GoVersion) -> Option<&'static str> {
-        self.value(row, self.known(version)?)
+        value(self.rows.get(row)?, self.known(version)?)
     }
 
     /// A field (`schedt.goidgen`) or a whole type (`schedt`), as `OFFSET:SIZE`.
     pub(super) fn field(&self, name: &str, version: GoVersion, arch: Arch) -> Option<(u64, usize)> {
         let known = self.known(version)?;
-        let amd64 = format!("amd64\t{name}");
-        let row = match arch {
-            Arch::Amd64 => amd64,
-            Arch::Arm64 => {
-                let arm64 = format!("arm64\t{name}");
-                if self.rows.contains_key(arm64.as_str()) {
-                    arm64
-                } else {
-                    amd64
-                }
-            }
-        };
+        let (row, segments) = self.row(name, arch)?;
         if known != version
-            && let Some(moved) = self.moved.get(row.as_str())
+            && let Some(moved) = self.moved.get(row)
             && version.minor <= moved + RESTLESS_MINORS
         {
             // A patch newer than the table: what moved within a minor version
             // not long ago may have moved again.
             return None;
         }
-        let (offset, size) = self.value(&row, known)?.split_once(':')?;
+        let (offset, size) = value(segments, known)?.split_once(':')?;
         Some((offset.parse().ok()?, size.parse().ok()?))
     }
 
@@ -141,6 +148,12 @@ impl LayoutTable {
     }
 }
 
+/// What was read in this release.
+fn value(segments: &[Segment], version: GoVersion) -> Option<&'static str> {
+    let holds = |segment: &&Segment| segment.first <= version && version <= segment.last;
+    Some(segments.iter().find(holds)?.value)
+}
+
 fn release(text: &str) -> Option<GoVersion> {
     GoVersion::parse(&format!("go{text}"))
 }
@@ -148,14 +161,16 @@ fn release(text: &str) -> Option<GoVersion> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
-    use super::{LayoutTable, release};
+    use super::{BOTH, LayoutTable, release};
     use crate::release::{Arch, GoVersion};
 
     const SMALL: &str = "# comment\n\
         releases\t1.17.0\t1.17.13\t1.23.0\t1.23.12\n\
-        field\tamd64\tm.alllink\t1.17.0..1.17.13=344:8\t1.23.0..1.23.0=328:8\t1.23.12..1.23.12=352:8\n\
         field\tamd64\tg.goid\t1.17.0..1.17.13=152:8\t1.23.0..1.23.12=160:8\n\
+        field\tamd64\tp.registers\t1.23.0..1.23.12=96:8\n\
         field\tarm64\tg.goid\t1.17.0..1.17.13=153:8\n\
+        field\tarm64\tp.vector\t1.17.0..1.23.12=96:16\n\
+        field\tboth\tm.alllink\t1.17.0..1.17.13=344:8\t1.23.0..1.23.0=328:8\t1.23.12..1.23.12=352:8\n\
         waitreasons\t1.17.0..1.23.12=|IO wait\n";
 
     #[test]
@@ -171,11 +186,47 @@ mod tests {
         assert_eq!(at("m.alllink", v(23, 5)), None);
         assert_eq!(at("m.alllink", v(23, 40)), None);
         assert_eq!(at("g.goid", v(28, 0)), None);
-        assert_eq!(
-            table.field("g.goid", v(17, 1), Arch::Arm64).map(|f| f.0),
-            Some(153)
-        );
         assert_eq!(table.text("waitreasons", v(23, 1)), Some("|IO wait"));
+    }
+
+    #[test]
+    fn one_instruction_set_says_nothing_of_the_other() {
+        let table = LayoutTable::parse(SMALL);
+        let v = |minor, patch| GoVersion { minor, patch };
+        let at = |name, version, arch| table.field(name, version, arch).map(|f| f.0);
+        assert_eq!(at("g.goid", v(17, 1), Arch::Arm64), Some(153));
+        // It has a row of its own, and that ends before.
+        assert_eq!(at("g.goid", v(23, 5), Arch::Amd64), Some(160));
+        assert_eq!(at("g.goid", v(23, 5), Arch::Arm64), None);
+        // Only the other one has such a field.
+        assert_eq!(at("p.registers", v(23, 5), Arch::Amd64), Some(96));
+        assert_eq!(at("p.registers", v(23, 5), Arch::Arm64), None);
+        assert_eq!(table.since("p.registers", Arch::Arm64), None);
+        assert_eq!(table.since("p.vector", Arch::Arm64), Some(v(17, 0)));
+        for arch in Arch::ALL {
+            assert_eq!(at("m.alllink", v(23, 12), arch), Some(352));
+            // It moved within a minor version, on both.
+            assert_eq!(at("m.alllink", v(23, 40), arch), None);
+            assert_eq!(table.since("m.alllink", arch), Some(v(17, 0)));
+        }
+        let names: Vec<_> = table.names().collect();
+        assert_eq!(names, ["g.goid", "m.alllink", "p.registers", "p.vector"]);
+    }
+
+    #[test]
+    fn every_row_is_of_a_known_instruction_set_and_of_each_or_of_both() {
+        let table = LayoutTable::get();
+        let known = Arch::ALL.map(Arch::name);
+        for row in table.rows.keys().filter_map(|row| row.split_once('\t')) {
+            let (arch, name) = row;
+            let of = |arch: &str| table.rows.contains_key(format!("{arch}\t{name}").as_str());
+            if arch == BOTH {
+                assert!(!known.into_iter().any(of), "{name}");
+            } else {
+                assert!(known.contains(&arch), "{arch} {name}");
+                assert!(known.into_iter().all(of), "{name}");
+            }
+        }
     }
 
     #[test]
@@ -183,7 +234,7 @@ mod tests {
         let table = LayoutTable::get();
         for minor in GoVersion::OLDEST_MINOR..=GoVersion::NEWEST_MINOR {
             let version = table.newest_patch(minor).unwrap();
-            for arch in [Arch::Amd64, Arch::Arm64] {
+            for arch in Arch::ALL {
                 for name in [
                     "schedt.goidgen",
                     "p.mcache",

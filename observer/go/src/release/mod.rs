@@ -45,3 +45,16 @@ pub enum Arch {
     /// 64-bit ARM.
     Arm64,
 }
+
+impl Arch {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    /// Its name, as Go has it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}

@@ -92,23 +92,22 @@ fn variables_are_found_as_each_release_uses_them() {
 fn rows_agree_with_the_table_of_layouts() {
     for (minor, row) in ROWS {
         let first = GoVersion { minor, patch: 0 };
-        let offset = |name| Some(Layout::field(first, Arch::Amd64, name)?.offset as u64);
-        assert_eq!(
-            offset("schedt.maxmcount"),
-            Some(row.max_m_count),
-            "go{first}"
-        );
-        let of_system = row.max_m_count + 16;
-        assert_eq!(offset("schedt.ngsys"), Some(of_system), "go{first}");
-        let kept = offset("cpuStats").is_some();
-        assert_eq!(row.cpu_stats != CpuStatsAdded::Nowhere, kept, "go{first}");
-        if let Start::Caller { last_gc_from_numgc } = row.start {
-            let numgc = offset("mstats.numgc");
-            let last = offset("mstats.last_gc_nanotime");
-            let distance = last
-                .zip(numgc)
-                .map(|(last, numgc)| last.wrapping_sub(numgc));
-            assert_eq!(distance, Some(last_gc_from_numgc), "go{first}");
+        for arch in Arch::ALL {
+            let said = format!("go{first} {arch:?}");
+            let offset = |name| Some(Layout::field(first, arch, name)?.offset as u64);
+            assert_eq!(offset("schedt.maxmcount"), Some(row.max_m_count), "{said}");
+            let of_system = row.max_m_count + 16;
+            assert_eq!(offset("schedt.ngsys"), Some(of_system), "{said}");
+            let kept = offset("cpuStats").is_some();
+            assert_eq!(row.cpu_stats != CpuStatsAdded::Nowhere, kept, "{said}");
+            if let Start::Caller { last_gc_from_numgc } = row.start {
+                let numgc = offset("mstats.numgc");
+                let last = offset("mstats.last_gc_nanotime");
+                let distance = last
+                    .zip(numgc)
+                    .map(|(last, numgc)| last.wrapping_sub(numgc));
+                assert_eq!(distance, Some(last_gc_from_numgc), "{said}");
+            }
         }
     }
 }

@@ -23,7 +23,6 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 
 use super::{Read, Recording};
-use crate::release::Arch;
 
 /// The first line.
 pub(super) const FIRST: &str = "go-observer recording 1";
@@ -40,7 +39,7 @@ impl Recording {
     pub(super) fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let program = &self.program;
         writeln!(out, "{FIRST}\nversion {}", plain(&program.version))?;
-        writeln!(out, "arch {}", name(program.arch))?;
+        writeln!(out, "arch {}", program.arch.name())?;
         writeln!(out, "bias {:#x}\nnow {}", self.bias, self.now_ns)?;
         for (word, address) in program.places() {
             writeln!(out, "global {word} {address:#x}")?;
@@ -79,13 +78,6 @@ impl Recording {
             writeln!(out, "read {address:#x} {line}")?;
         }
         Ok(())
-    }
-}
-
-pub(super) const fn name(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Amd64 => "amd64",
-        Arch::Arm64 => "arm64",
     }
 }
 

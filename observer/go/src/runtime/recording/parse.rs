@@ -84,8 +84,8 @@ impl Parser {
         match word {
             "version" => rest.clone_into(&mut program.version),
             "arch" => {
-                let mut known = [Arch::Amd64, Arch::Arm64].into_iter();
-                let arch = known.find(|arch| format::name(*arch) == rest);
+                let mut known = Arch::ALL.into_iter();
+                let arch = known.find(|arch| arch.name() == rest);
                 program.arch = arch.ok_or("amd64 or arm64")?;
             }
             "bias" => recording.bias = address(rest)?,
