@@ -55,6 +55,7 @@ pub fn at_rest(reader: &mut RuntimeReader) -> Result<Arc<StateFigures>, StateErr
 pub struct Executable {
     /// Its release.
     pub version: GoVersion,
+    arch: Arch,
     /// The runtime's globals in it.
     pub globals: Globals,
     image: ProgramLayout,
@@ -66,8 +67,8 @@ impl Executable {
     /// there is one.
     pub fn open(path: &Path, with_symbols: bool) -> Self {
         let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let version = match inspect(&file) {
-            Ok(Inspected::Go(binary)) => binary.release.expect("a release"),
+        let (version, arch) = match inspect(&file) {
+            Ok(Inspected::Go(binary)) => (binary.release.expect("a release"), binary.arch),
             other => panic!("{}: {other:?}", path.display()),
         };
         let data = fs::read(path).expect("the executable");
@@ -84,12 +85,11 @@ impl Executable {
             .expect("a function table")
             .collect(&|name| globals::wanted(name))
             .expect("the functions that tell the globals");
-        let layout = Layout::of(version, Arch::Amd64).expect("a layout");
+        let layout = Layout::of(version, arch).expect("a layout");
         Self {
             version,
-            globals: globals::find(&layout, Arch::Amd64, &functions, &|name| {
-                symbols.get(name).copied()
-            }),
+            arch,
+            globals: globals::find(&layout, &functions, &|name| symbols.get(name).copied()),
             image: ProgramLayout { entry: elf.entry() },
             file,
         }
@@ -97,7 +97,7 @@ impl Executable {
 
     /// A reader of a process that runs it.
     pub fn reader(&self, pid: u32) -> Result<RuntimeReader, StateError> {
-        let layout = Layout::of(self.version, Arch::Amd64).expect("a layout");
+        let layout = Layout::of(self.version, self.arch).expect("a layout");
         RuntimeReader::new(pid, self.image, &self.globals, layout)
     }
 

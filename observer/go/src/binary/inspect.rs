@@ -325,9 +325,7 @@ fn state(
         }
     };
     let symbols = symbols::addresses(image, &globals::SYMBOLS)?;
-    let globals = globals::find(&layout, image.arch, functions, &|name| {
-        symbols.get(name).copied()
-    });
+    let globals = globals::find(&layout, functions, &|name| symbols.get(name).copied());
     Ok(planned(image, globals, &layout))
 }
 

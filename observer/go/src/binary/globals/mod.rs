@@ -8,6 +8,8 @@
 
 mod patterns;
 mod references;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -98,12 +100,11 @@ pub fn wanted(name: &str) -> bool {
 /// symbol table.
 pub fn find(
     layout: &Layout,
-    arch: Arch,
     functions: &[FunctionCode],
     symbols: &dyn Fn(&str) -> Option<u64>,
 ) -> Globals {
-    let fields = |name: &str| Layout::field(layout.version, arch, name);
-    find_by(layout.rules, arch, &fields, functions, symbols)
+    let fields = |name: &str| Layout::field(layout.version, layout.arch, name);
+    find_by(layout.rules, layout.arch, &fields, functions, symbols)
 }
 
 /// As [`find`], by where the fields lie.

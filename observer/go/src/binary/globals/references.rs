@@ -26,6 +26,8 @@ pub(super) fn collect<'f>(
     let mut found = Vec::new();
     for function in functions {
         let instructions = isa.decode(&function.code, function.address);
+        // For arm64, Go from 1.25 on moves two variables that lie side by side as one pair,
+        // such as where a slice is and how long: each of them is a witness.
         for access in instructions.flatten().flat_map(|it| it.accesses()) {
             if let Some(target) = access.variable() {
                 found.push(Reference {
