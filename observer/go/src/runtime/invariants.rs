@@ -11,7 +11,9 @@ use crate::release::Layout;
 
 /// `defaultHeapMinimum`: the least heap goal at GOGC=100.
 const HEAP_MINIMUM: u64 = 4 << 20;
-/// More than an amd64 process can map.
+/// More than Go's heap can have. On x86-64 and arm64 alike it is within 48 bits of addresses
+/// (`heapAddrBits`), be they of 52 or 57 on this machine: beyond 48 the kernel maps only for
+/// who asks, and Go never does.
 const MOST_BYTES: u64 = 1 << 48;
 /// More threads than Linux can have (`PID_MAX_LIMIT`).
 const MOST_THREADS: u64 = 1 << 22;

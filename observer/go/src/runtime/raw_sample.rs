@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{
     error::StateError,
-    machine_limits::cpus,
     memory::{Memory, Slot, VectoredRead, word, words},
 };
 use crate::release::{Field, Layout, Sizes};
@@ -54,8 +53,8 @@ impl Slice {
 
 /// Most Ps that are read of one process. GOMAXPROCS is as large as somebody sets
 /// it, and larger than four times the machine's CPUs only for a joke.
-fn most_processors() -> u64 {
-    MANY_PROCESSORS.max(4 * cpus())
+fn most_processors(cpus: u64) -> u64 {
+    MANY_PROCESSORS.max(4 * cpus)
 }
 
 /// One P.
@@ -124,7 +123,7 @@ impl RawSample {
         for _ in 0..ATTEMPTS {
             self.ask(more);
             memory.fetch(&mut self.batch)?;
-            if !self.learn()? {
+            if !self.learn(memory.cpus())? {
                 return Ok(());
             }
         }
@@ -200,7 +199,7 @@ impl RawSample {
     }
 
     /// Takes over pointers that changed; whether any did.
-    fn learn(&mut self) -> Result<bool, StateError> {
+    fn learn(&mut self, cpus: u64) -> Result<bool, StateError> {
         let Some(fixed) = self.fixed else {
             return Ok(true);
         };
@@ -208,7 +207,7 @@ impl RawSample {
         if !allp.sound() {
             return Err(StateError::implausible("allp", allp.len));
         }
-        let most = most_processors();
+        let most = most_processors(cpus);
         if allp.capacity > most {
             return Err(StateError::TooMany {
                 what: "Ps",

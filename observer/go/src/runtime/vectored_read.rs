@@ -1,9 +1,47 @@
 //! Many places of one process's memory to be read in one system call.
+//!
+//! # In which order
+//!
+//! The program runs on while it is read. Some figures are right only if one place was read
+//! after another one, and [`VectoredRead::then`] promises it: nothing that is asked for
+//! after it is loaded before all that was asked for before it.
+//!
+//! **Pieces are loaded one after the other, on every processor.** For each piece,
+//! `process_vm_readv` pins its pages, copies them and unpins them, and then turns to the next
+//! one (`process_vm_rw_single_vec`). To unpin a page takes from its count of users by an
+//! atomic operation that returns a value (`folio_put_refs`; before there were folios,
+//! `put_page_testzero`). In Linux such an operation is a full barrier: no load moves over it,
+//! on arm64 neither. The locks of a pin alone would not do, because loads may move into what
+//! a lock encloses from both sides. Newer kernels do not count the page of zeros. Its content
+//! never changes, and which page is there was read under locks that were released before the
+//! next pin took them. So nothing has to be added here, neither a barrier nor a second call,
+//! and two calls in a row are in order for the same reason.
+//!
+//! **Within a piece there is no order**, on x86-64 neither. Therefore no piece reaches over a
+//! `then`.
+//!
+//! **A word is loaded whole** where it lies at a multiple of its size, as all does that Go
+//! counts. Linux for arm64 copies up to a multiple of 16 and from there on eight bytes at a
+//! time or more. Newer processors have instructions for copying (`rep movsb` on x86-64, `cpy`
+//! on arm64) that do not promise it, although they move much more at a time. If one did tear
+//! a word, the checks of each sample would find most of it (`invariants.rs`).
+//!
+//! **What a program wrote first need not be seen first.** x86-64 shows stores in their order.
+//! On arm64 a CPU may hold a plain store back for some nanoseconds while it shows later ones.
+//! Where a value moves from one place to another, Go adds to one of them atomically or holds
+//! a lock, and what it made before is seen with it: `sched.goidgen` and `sched.npidle` are
+//! such counters, and an M is in the list of Ms only when its link is written. Where Go makes
+//! two plain stores, a thread can be interrupted between them, so on x86-64 as well both may
+//! be seen apart, and for longer. All that is put together is therefore compared, read again
+//! or held (`RuntimeReader`), and relies on no order that only x86-64 has. A program at rest
+//! is read exactly: a CPU that goes idle or turns to another thread holds nothing back.
 
 /// Places nearer to one another than this are read in one piece: a piece more
-/// costs the kernel more than a kilobyte of neighbours. It is less than a page,
-/// so nothing is touched that nobody asked for.
+/// costs the kernel more than a kilobyte of neighbours. It is less than the smallest page
+/// that any kernel has (4 kB; on arm64 it may be 16 or 64), so between two places there is
+/// no page that nobody asked for.
 const NEAR_BYTES: u64 = 1024;
+const _: () = assert!(NEAR_BYTES < 4096);
 /// Room that is kept for the next process.
 const KEPT_BYTES: usize = 4 << 20;
 
@@ -80,7 +118,8 @@ impl VectoredRead {
     }
 
     /// What is asked for from here on is read after all that was asked for
-    /// before. The order of what lies between two such calls is anyone's.
+    /// before: it is in pieces of its own, and pieces are loaded in order. The order of
+    /// what lies between two such calls is anyone's.
     pub(super) fn then(&mut self) {
         let Self {
             parts,
@@ -211,6 +250,44 @@ mod tests {
             vec![(u64::MAX - 3, 8), (u64::MAX - 2, 16)],
         ] {
             assert_eq!(read(&places), (said(&places), 2), "{places:x?}");
+        }
+    }
+
+    /// Each page costs the kernel, and one that nobody asked for may be behind a file system
+    /// that does not answer.
+    #[test]
+    fn pages_of_any_size_are_touched_only_where_somebody_asked() {
+        let mut random = 88_172_645_463_325_252_u64;
+        let mut next = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        for _ in 0..200 {
+            // Addresses as on arm64 with 48 and with 52 bits.
+            let base = [0x4000_0000, 0xffff_8000_0000, 0xf_ffff_8000_0000][next(3) as usize];
+            let places: Vec<(u64, usize)> = (0..40)
+                .map(|_| (base + next(1 << 18), 1 + next(2000) as usize))
+                .collect();
+            let mut batch = VectoredRead::default();
+            for (address, len) in &places {
+                batch.add(*address, *len);
+            }
+            batch.then();
+            for page in [4 << 10, 16 << 10, 64 << 10] {
+                let pages =
+                    |address: u64, len: usize| address / page..=(address + len as u64 - 1) / page;
+                let asked = |number: u64| {
+                    let mut places = places.iter();
+                    places.any(|(address, len)| pages(*address, *len).contains(&number))
+                };
+                let mut touched = batch
+                    .pieces
+                    .iter()
+                    .flat_map(|piece| pages(piece.address, piece.len));
+                assert!(touched.all(asked), "{page}: {places:x?}");
+            }
         }
     }
 

@@ -13,8 +13,14 @@ use std::{
 pub(super) use self::words::{same, word, words};
 use self::{error::MAX_BYTES, live::Process};
 pub use self::{error::MemoryError, live::ProgramLayout};
-use super::recording::{read::Read, recorder::Recorder, replay::Replay};
 pub(super) use super::vectored_read::{Slot, VectoredRead};
+use super::{
+    machine_limits::cpus,
+    recording::{read::Read, recorder::Recorder, replay::Replay},
+};
+
+/// The largest number of CPUs that Linux is built for (`NR_CPUS`).
+const MOST_CPUS: u64 = 8192;
 
 /// The memory of one process.
 #[derive(Debug)]
@@ -88,6 +94,15 @@ impl Memory {
         }
     }
 
+    /// How many CPUs its machine may have. A recording does not say it: as many as Linux
+    /// can have, so that it is read alike on every machine.
+    pub(super) fn cpus(&self) -> u64 {
+        match &self.source {
+            Source::Live(_) => cpus(),
+            Source::Recorded(_) => MOST_CPUS,
+        }
+    }
+
     /// Whether it is still that of the same program.
     pub(super) fn is_same(&self) -> Result<bool, MemoryError> {
         match &self.source {
@@ -136,6 +151,11 @@ fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
+        thread,
+    };
+
     use super::{Memory, MemoryError, ProgramLayout, VectoredRead, word, words};
 
     fn own() -> Memory {
@@ -186,6 +206,52 @@ mod tests {
             pieces,
             [(at(0), 88), (at(500), 72), (at(999), 8), (at(2), 8)]
         );
+    }
+
+    /// What `vectored_read.rs` says of the order of pieces, on the processor and the kernel
+    /// that this runs on.
+    #[test]
+    fn what_is_read_then_is_not_older_than_what_was_read_before() {
+        const MOST_READS: u32 = 100_000;
+        const CHANGES: u32 = 300;
+        let words: Vec<AtomicU64> = (0..2048).map(|_| AtomicU64::new(0)).collect();
+        // The one that is asked for last lies first, so the order of addresses would be wrong.
+        let (first, last) = (&words[0], &words[2047]);
+        let (memory, mut batch) = (own(), VectoredRead::default());
+        let stop = AtomicBool::new(false);
+        let mut wrong = None;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut number = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    number += 1;
+                    first.store(number, Ordering::Relaxed);
+                    last.store(number, Ordering::Release);
+                }
+            });
+            let (mut changes, mut before) = (0, 0);
+            for _ in 0..MOST_READS {
+                batch.clear();
+                let later = batch.add(std::ptr::from_ref(last) as u64, 8);
+                batch.then();
+                let earlier = batch.add(std::ptr::from_ref(first) as u64, 8);
+                if memory.fetch(&mut batch).is_err() {
+                    break;
+                }
+                let word = |slot| word(batch.bytes(slot), 0);
+                if word(earlier) < word(later) {
+                    wrong = Some((word(earlier), word(later)));
+                    break;
+                }
+                changes += u32::from(word(later) != before);
+                before = word(later);
+                if changes == CHANGES {
+                    break;
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(wrong, None);
     }
 
     #[test]

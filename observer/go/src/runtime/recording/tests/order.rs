@@ -19,14 +19,18 @@ const END_OF_GLOBALS: u64 = 1 << 32;
 
 /// A program with its globals moved. What is read by pointers stays, also `m0`.
 fn moved(one: &Recorded) -> Recording {
+    moved_by(one, MOVED)
+}
+
+pub(super) fn moved_by(one: &Recorded, distance: u64) -> Recording {
     let mut moved = one.first.clone();
     let globals = one.first.reads.iter();
     let globals = globals.filter(|read| read.address < END_OF_GLOBALS);
     moved.reads.extend(globals.map(|read| Read {
-        address: read.address + MOVED,
+        address: read.address + distance,
         ..read.clone()
     }));
-    moved.bias += MOVED;
+    moved.bias += distance;
     moved
 }
 
