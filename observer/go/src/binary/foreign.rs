@@ -30,7 +30,7 @@ impl fmt::Display for Foreign {
         let version = self.version.as_deref().unwrap_or("of an unknown version");
         write!(
             f,
-            "a Go program ({version}) for {}, in {}; observed are Linux programs for amd64",
+            "a Go program ({version}) for {}, in {}; observed are Linux programs for amd64 and arm64",
             self.arch, self.format
         )
     }
