@@ -156,6 +156,7 @@ impl Probes {
             self.lease_watchdog = Some(LeaseWatchdog::start().map_err(unguarded)?);
         }
         let mut lease = Lease::take(path).map_err(unguarded)?;
+        plan_check::check_machine(lease.file(), path)?;
         plan_check::check(lease.file(), path, plan)?;
         if let Some(pending_leases) = &self.pending_leases {
             let sites = plan.sites.iter().map(|site| site.offset).collect();

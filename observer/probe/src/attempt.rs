@@ -111,7 +111,8 @@ pub(super) enum LinkError {
 
 /// Whether a site is refused, and not the file or the observer: unprobeable
 /// instructions give ENOTSUPP (524, which user space has no name for), ones
-/// that cannot be decoded ENOEXEC, places outside the text EINVAL or EIO.
+/// that cannot be decoded ENOEXEC, places outside the text EINVAL or EIO. On arm64
+/// all of these give EINVAL, and so does what is no multiple of four.
 fn is_about_site(error: &LinkError) -> bool {
     const ENOTSUPP: i32 = 524;
     matches!(

@@ -4,7 +4,7 @@ use std::{fs, process};
 
 use observer_go::discover;
 
-use super::{Kernel, LinkMode};
+use super::{Kernel, LinkMode, machine};
 
 /// What is lost where no probe can be set. The rest is read from the memory of
 /// processes, which takes no eBPF.
@@ -37,7 +37,8 @@ pub fn missing(kernel: &Kernel, links: Option<LinkMode>) -> Vec<String> {
         perf_links: links == Some(LinkMode::PerfEvent) || !kernel.types.uprobe_multi,
         attach_cookie: kernel.types.attach_cookie,
         reads_user_memory: kernel.reads_user_memory != Some(false),
-        amd64: cfg!(target_arch = "x86_64"),
+        foreign_kernel: kernel.types.foreign_registers,
+        atomic_fetch: kernel.atomic_fetch != Some(false),
     })
 }
 
@@ -53,7 +54,9 @@ struct Facts {
     perf_links: bool,
     attach_cookie: bool,
     reads_user_memory: bool,
-    amd64: bool,
+    /// Whether the kernel is one for another architecture.
+    foreign_kernel: bool,
+    atomic_fetch: bool,
 }
 
 fn effective_capabilities(status: &str) -> u64 {
@@ -98,7 +101,21 @@ fn lacks(facts: &Facts) -> Vec<String> {
         "BTF of the kernel (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF): the eBPF programs \
          cannot be loaded",
     );
+    no_probes(
+        !facts.atomic_fetch,
+        "atomics in eBPF programs that tell what was there before (Linux 5.12, on arm64 5.18): \
+         none of the programs can be loaded",
+    );
     // Without its types nothing is known of what else the kernel has.
+    no_probes(
+        facts.has_btf && facts.foreign_kernel,
+        &format!(
+            "a kernel for {}: this observer was built for that, and runs by emulation here (such \
+             as qemu-user or Rosetta), since the kernel's registers (pt_regs in its BTF) are \
+             others; run the image of the machine's own architecture, x86-64 or arm64",
+            machine::OWN.name,
+        ),
+    );
     no_probes(
         facts.has_btf && !facts.attach_cookie,
         "cookies of probes (bpf_get_attach_cookie, Linux 5.15): probes cannot tell their sites \
@@ -114,11 +131,6 @@ fn lacks(facts: &Facts) -> Vec<String> {
         "bpf_probe_read_user in eBPF programs (lockdown=confidentiality takes such helpers away): \
          triggers and phases of the collector are lost for programs of Go up to 1.21, and \
          reasons of other stops up to 1.20; everything else is counted",
-    );
-    lack(
-        !facts.amd64,
-        "an x86-64 processor, the only architecture that is observed: Go programs of others are \
-         found and named, but nothing is counted",
     );
     lack(
         !has(Capability::SysPtrace),
@@ -154,7 +166,8 @@ mod tests {
         perf_links: false,
         attach_cookie: true,
         reads_user_memory: true,
-        amd64: true,
+        foreign_kernel: false,
+        atomic_fetch: true,
     };
 
     #[test]
@@ -186,10 +199,11 @@ mod tests {
             perf_links: true,
             attach_cookie: false,
             reads_user_memory: false,
-            amd64: false,
+            foreign_kernel: true,
+            atomic_fetch: false,
         };
         let said = lacks(&none);
-        assert_eq!(said.len(), 10, "{said:?}");
+        assert_eq!(said.len(), 11, "{said:?}");
         // What the types would tell is not claimed without them.
         let blind = lacks(&Facts {
             has_btf: false,
@@ -221,6 +235,14 @@ mod tests {
             },
             Facts {
                 attach_cookie: false,
+                ..WHOLE
+            },
+            Facts {
+                foreign_kernel: true,
+                ..WHOLE
+            },
+            Facts {
+                atomic_fetch: false,
                 ..WHOLE
             },
         ] {

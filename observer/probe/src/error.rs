@@ -63,6 +63,22 @@ pub enum ProbeError {
     /// A program is not safe on this kernel.
     #[error("eBPF programs not loaded, since they could crash this kernel: {0}")]
     PrivateStack(#[from] StackError),
+    /// The observer runs by emulation.
+    #[error(
+        "eBPF programs not loaded: this kernel's registers (pt_regs in its BTF) are not those of \
+         {built_for}, which this observer was built for; expected is the observer that was built \
+         for the machine's own architecture"
+    )]
+    ForeignKernel {
+        /// For which architecture.
+        built_for: &'static str,
+    },
+    /// The kernel has no atomics that tell what was there before.
+    #[error(
+        "eBPF programs not loaded: this kernel runs none with atomics that tell what was there \
+         before; expected is Linux 5.12 or newer, on arm64 5.18"
+    )]
+    NoAtomics,
     /// The object and this code do not fit together.
     #[error("the eBPF object has no {kind} {name} as expected: {reason}")]
     Object {
@@ -106,6 +122,18 @@ pub enum ProbeError {
         path: PathBuf,
         /// Why there is no lease.
         source: io::Error,
+    },
+    /// The file is for another machine.
+    #[error(
+        "no uprobes attached to {path}: it is no executable for {expected}, whose instructions \
+         this machine runs by itself; in a program that is emulated a breakpoint would stand amid \
+         other instructions"
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+        /// Which architecture this machine is of.
+        expected: &'static str,
     },
     /// The file is not what was inspected.
     #[error(

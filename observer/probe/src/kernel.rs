@@ -10,7 +10,7 @@ use aya::{
 };
 
 use super::{
-    ProbeError,
+    ProbeError, atomics,
     error::{chain, errno},
     kernel_types::{self, KernelTypes},
 };
@@ -32,6 +32,8 @@ pub struct Kernel {
     pub(super) reads_user_memory: Option<bool>,
     /// Whether they can read the kernel's, likewise.
     pub(super) reads_kernel_memory: Option<bool>,
+    /// Whether they may use atomics that tell what was there before, likewise.
+    pub(super) atomic_fetch: Option<bool>,
 }
 
 impl Kernel {
@@ -52,6 +54,7 @@ impl Kernel {
                 ProgramType::KProbe,
                 BpfHelper::BPF_FUNC_probe_read_kernel,
             )]),
+            atomic_fetch: atomics::try_all(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Kernel {
             "private_stack" => self.types.private_stack = false,
             "bpf_mem_alloc" => self.types.bpf_mem_alloc = false,
             "probe_read_user" => self.reads_user_memory = Some(false),
+            "atomic_fetch" => self.atomic_fetch = Some(false),
             _ => {}
         }
         self
@@ -80,6 +84,7 @@ impl Kernel {
             ("private_stack", Some(types.private_stack)),
             ("bpf_mem_alloc", Some(types.bpf_mem_alloc)),
             ("probe_read_user", self.reads_user_memory),
+            ("atomic_fetch", self.atomic_fetch),
             (
                 "pid_namespaces",
                 self.reads_kernel_memory

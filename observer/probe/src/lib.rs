@@ -11,10 +11,12 @@
 //! One thread owns a [`Probes`] and drives it; every call may block for as
 //! long as the kernel takes, except [`Probes::detach`].
 
+mod atomics;
 mod attach;
 mod attempt;
 mod background_close;
 mod breakpoints;
+mod btf;
 mod calibrate;
 mod capabilities;
 mod clock;
@@ -33,6 +35,7 @@ mod lease;
 mod lease_watchdog;
 mod link;
 mod load;
+mod machine;
 mod map_plan;
 mod mode;
 mod pending_leases;

@@ -18,7 +18,7 @@ use super::{
     error::chain,
     kernel_types::{self, KernelTypes},
     lease::Wanted,
-    map_plan,
+    machine, map_plan,
     pending_leases::PendingLeases,
     perf_event::PerfProbes,
     private_stacks,
@@ -82,6 +82,7 @@ impl Default for LoadOptions {
 impl Probes {
     /// Loads the programs and attaches those that watch processes.
     pub fn load(kernel: Kernel, options: LoadOptions) -> Result<Self, ProbeError> {
+        check(&kernel)?;
         let path = kernel_types::PATH;
         let namespace = pid_namespace(&kernel)?;
         let bytes = kernel.btf?;
@@ -204,6 +205,19 @@ impl Probes {
     pub(super) fn site_program(&mut self) -> Result<&mut UProbe, ProbeError> {
         program(&mut self.ebpf, program_name(self.mode))
     }
+}
+
+/// What the kernel would refuse without a word of what it lacks, or would not refuse.
+fn check(kernel: &Kernel) -> Result<(), ProbeError> {
+    if kernel.types.foreign_registers {
+        return Err(ProbeError::ForeignKernel {
+            built_for: machine::OWN.name,
+        });
+    }
+    if kernel.atomic_fetch == Some(false) {
+        return Err(ProbeError::NoAtomics);
+    }
+    Ok(())
 }
 
 /// Hands what the programs said to the log.

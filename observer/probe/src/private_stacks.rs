@@ -4,7 +4,8 @@
 //! `check_max_stack_depth` of kernel/bpf/verifier.c gives it to a function whose
 //! stack takes [`PRIVATE`] bytes or more, unless any function of the program has
 //! a tail call in it. Programs of the tracing kinds run behind a guard that turns
-//! back whoever comes second; programs of uprobes do not.
+//! back whoever comes second; programs of uprobes do not. The kernel's types tell of
+//! private stacks from Linux 6.13 on; on arm64 it gives none before 6.17.
 
 use std::collections::BTreeMap;
 
