@@ -275,17 +275,59 @@ mod calls {
     }
 }
 
-/// Elsewhere no file is probed yet, and there is nothing to tell apart.
-#[cfg(not(target_arch = "x86_64"))]
+/// The same of arm64. The kernel simulates a branch there (`b`), of all releases alike;
+/// a `nop` only since some of them, and no arithmetic.
+#[cfg(target_arch = "aarch64")]
 mod calls {
+    use std::arch::naked_asm;
+
     pub(super) fn emulated() -> extern "C" fn() {
-        nothing
+        branch
     }
 
     pub(super) fn stepped() -> extern "C" fn() {
-        nothing
+        test
     }
 
-    #[inline(never)]
-    extern "C" fn nothing() {}
+    #[unsafe(naked)]
+    extern "C" fn branch() {
+        naked_asm!("b 2f", "2: ret")
+    }
+
+    #[unsafe(naked)]
+    extern "C" fn test() {
+        naked_asm!("tst x0, x0", "ret")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use observer_ebpf::SiteKind;
+
+    use super::{calls, site};
+
+    /// What the functions are to begin with: `push rbp` or `b`, `test rsp, rsp` or `tst`.
+    const FIRST: [&[u8]; 2] = if cfg!(target_arch = "x86_64") {
+        [&[0x55], &[0x48, 0x85, 0xe4]]
+    } else {
+        [&[0x01, 0x00, 0x00, 0x14], &[0x1f, 0x00, 0x00, 0xea]]
+    };
+
+    #[test]
+    fn the_first_instructions_are_where_the_probes_are_set() {
+        let file = fs::read("/proc/self/exe").expect("this program");
+        let functions = [
+            (SiteKind::GoroutineCreated, calls::emulated()),
+            (SiteKind::GoroutineExited, calls::stepped()),
+        ];
+        for ((kind, function), expected) in functions.into_iter().zip(FIRST) {
+            let site = site(kind, function).expect("a function of this program");
+            let at = site.offset as usize;
+            assert_eq!(file[at..at + expected.len()], *expected, "{kind:?}");
+            // They change nothing that a caller could notice.
+            function();
+        }
+    }
 }
