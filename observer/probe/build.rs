@@ -3,14 +3,24 @@
 
 use std::{env, fs, path::Path};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use aya_build::{Package, Toolchain};
 use object::{
     build::elf::{Builder, SectionData},
     elf::SHT_STRTAB,
 };
 
+/// Whose registers the programs can read (`observer-ebpf/src/site.rs`), and of which
+/// `machine.rs` knows how the kernel sets probes.
+const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+
 fn main() -> anyhow::Result<()> {
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").context("CARGO_CFG_TARGET_ARCH")?;
+    ensure!(
+        ARCHITECTURES.contains(&arch.as_str()),
+        "there is no observer for {arch}: expected a target for one of {ARCHITECTURES:?}, such as \
+         x86_64-unknown-linux-musl"
+    );
     // Only watched for changes. Relative, so that checkouts which share a
     // target directory each watch their own.
     let root = "../../observer-ebpf";
@@ -22,6 +32,8 @@ fn main() -> anyhow::Result<()> {
     // and this lets the pinned stable toolchain use it for this one package.
     // SAFETY: as above.
     unsafe { env::set_var("RUSTC_BOOTSTRAP", "1") };
+    // The programs read the registers of the architecture that they are built for, so each
+    // has an object of its own: aya-build tells it by `bpf_target_arch`.
     aya_build::build_ebpf(
         [Package {
             name: "observer-ebpf",
