@@ -1,5 +1,6 @@
 //! Atomic changes of map values. For this target `core` has only loads and
-//! stores, although the kernel (5.12 and newer) has the instructions.
+//! stores, although the kernel (5.12 and newer, on arm64 5.18) has the instructions.
+//! Before it loads the programs, user space tries each that is used here.
 
 use core::arch::asm;
 

@@ -10,6 +10,12 @@ use crate::Target;
 ///
 /// Each call is one instruction, and others may come before and after it. The
 /// tests switch threads at each.
+///
+/// arm64 lets others see changes of different words in another order than they were
+/// made in. Only [`Self::fetch_add`] and [`Self::exchange`] put all that comes before
+/// them before all that comes behind: the kernel makes them full barriers everywhere.
+/// What the holder of one of the runtime's locks writes, the next holder sees all the
+/// same, since the lock itself is a barrier, for the kernel's writes as for its own.
 pub trait Words: Copy {
     /// What `word` points to.
     ///
@@ -83,7 +89,7 @@ pub trait Ground: Words + Memory {
 /// The registers that sites are read by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Registers {
-    /// The first word of arguments and of results.
+    /// The first word of arguments and of results. On arm64 X0, and so on.
     pub rax: u64,
     /// The second.
     pub rbx: u64,
@@ -91,7 +97,7 @@ pub struct Registers {
     pub rcx: u64,
     /// The fourth.
     pub rdi: u64,
-    /// Go's current `g`.
+    /// Go's current `g`. On arm64 X28.
     pub r14: u64,
     /// The site's address.
     pub rip: u64,

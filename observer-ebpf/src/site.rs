@@ -69,6 +69,9 @@ fn registers(ctx: &ProbeContext) -> Registers {
     }
 }
 
+#[cfg(not(any(bpf_target_arch = "x86_64", bpf_target_arch = "aarch64")))]
+compile_error!("the registers of this architecture are not read: expected x86_64 or aarch64");
+
 /// The registers of the same use in Go's calling convention: the first four
 /// words of arguments and results, `g`, the program counter.
 #[cfg(bpf_target_arch = "aarch64")]

@@ -42,7 +42,8 @@ pub struct GcFigures {
     /// Probe hits at the sites that write here.
     pub hits: u64,
     /// Stops recorded in `recent_stops`. Before them, since a copy is made from
-    /// the front: what it counts is written whole in the copy.
+    /// the front: what it counts is written whole in the copy. arm64 may read some of
+    /// it ahead; whoever takes records looks whether each is younger than the last.
     pub stops_recorded: u64,
     /// The latest stops, each at its number modulo [`STOPS_KEPT`].
     pub recent_stops: [StopRecord; STOPS_KEPT],
@@ -67,7 +68,8 @@ pub struct GcFigures {
     pub padding: u32,
     /// When that stop began (CLOCK_MONOTONIC); 0 for none.
     pub stop_began: u64,
-    /// Its stopping time, where a site told it (1.22).
+    /// Its stopping time, where a site told it (1.22), and one more: where the clock of a
+    /// machine ticks every 40 ns, none may have passed. 0 for not told.
     pub stopping_ns: u64,
     /// The [`SiteKind`](crate::SiteKind) that said what stop is ending, until
     /// the return of `startTheWorldWithSema` completes it; else 0.

@@ -29,9 +29,9 @@ impl<K: Words> Collector<K> {
                 (*gc).trigger as u16
             };
             (*kept).ends_cycle = ends_cycle as u16;
-            // Whoever reads takes only what is counted, so this comes last.
-            self.kernel
-                .store(&raw mut (*gc).stops_recorded, recorded.wrapping_add(1));
+            // Whoever reads takes only what is counted, so this comes last, also in the
+            // eyes of other CPUs.
+            self.kernel.fetch_add(&raw mut (*gc).stops_recorded, 1);
             let stops = self.of_reason(reason);
             (*stops).count += 1;
             (*stops).total_ns = (*stops).total_ns.wrapping_add(pause);

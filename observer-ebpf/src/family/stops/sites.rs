@@ -16,7 +16,9 @@ impl<K: Ground> Collector<K> {
             SiteKind::StopReason => self.reason_given(registers),
             SiteKind::StopTheWorld => self.stop(cookie.aux(), registers.rax),
             // SAFETY: a live map value; the runtime's `worldsema` is held.
-            SiteKind::Stopped => unsafe { (*self.gc).stopping_ns = registers.rbx },
+            SiteKind::Stopped => unsafe {
+                (*self.gc).stopping_ns = registers.rbx.wrapping_add(1);
+            },
             SiteKind::StartTheWorld => self.start(cookie.aux(), registers),
             SiteKind::StartTheWorldReturn => self.started(registers.rax),
             SiteKind::StartAfterOther => self.start_other(),
@@ -54,10 +56,8 @@ impl<K: Ground> Collector<K> {
         unsafe {
             let stopping = if abi == Abi::WorldStopFinished as i32 {
                 Some(registers.rdi.wrapping_sub(began))
-            } else if (*gc).stopping_ns != 0 {
-                Some((*gc).stopping_ns)
             } else {
-                None
+                (*gc).stopping_ns.checked_sub(1)
             };
             (*gc).stopping_ns = 0;
             if let Some(stopping) = stopping {

@@ -218,7 +218,10 @@ impl Words for Model<'_> {
 
     unsafe fn fetch_add(self, word: *mut u64, by: u64) -> u64 {
         // SAFETY: as above.
-        unsafe { self.change(word, |was| was.wrapping_add(by)) }
+        let was = unsafe { self.change(word, |was| was.wrapping_add(by)) };
+        // As for a store.
+        self.world.turns.step();
+        was
     }
 
     unsafe fn exchange(self, word: *mut u64, old: u64, new: u64) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use observer_ebpf::{GC_TRIGGERS, GcFigures, STOPS_KEPT, StwReason};
+use observer_ebpf::{GC_TRIGGERS, GcFigures, STOPS_KEPT, StopRecord, StwReason};
 
 use crate::node::Observation;
 
@@ -36,6 +36,8 @@ impl Stop {
 pub(super) struct Taken {
     /// By probes.
     recorded: u64,
+    /// When the last of those began (CLOCK_MONOTONIC, nanoseconds).
+    began: u64,
     /// When the last pause ended that the state told of.
     ended: u64,
 }
@@ -55,20 +57,27 @@ impl Taken {
         let new = gc.stops_recorded.saturating_sub(self.recorded);
         // The oldest may be half overwritten by one that had not been counted.
         let kept = new.min(STOPS_KEPT as u64 - 1);
-        let stop = |number: u64| {
-            let record = &gc.recent_stops[number as usize % STOPS_KEPT];
-            Stop {
-                began_ns: record.began.saturating_add(epoch.as_nanos() as u64),
-                pause_ns: record.pause_ns,
-                pid,
-                reason: record.reason as u8,
-                trigger: record.trigger.min(GC_TRIGGERS as u16 - 1) as u8,
-                ends_cycle: record.ends_cycle != 0,
-            }
-        };
-        let stops: Vec<_> = (gc.stops_recorded - kept..gc.stops_recorded)
-            .map(stop)
+        let numbers = gc.stops_recorded - kept..gc.stops_recorded;
+        let records: Vec<_> = numbers
+            .map(|number| &gc.recent_stops[number as usize % STOPS_KEPT])
+            // A processor may read records before it reads how many there are (arm64): one
+            // that had not been written by then is an older stop, told of already.
+            .filter(|record| {
+                let is_new = record.began >= self.began;
+                self.began = self.began.max(record.began);
+                is_new
+            })
             .collect();
+        let kept = records.len() as u64;
+        let stop = |record: &StopRecord| Stop {
+            began_ns: record.began.saturating_add(epoch.as_nanos() as u64),
+            pause_ns: record.pause_ns,
+            pid,
+            reason: record.reason as u8,
+            trigger: record.trigger.min(GC_TRIGGERS as u16 - 1) as u8,
+            ends_cycle: record.ends_cycle != 0,
+        };
+        let stops: Vec<_> = records.into_iter().map(stop).collect();
         // At the first look only what is there was asked for.
         let missed = if self.recorded == 0 { 0 } else { new - kept };
         self.recorded = gc.stops_recorded;
@@ -142,5 +151,21 @@ mod tests {
         let (numbers, missed) = take(100);
         assert_eq!(numbers, (69..100).collect::<Vec<_>>());
         assert_eq!(missed, 64);
+    }
+
+    #[test]
+    fn a_record_that_was_read_before_it_was_written_is_missed() {
+        let mut taken = Taken::default();
+        let mut take = |gc: &GcFigures| {
+            let (stops, missed) = taken.of_probes(gc, 1, Duration::ZERO);
+            let numbers: Vec<_> = stops.iter().map(|stop| stop.pause_ns).collect();
+            (numbers, missed)
+        };
+        assert_eq!(take(&recorded(40)), ((9..40).collect(), 0));
+        let mut torn = recorded(43);
+        // The place of the last still has the stop that was there before.
+        torn.recent_stops[42 % STOPS_KEPT] = recorded(42).recent_stops[42 % STOPS_KEPT];
+        assert_eq!(take(&torn), (vec![40, 41], 1));
+        assert_eq!(take(&recorded(44)), (vec![43], 0));
     }
 }
