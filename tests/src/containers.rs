@@ -68,8 +68,12 @@ impl Containerd {
         let sum = run(Command::new("sha256sum").arg(work.join("layer.tar")));
         let digest = sum.split_whitespace().next().expect("a checksum");
         let reference = format!("docker.io/observer-test/{name}:1");
+        let architecture = match std::env::consts::ARCH {
+            "aarch64" => "arm64",
+            _ => "amd64",
+        };
         let config = json!({
-            "architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/app"]},
+            "architecture": architecture, "os": "linux", "config": {"Entrypoint": ["/app"]},
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
         });
         let manifest =

@@ -56,6 +56,21 @@ fn maps_that_cannot_grow_count_and_refuse() {
     assert!(probes.health().refused_processes >= 50);
 }
 
+/// As on arm64 before Linux 5.18.
+#[test]
+fn without_atomics_nothing_is_loaded_and_it_is_said() {
+    let kernel = Kernel::read().without("atomic_fetch");
+    let missing = observer_probe::missing(&kernel, None);
+    let said = missing
+        .iter()
+        .find(|it| it.starts_with("atomics in eBPF"))
+        .unwrap_or_else(|| panic!("{missing:?}"));
+    assert!(said.ends_with(observer_probe::WITHOUT_PROBES), "{said}");
+    let error = Probes::load(kernel, LoadOptions::default()).expect_err("no programs");
+    assert!(error.to_string().contains("on arm64 5.18"), "{error}");
+    assert_eq!(Kernel::read().features().get("atomic_fetch"), Some(&true));
+}
+
 /// As under `lockdown=confidentiality`.
 #[test]
 fn what_cannot_be_read_is_left_out_and_named() {

@@ -29,6 +29,12 @@ fn after(script: &str) -> Command {
     command
 }
 
+/// The architecture whose system calls filters are about.
+pub(crate) fn own_arch() -> TargetArch {
+    let arch = TargetArch::try_from(std::env::consts::ARCH);
+    arch.expect("an architecture that seccompiler knows")
+}
+
 /// Starts it where `bpf` fails with this error, as under a container runtime's
 /// filter (EPERM) or in a kernel without it (ENOSYS).
 fn without_bpf(errno: i32) -> Observer {
@@ -36,7 +42,7 @@ fn without_bpf(errno: i32) -> Observer {
         BTreeMap::from([(libc::SYS_bpf, Vec::new())]),
         SeccompAction::Allow,
         SeccompAction::Errno(errno as u32),
-        TargetArch::x86_64,
+        own_arch(),
     );
     let filter = filter
         .and_then(BpfProgram::try_from)

@@ -14,10 +14,10 @@ use observer_tests::{
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
+    SeccompRule, apply_filter,
 };
 
-use crate::lacks::{assert_calm, assert_state, assert_whole};
+use crate::lacks::{assert_calm, assert_state, assert_whole, own_arch};
 
 /// Where the second or third argument asks for a file to be written to. Memory of
 /// another process, `/proc/PID/mem`, is written to in no other way by files.
@@ -31,24 +31,37 @@ fn for_writing(argument: u8) -> Vec<SeccompRule> {
     vec![mode(libc::O_WRONLY), mode(libc::O_RDWR)]
 }
 
+/// Calls that newer architectures have no more.
+#[cfg(target_arch = "x86_64")]
+fn older_calls() -> BTreeMap<i64, Vec<SeccompRule>> {
+    BTreeMap::from([
+        (libc::SYS_open, for_writing(1)),
+        (libc::SYS_creat, Vec::new()),
+    ])
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn older_calls() -> BTreeMap<i64, Vec<SeccompRule>> {
+    BTreeMap::new()
+}
+
 /// The filter: what it names ends whoever calls it.
 fn filter() -> BpfProgram {
-    let rules = BTreeMap::from([
+    let mut rules = BTreeMap::from([
         (libc::SYS_process_vm_writev, Vec::new()),
         (libc::SYS_ptrace, Vec::new()),
         (libc::SYS_openat, for_writing(2)),
-        (libc::SYS_open, for_writing(1)),
-        (libc::SYS_creat, Vec::new()),
         (libc::SYS_truncate, Vec::new()),
         // What these would do is not in their arguments.
         (libc::SYS_openat2, Vec::new()),
         (libc::SYS_io_uring_enter, Vec::new()),
     ]);
+    rules.extend(older_calls());
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,
         SeccompAction::KillProcess,
-        TargetArch::x86_64,
+        own_arch(),
     );
     let filter = filter.and_then(BpfProgram::try_from);
     filter.expect("a filter of system calls")

@@ -17,8 +17,10 @@ use observer_tests::{
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
+    SeccompRule, apply_filter,
 };
+
+use crate::lacks::own_arch;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -246,7 +248,7 @@ fn without_ipv6_the_addresses_of_ipv4_are_served() {
         rules,
         SeccompAction::Allow,
         SeccompAction::Errno(libc::EAFNOSUPPORT as u32),
-        TargetArch::x86_64,
+        own_arch(),
     );
     let filter = filter.and_then(BpfProgram::try_from);
     let filter = filter.expect("a filter of system calls");

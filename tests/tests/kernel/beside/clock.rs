@@ -17,7 +17,8 @@ const HOUR: f64 = 3600.0;
 
 /// The observer with a clock of its own, so far ahead of the machine's as the file says.
 fn with_clock(ahead: &Path) -> Observer {
-    let library = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"]
+    let of_debian = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let library = [of_debian.as_str(), "/usr/lib64", "/usr/lib"]
         .map(|directory| Path::new(directory).join(LIBRARY))
         .into_iter()
         .find(|path| path.exists())
