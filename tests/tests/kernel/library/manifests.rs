@@ -202,6 +202,30 @@ fn the_observer_has_five_capabilities_and_no_more_rights() {
     );
 }
 
+/// Of others the adapter says that they can have no observer.
+#[test]
+fn every_machine_that_the_image_is_for_gets_an_observer() {
+    for kustomization in overlays().into_iter().chain([BASE.to_owned()]) {
+        let daemon_set: DaemonSet = one(&objects(&kustomization), "DaemonSet");
+        let spec = serde_json::to_value(pod(&daemon_set)).unwrap();
+        assert_eq!(
+            spec["nodeSelector"],
+            json!({"kubernetes.io/os": "linux"}),
+            "{kustomization}"
+        );
+        let affinity = &spec["affinity"]["nodeAffinity"];
+        let terms =
+            &affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+        // Terms are alternatives; what is asked for within one holds together.
+        assert_eq!(terms.as_array().map(Vec::len), Some(1), "{kustomization}");
+        assert_eq!(
+            terms[0]["matchExpressions"][0],
+            json!({"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]}),
+            "{kustomization}"
+        );
+    }
+}
+
 #[test]
 fn names_and_ports_fit_together_in_every_overlay() {
     for kustomization in overlays().into_iter().chain([BASE.to_owned()]) {
