@@ -110,6 +110,9 @@ impl Memory for Bpf {
 }
 
 impl Ground for Bpf {
+    // Those of Go 1.17.
+    const STACK_ARGUMENTS: bool = cfg!(bpf_target_arch = "aarch64");
+
     #[inline(always)]
     fn now(self) -> u64 {
         // SAFETY: the helper has no precondition.

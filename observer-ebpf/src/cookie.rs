@@ -2,6 +2,11 @@
 //! probed instruction stands for, whose it is, and one figure the site needs.
 
 /// What a hit at a site means.
+///
+/// Registers are those of x86-64 ([`Registers`](crate::ground::Registers)). Go 1.17 on
+/// arm64 passes arguments on the stack: at [`Self::GcStart`], [`Self::StopReason`] and
+/// [`Self::StartTheWorldReturn`] [`Cookie::aux`] then is how far above the stack pointer
+/// the first lies, and else 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum SiteKind {
@@ -78,14 +83,15 @@ impl SiteKind {
     ];
 
     /// Whether the program reads the process's memory at it.
-    pub const fn reads_memory(self) -> bool {
-        matches!(
-            self,
+    pub const fn reads_memory(self, aux: i32) -> bool {
+        match self {
             Self::StopReason
-                | Self::StartAfterSweepTermination
-                | Self::StartAfterMarkTermination
-                | Self::StartBeforeMarkRestart
-        )
+            | Self::StartAfterSweepTermination
+            | Self::StartAfterMarkTermination
+            | Self::StartBeforeMarkRestart => true,
+            Self::GcStart | Self::StartTheWorldReturn => aux != 0,
+            _ => false,
+        }
     }
 
     /// The kind with this number. Spelled out, because a look-up in [`Self::ALL`]

@@ -79,6 +79,9 @@ pub trait Memory: Copy {
 
 /// What a program of a family asks for besides.
 pub trait Ground: Words + Memory {
+    /// Whether any release of Go that is observed passes arguments on the stack here.
+    const STACK_ARGUMENTS: bool;
+
     /// Nanoseconds, CLOCK_MONOTONIC.
     fn now(self) -> u64;
 
@@ -101,4 +104,22 @@ pub struct Registers {
     pub r14: u64,
     /// The site's address.
     pub rip: u64,
+    /// The stack pointer, where [`Ground::STACK_ARGUMENTS`] is true.
+    pub sp: u64,
+}
+
+impl Registers {
+    /// The first word of arguments (0) or of results, or the second (1).
+    ///
+    /// `on_stack` is what the site's cookie says: how many bytes above the stack pointer
+    /// the first of them lies, or 0 where they are in registers. `None` where memory
+    /// cannot be read.
+    #[inline(always)]
+    pub fn passed<K: Ground>(&self, kernel: K, place: u64, on_stack: i32) -> Option<u64> {
+        if K::STACK_ARGUMENTS && on_stack != 0 {
+            let first = self.sp.wrapping_add(on_stack as i64 as u64);
+            return kernel.word(first.wrapping_add(8 * place));
+        }
+        Some(if place == 0 { self.rax } else { self.rbx })
+    }
 }

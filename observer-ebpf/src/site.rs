@@ -66,6 +66,7 @@ fn registers(ctx: &ProbeContext) -> Registers {
         rdi: read!(regs.rdi),
         r14: read!(regs.r14),
         rip: read!(regs.rip),
+        sp: 0,
     }
 }
 
@@ -86,5 +87,6 @@ fn registers(ctx: &ProbeContext) -> Registers {
         rdi: read!(regs.regs[3]),
         r14: read!(regs.regs[28]),
         rip: read!(regs.pc),
+        sp: read!(regs.sp),
     }
 }

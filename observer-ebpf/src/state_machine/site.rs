@@ -4,7 +4,10 @@
 use super::{Kernel, account, lives, span};
 use crate::{
     Cookie, SiteKind,
-    family::{collector::Collector, goroutines},
+    family::{
+        collector::{Collector, NOT_SEEN},
+        goroutines,
+    },
     ground::Registers,
 };
 
@@ -59,7 +62,10 @@ pub fn hit<K: Kernel>(
             };
             let registers = registers();
             match kind {
-                SiteKind::GcStart => collector.remember(registers.r14, registers.rax),
+                SiteKind::GcStart => {
+                    let trigger = registers.passed(kernel, 0, cookie.aux());
+                    collector.remember(registers.r14, trigger.unwrap_or(NOT_SEEN as u64));
+                }
                 SiteKind::GcCycle => collector.begin(collector.recall(registers.r14)),
                 _ => collector.hit(kind, cookie, registers),
             }

@@ -92,7 +92,7 @@ impl Probes {
         for group in ProbeGroup::all() {
             let sites = plan.sites.iter().filter(|site| site.group() == group);
             let (blind, sites): (Vec<&Site>, Vec<&Site>) =
-                sites.partition(|site| site.kind.reads_memory() && !self.reads_user_memory);
+                sites.partition(|site| site.kind.reads_memory(site.aux) && !self.reads_user_memory);
             attached.refused.extend(blind.into_iter().map(|site| {
                 let why = "the kernel lets no eBPF program read the memory of processes";
                 (site.clone(), why.to_owned())

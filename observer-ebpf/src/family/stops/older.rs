@@ -92,8 +92,12 @@ impl<K: Ground> Collector<K> {
     /// `stopTheWorld` says why before it waits for its turn. Where several wait
     /// for different reasons, nobody sees which of them goes first.
     #[inline(always)]
-    pub(super) fn reason_given(self, registers: Registers) {
-        let reason = self.reason_of(registers.rax, registers.rbx);
+    pub(super) fn reason_given(self, registers: Registers, on_stack: i32) {
+        let passed = |place| registers.passed(self.kernel, place, on_stack);
+        let reason = match (passed(0), passed(1)) {
+            (Some(text), Some(len)) => self.reason_of(text, len),
+            _ => UNKNOWN,
+        };
         // SAFETY: a live map value.
         unsafe {
             let given = &raw mut (*self.gc).reasons_pending;
@@ -241,6 +245,8 @@ mod tests {
     }
 
     impl Ground for Busy<'_> {
+        const STACK_ARGUMENTS: bool = false;
+
         fn now(self) -> u64 {
             0
         }
@@ -263,10 +269,11 @@ mod tests {
         let collector = unsafe { Collector::new(kernel, &raw mut gc) };
         let (len, first, _) = REASONS[1];
         assert_eq!(first, word(*b"GOMAXPR"));
-        collector.reason_given(Registers {
+        let said = Registers {
             rbx: len,
             ..Registers::default()
-        });
+        };
+        collector.reason_given(said, 0);
         assert_eq!((exchanges.get(), changes.get()), (EXCHANGES, 2));
         let both = gc.reasons_pending;
         for waiting in [both, both - 1] {

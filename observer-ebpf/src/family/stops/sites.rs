@@ -13,14 +13,17 @@ impl<K: Ground> Collector<K> {
     #[inline(always)]
     pub(crate) fn hit(self, kind: SiteKind, cookie: Cookie, registers: Registers) {
         match kind {
-            SiteKind::StopReason => self.reason_given(registers),
+            SiteKind::StopReason => self.reason_given(registers, cookie.aux()),
             SiteKind::StopTheWorld => self.stop(cookie.aux(), registers.rax),
             // SAFETY: a live map value; the runtime's `worldsema` is held.
             SiteKind::Stopped => unsafe {
                 (*self.gc).stopping_ns = registers.rbx.wrapping_add(1);
             },
             SiteKind::StartTheWorld => self.start(cookie.aux(), registers),
-            SiteKind::StartTheWorldReturn => self.started(registers.rax),
+            SiteKind::StartTheWorldReturn => match registers.passed(self.kernel, 0, cookie.aux()) {
+                Some(now) => self.started(now),
+                None => self.started_unseen(),
+            },
             SiteKind::StartAfterOther => self.start_other(),
             SiteKind::StartAfterSweepTermination
             | SiteKind::StartAfterMarkTermination
@@ -78,6 +81,18 @@ impl<K: Ground> Collector<K> {
                 (*gc).reason = reason;
             }
         }
+    }
+
+    /// `startTheWorldWithSema` returns, and since when the world runs cannot be read. The
+    /// stop is left out, and its cycle is none that was seen whole.
+    #[inline(always)]
+    fn started_unseen(self) {
+        // SAFETY: as above.
+        unsafe {
+            (*self.gc).start_kind = 0;
+            (*self.gc).stop_began = 0;
+        }
+        self.spoil();
     }
 
     /// `startTheWorldWithSema` returns: the world runs, since `now`.

@@ -323,6 +323,7 @@ impl<'a> Go<'a> {
             rdi: random.word(),
             r14: random.word(),
             rip: random.word(),
+            sp: !0,
         })
     }
 

@@ -58,7 +58,11 @@ fn a_cycle_has_not_the_trigger_of_the_one_before() {
             r14: 0xc000,
             ..Registers::default()
         };
-        let cookie = Cookie::new(kind, 1, Abi::WorldStopFinished as i32);
+        let aux = match kind {
+            SiteKind::StartTheWorld => Abi::WorldStopFinished as i32,
+            _ => 0,
+        };
+        let cookie = Cookie::new(kind, 1, aux);
         state_machine::hit(world.kernel(100, 0), 100, kind, cookie, || registers);
     };
     hit(SiteKind::GcStart, 1, 0);

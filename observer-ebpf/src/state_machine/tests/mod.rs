@@ -12,6 +12,7 @@ mod go;
 mod lives;
 mod lost;
 mod model;
+mod on_stack;
 mod random;
 mod spans;
 mod stops;

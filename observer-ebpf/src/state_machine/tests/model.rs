@@ -253,6 +253,8 @@ impl Memory for Model<'_> {
 }
 
 impl Ground for Model<'_> {
+    const STACK_ARGUMENTS: bool = true;
+
     fn now(self) -> u64 {
         self.world.turns.step();
         let now = self.world.later(0);
