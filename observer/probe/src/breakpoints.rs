@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn what_the_file_holds_itself_is_none() {
         let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(&[&[0x90; 4], OWN.breakpoint].concat())
+        file.write_all(&[&[0x90; 4][..], OWN.breakpoint].concat())
             .expect("written");
         assert!(!stand(&file, &[0, 4, 8]).expect("it can be mapped"));
         let page = Page::of(&file, 0).expect("it can be mapped");
