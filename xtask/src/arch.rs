@@ -1,16 +1,18 @@
-//! The architectures that images are made for.
+//! The architectures that are observed, and that images are made for.
 
 use clap::ValueEnum;
 use oci_spec::image;
 
 /// An architecture, under the name that Go and container images use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Arch {
     Amd64,
     Arm64,
 }
 
 impl Arch {
+    pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
     /// Its name in GOARCH and in file names.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 
-use crate::{again::Again, build, cluster, fixtures, setup, test, ui::step, workspace::Workspace};
+use crate::{
+    again::Again, arch::Arch, build, cluster, fixtures, setup, test, ui::step, workspace::Workspace,
+};
 
 /// The tables that want a cluster.
 const IN_CLUSTER: [&str; 2] = ["cluster", "autoscaling"];
@@ -11,7 +13,7 @@ const IN_CLUSTER: [&str; 2] = ["cluster", "autoscaling"];
 pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::everything(workspace)?;
     build::observer(workspace)?;
-    let fixtures = fixtures::build(workspace)?;
+    let fixtures = fixtures::build(workspace, Arch::Amd64)?;
     if args.iter().any(|arg| IN_CLUSTER.contains(&arg.as_str())) {
         let mut all = vec!["--release", "--bin", "bench", "--"];
         all.extend(args.iter().map(String::as_str));

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use observer_releases::VERSIONS;
 
-use crate::{fixtures, setup, ui::step, workspace::Workspace};
+use crate::{arch::Arch, fixtures, setup, ui::step, workspace::Workspace};
 
 /// Where the unit tests look for them.
 const RECORDINGS: &str = "observer/go/src/runtime/testdata";
@@ -12,7 +12,7 @@ const RECORDINGS: &str = "observer/go/src/runtime/testdata";
 pub(crate) fn recordings(workspace: &Workspace) -> Result<()> {
     setup::build(workspace)?;
     setup::go::toolchains(workspace, &VERSIONS)?;
-    let fixtures = fixtures::build(workspace)?;
+    let fixtures = fixtures::build(workspace, Arch::Amd64)?;
     step("recordings", |step| {
         let example = ["--package", "observer-go", "--example", "record", "--"];
         let mut command = workspace.cargo(["run", "--locked"]);

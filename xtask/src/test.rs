@@ -113,7 +113,7 @@ fn run(
 ) -> Result<()> {
     let mut fixtures = || match built.clone() {
         Some(path) => Ok(path),
-        None => fixtures::build(workspace).inspect(|path| *built = Some(path.clone())),
+        None => fixtures::build(workspace, Arch::Amd64).inspect(|path| *built = Some(path.clone())),
     };
     match stage {
         Stage::Setup => setup::everything(workspace),

@@ -51,10 +51,20 @@ pub const fn go1(number: u32) -> &'static str {
 
 /// The builds that are in the virtual machines, by their file names.
 pub fn guest() -> Vec<String> {
+    builds("guest")
+}
+
+/// The same of arm64. A name that ends with `*` is all that begin like it.
+pub fn guest_of_arm64() -> Vec<String> {
+    builds("arm64")
+}
+
+/// What each release lists under a key, by file names.
+fn builds(key: &str) -> Vec<String> {
     let mut builds = Vec::new();
     for table in tables("release") {
         let version = table.string("version");
-        for build in table.list("guest") {
+        for build in table.list(key) {
             let (program, variant) = build
                 .split_once('-')
                 .unwrap_or_else(|| panic!("`{build}`: expected PROGRAM-VARIANT"));
@@ -77,6 +87,8 @@ pub struct Fixture {
     pub mode: Option<&'static str>,
     /// Whether it is built with modules of others.
     pub modules: bool,
+    /// By which releases it is built for arm64 too.
+    pub arm64: Vec<&'static str>,
 }
 
 /// Every program that is built.
@@ -89,6 +101,10 @@ pub fn fixtures() -> Vec<Fixture> {
         modules: table
             .may("modules")
             .is_some_and(|modules| modules.flag("modules")),
+        arm64: table
+            .may("arm64")
+            .map(|arm64| named(&arm64.list("arm64")))
+            .unwrap_or_default(),
     };
     tables("fixture").map(of).collect()
 }
@@ -113,7 +129,10 @@ fn named(words: &[&str]) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{COUNT, GO, NEWEST, OLDEST, VERSIONS, fixtures, go1, guest, minor, named};
+    use super::{
+        COUNT, Fixture, GO, NEWEST, OLDEST, VERSIONS, fixtures, go1, guest, guest_of_arm64, minor,
+        named,
+    };
 
     #[test]
     fn releases_are_in_order_and_none_is_left_out() {
@@ -151,12 +170,23 @@ mod tests {
     #[test]
     fn what_a_guest_has_is_built() {
         let all = fixtures();
-        for build in guest() {
-            let mut parts = build.splitn(3, '-');
-            let (program, version) = (parts.next().unwrap(), parts.next().unwrap());
-            let fixture = all.iter().find(|fixture| fixture.name == program);
-            let fixture = fixture.unwrap_or_else(|| panic!("{build} is no fixture"));
-            assert!(fixture.releases.contains(&version), "{build}");
+        let releases: [fn(&Fixture) -> &Vec<&'static str>; 2] = [|it| &it.releases, |it| &it.arm64];
+        for (builds, releases) in [guest(), guest_of_arm64()].into_iter().zip(releases) {
+            for build in builds {
+                let mut parts = build.splitn(3, '-');
+                let (program, version) = (parts.next().unwrap(), parts.next().unwrap());
+                let fixture = all.iter().find(|fixture| fixture.name == program);
+                let fixture = fixture.unwrap_or_else(|| panic!("{build} is no fixture"));
+                assert!(releases(fixture).contains(&version), "{build}");
+            }
+        }
+    }
+
+    #[test]
+    fn arm64_has_no_release_of_its_own() {
+        for fixture in fixtures() {
+            let known = |version| fixture.releases.contains(version);
+            assert!(fixture.arm64.iter().all(known), "{fixture:?}");
         }
     }
 }

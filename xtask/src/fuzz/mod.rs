@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use observer_releases::VERSIONS;
 
-use crate::{fixtures, setup, ui::step, workspace::Workspace};
+use crate::{arch::Arch, fixtures, setup, ui::step, workspace::Workspace};
 
 /// Where a target finds its originals.
 const ORIGINALS: &str = "OBSERVER_FUZZ_ORIGINALS";
@@ -103,7 +103,7 @@ pub(crate) struct Settings {
 pub(crate) fn alone(workspace: &Workspace, settings: &Settings) -> Result<()> {
     setup::fuzz(workspace)?;
     setup::go::toolchains(workspace, &VERSIONS)?;
-    let fixtures = fixtures::build(workspace)?;
+    let fixtures = fixtures::build(workspace, Arch::Amd64)?;
     let Some(name) = &settings.target else {
         return run(workspace, &fixtures, settings.seconds, Finds::Memory);
     };
