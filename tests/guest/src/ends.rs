@@ -23,14 +23,15 @@ use crate::{
 const CLEAN: Duration = Duration::from_secs(15);
 /// The same of many files.
 const CLEAN_OF_MANY: Duration = Duration::from_secs(60);
+/// Programs that are busy meanwhile.
+const PROGRAMS: usize = 4;
 /// Until probes stand on many files.
 const ATTACHED: Duration = Duration::from_secs(60);
 
 /// `end N`: ends by SIGTERM and by SIGKILL in turn while programs are busy.
 pub(crate) fn under_load(arguments: &[String]) {
     let ends = argument(arguments, 0, 4);
-    let mut files = builds::of("workload", 4);
-    files.truncate(4);
+    let files = builds::spread(&builds::of("workload", PROGRAMS), PROGRAMS);
     let mut programs: Vec<_> = files.iter().map(|file| Workload::start(file)).collect();
     let pids: Vec<_> = programs.iter().map(|program| program.pid).collect();
     let stop = AtomicBool::new(false);

@@ -9,10 +9,12 @@ use std::{
 use rustix::fs::OFlags;
 
 /// What the kernel says when something is wrong with it.
-const COMPLAINTS: [&str; 7] = [
+const COMPLAINTS: [&str; 9] = [
     "WARNING:",
     "BUG:",
     "Oops",
+    "Unable to handle kernel",
+    "Internal error:",
     "leaking uprobe",
     "general protection",
     "blocked for more than",

@@ -9,6 +9,7 @@ mod arguments;
 mod builds;
 mod cgroups;
 mod ends;
+mod inspect;
 mod kernel_log;
 mod load;
 mod matrix;
@@ -34,6 +35,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cgroups", cgroups::run),
     ("end", ends::under_load),
     ("files", ends::many_files),
+    ("inspect", inspect::run),
     ("leftover", ends::many),
     ("matrix", matrix::run),
     ("overwrite", overwrite::run),

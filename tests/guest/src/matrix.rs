@@ -1,6 +1,6 @@
-//! `matrix [confidential]`: many builds at once; what probes count is what each
+//! `matrix [confidential] [N/M]`: many builds at once; what probes count is what each
 //! program says of itself. `confidential`: the kernel lets no program read the
-//! memory of processes.
+//! memory of processes. `N/M`: only this share of the builds.
 
 use std::{
     path::PathBuf,
@@ -55,12 +55,19 @@ impl Reads {
 }
 
 pub(crate) fn run(arguments: &[String]) {
-    let reads = match arguments.first().map(String::as_str) {
-        None => Reads::All,
-        Some("confidential") => Reads::Registers,
-        Some(other) => panic!("{other}: expected confidential or nothing"),
-    };
-    count(&Observer::start(), &builds::of("workload", BUILDS), reads);
+    let mut reads = Reads::All;
+    for argument in arguments {
+        match argument.as_str() {
+            "confidential" => reads = Reads::Registers,
+            share if share.contains('/') => {}
+            other => panic!("{other}: expected confidential, a share such as 1/8, or nothing"),
+        }
+    }
+    let observer = Observer::start();
+    let files = builds::share(builds::of("workload", BUILDS), arguments);
+    for at_once in files.chunks(BUILDS) {
+        count(&observer, at_once, reads);
+    }
 }
 
 /// Programs of some files do what they can, and all of it is counted.

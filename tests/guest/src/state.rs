@@ -1,7 +1,8 @@
-//! Many builds at once: what is read from the runtimes' memory is what each
-//! program says of itself, whether or not this kernel takes probes.
+//! `state [N/M]`: many builds at once; what is read from the runtimes' memory is what
+//! each program says of itself, whether or not this kernel takes probes. `N/M`: only
+//! this share of the builds.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use observer_testkit::{
     Observer,
@@ -19,15 +20,21 @@ const READ: Duration = Duration::from_secs(20);
 /// looks, which allocates; what is read wrongly is so each time.
 const LOOKS: usize = 5;
 
-pub(crate) fn run(_: &[String]) {
+pub(crate) fn run(arguments: &[String]) {
     let observer = Observer::start();
-    let files = builds::of("state", BUILDS);
+    let files = builds::share(builds::of("state", BUILDS), arguments);
+    for at_once in files.chunks(BUILDS) {
+        compare(&observer, at_once);
+    }
+}
+
+fn compare(observer: &Observer, files: &[PathBuf]) {
     let mut programs: Vec<_> = files
         .iter()
         .map(|file| (builds::name(file), Program::start(file)))
         .collect();
     for (_, program) in &programs {
-        awaited(&observer, program.pid, READ);
+        awaited(observer, program.pid, READ);
     }
     for letter in ['a', 'g'] {
         for (_, program) in &mut programs {
@@ -38,7 +45,7 @@ pub(crate) fn run(_: &[String]) {
             let again = programs
                 .iter_mut()
                 .filter(|(name, _)| look == 0 || wrong.contains_key(name));
-            wrong = differing(&observer, again, READ);
+            wrong = differing(observer, again, READ);
             if wrong.is_empty() {
                 break;
             }

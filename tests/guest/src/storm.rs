@@ -18,8 +18,7 @@ const NEIGHBOURS: usize = 4;
 pub(crate) fn run(arguments: &[String]) {
     let length = Duration::from_secs(argument(arguments, 0, 60));
     let observer = Observer::start();
-    let mut files = builds::of("workload", PROGRAMS);
-    files.truncate(PROGRAMS);
+    let files = builds::spread(&builds::of("workload", PROGRAMS), PROGRAMS);
     // Those begin before the probes stand; what is compared begins behind them.
     let standing = attach(&observer, &files);
     let mut programs: Vec<_> = files

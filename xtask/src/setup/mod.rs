@@ -42,6 +42,10 @@ const TEST: &[Need] = &[
 /// What virtual machines with other kernels need.
 const VM: &[Need] = &[
     Need::command("qemu-system-x86_64", "qemu-system-x86"),
+    Need::command("qemu-system-aarch64", "qemu-system-arm"),
+    // Of arm64, for Go programs with C in them, and the loader of all that have one.
+    Need::command("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    Need::package("libc6-dev-arm64-cross"),
     Need::command("busybox", "busybox-static"),
     Need::command("apparmor_parser", "apparmor"),
     Need::command("ldd", "libc-bin"),

@@ -1,10 +1,11 @@
-//! Kernels from packages, with lists of apt of our own: nothing is installed,
-//! and the machine's own sources stay as they are.
+//! Kernels from packages, and a shell of another architecture, with lists of apt of our
+//! own: nothing is installed, and the machine's own sources stay as they are.
 
 use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{self, Read},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, SystemTime},
@@ -18,19 +19,37 @@ use crate::{arch::Arch, ui::Step, workspace::Workspace};
 /// How old lists may be: mirrors keep only the latest versions.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
 
-/// Archives with kernels, and the keys that sign them: of each distribution
-/// whose keys this machine has.
-const SOURCES: [(&str, &str); 2] = [
-    (
-        "/usr/share/keyrings/debian-archive-keyring.gpg",
-        "http://deb.debian.org/debian-security bookworm-security,trixie-security\n\
-         http://deb.debian.org/debian trixie-backports",
-    ),
-    (
-        "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
-        "http://archive.ubuntu.com/ubuntu jammy-updates,noble-updates",
-    ),
-];
+const DEBIAN: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const UBUNTU: &str = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
+
+/// Archives with an architecture's kernels, and the keys that sign them: of each
+/// distribution whose keys this machine has. Of another one's also those with a shell.
+const fn archives(arch: Arch) -> [(&'static str, &'static str); 2] {
+    match arch {
+        Arch::Amd64 => [
+            (
+                DEBIAN,
+                "http://deb.debian.org/debian-security bookworm-security,trixie-security\n\
+                 http://deb.debian.org/debian trixie-backports",
+            ),
+            (
+                UBUNTU,
+                "http://archive.ubuntu.com/ubuntu jammy-updates,noble-updates",
+            ),
+        ],
+        Arch::Arm64 => [
+            (
+                DEBIAN,
+                "http://deb.debian.org/debian-security bookworm-security,trixie-security\n\
+                 http://deb.debian.org/debian bookworm,trixie-backports",
+            ),
+            (
+                UBUNTU,
+                "http://ports.ubuntu.com/ubuntu-ports noble,noble-updates",
+            ),
+        ],
+    }
+}
 
 /// Where an architecture's kernels and lists are kept.
 pub(crate) struct Apt<'a> {
@@ -141,17 +160,40 @@ impl<'a> Apt<'a> {
     /// The image of a package's kernel, fetched unless it is in the cache.
     pub(crate) fn fetch(&self, step: &Step, package: &Package) -> Result<PathBuf> {
         let image = self.image(&package.name);
-        if image.is_file() {
-            return Ok(image);
+        if !image.is_file() {
+            self.bring(step, &package.name, &image, is_image)?;
+            self.forget_older(package)?;
         }
-        step.note(format!("fetching {}", package.name));
+        Ok(image)
+    }
+
+    /// A static shell of this architecture, fetched unless it is in the cache.
+    pub(crate) fn shell(&self, step: &Step) -> Result<PathBuf> {
+        let package = "busybox-static";
+        let shell = self.dir.join(package).join("busybox");
+        if !shell.is_file() {
+            let is_shell = |path: &Path| path.ends_with("bin/busybox");
+            self.bring(step, package, &shell, is_shell)?;
+        }
+        Ok(shell)
+    }
+
+    /// Fetches a package and keeps one of its files.
+    fn bring(
+        &self,
+        step: &Step,
+        package: &str,
+        to: &Path,
+        wanted: impl Fn(&Path) -> bool,
+    ) -> Result<()> {
+        step.note(format!("fetching {package}"));
         let archives = self.dir.join("apt/archives");
         let mut command = self.command("apt-get");
         command
-            .args(["-q", "download", &package.name])
+            .args(["-q", "download", package])
             .current_dir(&archives);
         step.run(&mut command)?;
-        let prefix = format!("{}_", package.name);
+        let prefix = format!("{package}_");
         let archive = fs::read_dir(&archives)?
             .flatten()
             .map(|entry| entry.path())
@@ -160,15 +202,13 @@ impl<'a> Apt<'a> {
                     .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
             })
             .with_context(|| format!("apt-get left no {prefix}*.deb in {}", archives.display()))?;
-        self.unpack(&archive, &image)
+        self.unpack(&archive, to, wanted)
             .with_context(|| format!("cannot unpack {}", archive.display()))?;
         fs::remove_file(&archive)?;
-        self.forget_older(package)?;
-        Ok(image)
+        Ok(())
     }
 
-    /// Keeps only the image of a package.
-    fn unpack(&self, archive: &Path, image: &Path) -> Result<()> {
+    fn unpack(&self, archive: &Path, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
         let mut child = self
             .workspace
             .command("dpkg-deb")
@@ -178,8 +218,8 @@ impl<'a> Apt<'a> {
             .spawn()
             .context("cannot start dpkg-deb")?;
         let mut output = child.stdout.take().context("dpkg-deb has no output")?;
-        let found = extract(&mut output, image);
-        // It complains where what comes after the image finds no reader.
+        let found = extract(&mut output, to, wanted);
+        // It complains where what comes after the file finds no reader.
         io::copy(&mut output, &mut io::sink())?;
         let status = child.wait().context("cannot wait for dpkg-deb")?;
         found?;
@@ -204,7 +244,7 @@ impl<'a> Apt<'a> {
 /// The sources whose keys are there, as apt reads them.
 fn sources(arch: Arch, has: impl Fn(&str) -> bool) -> String {
     let mut text = String::new();
-    for (keys, archives) in SOURCES.iter().filter(|(keys, _)| has(keys)) {
+    for (keys, archives) in archives(arch).iter().filter(|(keys, _)| has(keys)) {
         for (place, suites) in archives.lines().filter_map(|line| line.split_once(' ')) {
             let suites = suites.replace(',', " ");
             let _ = write!(
@@ -218,29 +258,37 @@ fn sources(arch: Arch, has: impl Fn(&str) -> bool) -> String {
     text
 }
 
-/// Writes the first `vmlinuz` of a tar to a file.
-fn extract(tar: impl Read, image: &Path) -> Result<()> {
+/// Whether a file is a kernel's image, wherever it lies.
+fn is_image(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with("vmlinuz")
+}
+
+/// Writes the first wanted file of a tar to a file.
+fn extract(tar: impl Read, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
     let mut tar = tar::Archive::new(tar);
     for entry in tar.entries()? {
         let mut entry = entry?;
-        let path = entry.path()?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if !name.starts_with("vmlinuz") || !entry.header().entry_type().is_file() {
+        if !wanted(&entry.path()?) || !entry.header().entry_type().is_file() {
             continue;
         }
-        let directory = image.parent().context("the image has no directory")?;
+        let directory = to.parent().context("the file has no directory")?;
         fs::create_dir_all(directory)?;
-        let part = image.with_extension(format!("{}.part", std::process::id()));
+        let part = to.with_extension(format!("{}.part", std::process::id()));
         io::copy(&mut entry, &mut File::create(&part)?)?;
-        fs::rename(&part, image)?;
+        let mode = entry.header().mode()?;
+        fs::set_permissions(&part, fs::Permissions::from_mode(mode & 0o777))?;
+        fs::rename(&part, to)?;
         return Ok(());
     }
-    bail!("no vmlinuz in it");
+    bail!("what is wanted is not in it");
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{extract, sources};
+    use std::{os::unix::fs::PermissionsExt as _, path::Path};
+
+    use super::{extract, is_image, sources};
     use crate::arch::Arch;
 
     #[test]
@@ -249,23 +297,35 @@ mod tests {
         assert!(debian.contains("Suites: bookworm-security trixie-security\n"));
         assert!(!debian.contains("ubuntu"), "{debian}");
         assert_eq!(sources(Arch::Amd64, |_| false), "");
+        let arm64 = sources(Arch::Arm64, |keys| keys.contains("debian"));
+        assert!(arm64.contains("Suites: bookworm trixie-backports\n"));
+        assert!(arm64.contains("Architectures: arm64\n"), "{arm64}");
     }
 
     #[test]
-    fn the_image_is_taken_wherever_it_lies() {
+    fn the_wanted_file_is_taken_wherever_it_lies() {
         let mut tar = tar::Builder::new(Vec::new());
-        for (path, text) in [("./boot/config-6.1", "no"), ("./boot/vmlinuz-6.1", "yes")] {
+        for (path, text) in [
+            ("./boot/config-6.1", "no"),
+            ("./boot/vmlinuz-6.1", "yes"),
+            ("./usr/bin/busybox", "a shell"),
+        ] {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
-            header.set_mode(0o644);
+            header.set_mode(0o755);
             tar.append_data(&mut header, path, text.as_bytes()).unwrap();
         }
         let data = tar.into_inner().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let image = directory.path().join("package/vmlinuz");
-        extract(data.as_slice(), &image).unwrap();
+        extract(data.as_slice(), &image, is_image).unwrap();
         assert_eq!(std::fs::read_to_string(image).unwrap(), "yes");
-        let error = extract(&[0; 1024][..], directory.path()).unwrap_err();
-        assert!(error.to_string().contains("no vmlinuz"), "{error}");
+        let shell = directory.path().join("busybox");
+        let is_shell = |path: &Path| path.ends_with("bin/busybox");
+        extract(data.as_slice(), &shell, is_shell).unwrap();
+        let mode = std::fs::metadata(&shell).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        let error = extract(&[0; 1024][..], directory.path(), is_image).unwrap_err();
+        assert!(error.to_string().contains("not in it"), "{error}");
     }
 }

@@ -11,10 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use cpio::newc::{self, ModeFileType};
 
-use super::{
-    machine::Machine,
-    results::{BEGIN, END},
-};
+use super::results::{BEGIN, END};
 use crate::workspace::Workspace;
 
 const SHELL: &str = "/bin/busybox";
@@ -33,30 +30,30 @@ enum Content {
 
 impl Files {
     /// What every guest has: a shell, and what it does first.
-    pub(crate) fn new(workspace: &Workspace, machine: &Machine) -> Result<Self> {
+    pub(crate) fn new(shell: &Path, results: &str) -> Result<Self> {
         let mut files = Self::default();
-        let busybox = workspace.which("busybox").context(
-            "no busybox, the shell of virtual machines: install busybox-static, or run \
-             `cargo xtask setup`",
-        )?;
-        files.add(workspace, SHELL, &busybox)?;
-        files.text("/init", init(machine.results));
+        files.add(SHELL, shell)?;
+        files.text("/init", init(results));
         Ok(files)
     }
 
-    /// A file of this machine, with the shared libraries it needs.
-    pub(crate) fn add(&mut self, workspace: &Workspace, path: &str, from: &Path) -> Result<()> {
+    /// A file of this machine.
+    pub(crate) fn add(&mut self, path: &str, from: &Path) -> Result<()> {
         ensure!(from.is_file(), "{} is not there or no file", from.display());
+        self.files
+            .insert(path.to_owned(), Content::Of(from.to_path_buf()));
+        Ok(())
+    }
+
+    /// The shared libraries that a file of this machine needs, and the loader.
+    pub(crate) fn add_libraries(&mut self, workspace: &Workspace, of: &Path) {
         // Says of a static program that it is none with libraries, and fails.
-        let output = workspace.command("ldd").arg(from).output();
+        let output = workspace.command("ldd").arg(of).output();
         let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         for library in libraries(&said.unwrap_or_default()) {
             let content = Content::Of(PathBuf::from(&library));
             self.files.insert(library, content);
         }
-        self.files
-            .insert(path.to_owned(), Content::Of(from.to_path_buf()));
-        Ok(())
     }
 
     pub(crate) fn text(&mut self, path: &str, text: String) {

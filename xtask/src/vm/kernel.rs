@@ -13,6 +13,38 @@ const PREFIXES: [&str; 2] = ["linux-binary-", "linux-image-"];
 /// first: Debian's and Ubuntu's.
 const ORDINARY: [&str; 2] = ["cloud", "generic"];
 const REAL_TIME: [&str; 1] = ["rt"];
+/// Debian's with pages of 16 KiB, of arm64.
+const LARGE_PAGES: [&str; 1] = ["16k"];
+
+/// How the kernels of a line were built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    Ordinary,
+    RealTime,
+    LargePages,
+}
+
+impl Build {
+    const ALL: [Self; 3] = [Self::Ordinary, Self::RealTime, Self::LargePages];
+
+    /// Ends of the names of its packages.
+    const fn flavours(self) -> &'static [&'static str] {
+        match self {
+            Self::Ordinary => &ORDINARY,
+            Self::RealTime => &REAL_TIME,
+            Self::LargePages => &LARGE_PAGES,
+        }
+    }
+
+    /// What a line's name ends with.
+    const fn end(self) -> &'static str {
+        match self {
+            Self::Ordinary => "",
+            Self::RealTime => "-rt",
+            Self::LargePages => "-16k",
+        }
+    }
+}
 
 /// A package with a kernel's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +62,12 @@ impl Package {
     fn parse(name: &str, arch: Arch) -> Option<Self> {
         let prefix = PREFIXES.iter().find(|prefix| name.starts_with(**prefix))?;
         let rest = &name[prefix.len()..];
-        // Ubuntu's names end with the flavour, Debian's with the architecture.
-        let end = format!("-{}", arch.name());
-        let rest = rest.strip_suffix(&end).unwrap_or(rest);
+        // Ubuntu's names end with the flavour, Debian's with the architecture, but for
+        // the size of pages.
+        let rest = rest.replacen(&format!("-{}", arch.name()), "", 1);
         let (version, flavour) = rest.rsplit_once('-')?;
-        let known = ORDINARY.iter().chain(&REAL_TIME);
-        if !known.into_iter().any(|known| *known == flavour) || !is_release(version) {
+        let mut known = Build::ALL.iter().flat_map(|build| build.flavours());
+        if !known.any(|known| *known == flavour) || !is_release(version) {
             return None;
         }
         Some(Self {
@@ -85,7 +117,7 @@ fn numbers(version: &str) -> Vec<u32> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
     /// All whose version begins with these numbers.
-    Of { numbers: Vec<u32>, real_time: bool },
+    Of { numbers: Vec<u32>, build: Build },
     /// All below a major version.
     Below(u32),
     /// All there are.
@@ -100,29 +132,44 @@ impl Line {
     pub(crate) fn of(major: u32, minor: u32) -> Self {
         Self::Of {
             numbers: vec![major, minor],
-            real_time: false,
+            build: Build::Ordinary,
         }
     }
 
     pub(crate) fn real_time(major: u32, minor: u32) -> Self {
         Self::Of {
             numbers: vec![major, minor],
-            real_time: true,
+            build: Build::RealTime,
         }
     }
 
-    /// The lines that are tested wherever they are offered.
-    pub(crate) fn all() -> Vec<Self> {
-        vec![
-            Self::of(5, 15),
-            Self::of(6, 1),
-            Self::of(6, 6),
-            Self::of(6, 8),
-            Self::of(6, 12),
-            Self::real_time(6, 12),
-            Self::below_7(),
-            Self::Newest,
-        ]
+    pub(crate) fn large_pages(major: u32, minor: u32) -> Self {
+        Self::Of {
+            numbers: vec![major, minor],
+            build: Build::LargePages,
+        }
+    }
+
+    /// The lines of an architecture that are tested wherever they are offered.
+    pub(crate) fn all(arch: Arch) -> Vec<Self> {
+        match arch {
+            Arch::Amd64 => vec![
+                Self::of(5, 15),
+                Self::of(6, 1),
+                Self::of(6, 6),
+                Self::of(6, 8),
+                Self::of(6, 12),
+                Self::real_time(6, 12),
+                Self::below_7(),
+                Self::Newest,
+            ],
+            Arch::Arm64 => vec![
+                Self::of(6, 1),
+                Self::of(6, 12),
+                Self::large_pages(6, 12),
+                Self::Newest,
+            ],
+        }
     }
 
     /// Of a name as this type prints it, or of the beginning of a version.
@@ -132,33 +179,30 @@ impl Line {
             "below-7" => return Ok(Self::below_7()),
             _ => {}
         }
-        let (version, real_time) = match text.strip_suffix("-rt") {
-            Some(version) => (version, true),
-            None => (text, false),
-        };
+        let special = [Build::RealTime, Build::LargePages].into_iter();
+        let mut special =
+            special.filter_map(|build| Some((text.strip_suffix(build.end())?, build)));
+        let (version, build) = special.next().unwrap_or((text, Build::Ordinary));
         let numbers: Result<Vec<u32>, _> = version.split('.').map(str::parse).collect();
         let Ok(numbers) = numbers else {
             bail!(
                 "{text} names no kernel: expected newest, below-7, the beginning of a version such \
-                 as 6.12 or 6.12-rt, or the file of a kernel's image; see `cargo xtask vm list`"
+                 as 6.12, 6.12-rt or 6.12-16k, or the file of a kernel's image; see `cargo xtask vm list`"
             );
         };
         ensure!(
             numbers.len() >= 2,
             "{text} is too little of a version: expected at least 6.12, for example"
         );
-        Ok(Self::Of { numbers, real_time })
+        Ok(Self::Of { numbers, build })
     }
 
     fn has(&self, package: &Package) -> bool {
-        let wants_real_time = matches!(
-            self,
-            Self::Of {
-                real_time: true,
-                ..
-            }
-        );
-        if REAL_TIME.contains(&package.flavour.as_str()) != wants_real_time {
+        let build = match self {
+            Self::Of { build, .. } => *build,
+            Self::Below(_) | Self::Newest => Build::Ordinary,
+        };
+        if !build.flavours().contains(&package.flavour.as_str()) {
             return false;
         }
         match self {
@@ -187,10 +231,9 @@ impl fmt::Display for Line {
         match self {
             Self::Newest => f.write_str("newest"),
             Self::Below(major) => write!(f, "below-{major}"),
-            Self::Of { numbers, real_time } => {
+            Self::Of { numbers, build } => {
                 let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
-                let end = if *real_time { "-rt" } else { "" };
-                write!(f, "{}{end}", numbers.join("."))
+                write!(f, "{}{}", numbers.join("."), build.end())
             }
         }
     }
@@ -209,6 +252,10 @@ mod tests {
         linux-image-6.19.14+deb13-cloud-amd64 linux-binary-6.19.14+deb13-cloud-amd64 \
         linux-binary-7.0.13+deb13-cloud-amd64 linux-image-7.3.4+deb13-cloud-amd64 \
         linux-binary-7.3.4+deb13-cloud-amd64 linux-binary-7.3.4+deb13-rt-amd64";
+    const ARM64: &str = "linux-image-6.1.0-57-cloud-arm64 linux-image-6.1.0-57-arm64 \
+        linux-image-6.12.118+deb13-arm64-16k linux-image-6.12.118+deb13-cloud-arm64 \
+        linux-image-6.12.119+deb13-arm64-16k-dbg linux-image-6.12.118+deb13-rt-arm64 \
+        linux-binary-7.3.4+deb13-arm64-16k linux-binary-7.3.4+deb13-cloud-arm64";
     const UBUNTU: &str = "linux-image-generic linux-image-5.15.0-25-generic \
         linux-image-5.15.0-161-generic linux-image-6.8.0-90-generic \
         linux-image-unsigned-6.8.0-91-generic linux-image-6.8.0-88-lowlatency";
@@ -253,8 +300,41 @@ mod tests {
     }
 
     #[test]
+    fn pages_have_the_ordinary_size_unless_another_is_asked_for() {
+        let names = || ARM64.split_whitespace();
+        let newest = |line: Line| line.newest(names(), Arch::Arm64).unwrap();
+        for (line, name, version) in [
+            (
+                Line::of(6, 1),
+                "linux-image-6.1.0-57-cloud-arm64",
+                "6.1.0-57",
+            ),
+            (
+                Line::of(6, 12),
+                "linux-image-6.12.118+deb13-cloud-arm64",
+                "6.12.118+deb13",
+            ),
+            (
+                Line::large_pages(6, 12),
+                "linux-image-6.12.118+deb13-arm64-16k",
+                "6.12.118+deb13",
+            ),
+            (
+                Line::Newest,
+                "linux-binary-7.3.4+deb13-cloud-arm64",
+                "7.3.4+deb13",
+            ),
+        ] {
+            let package = newest(line);
+            assert_eq!(package.name, name);
+            assert_eq!(package.version, version);
+        }
+        assert!(Line::of(6, 1).newest(names(), Arch::Amd64).is_none());
+    }
+
+    #[test]
     fn a_line_is_read_as_it_is_printed() {
-        for line in Line::all() {
+        for line in Arch::ALL.into_iter().flat_map(Line::all) {
             assert_eq!(Line::parse(&line.to_string()).unwrap(), line);
         }
         let error = Line::parse("6").unwrap_err().to_string();

@@ -3,10 +3,14 @@
 
 mod apparmor;
 mod apt;
+mod complaints;
+mod contents;
 mod guest;
 mod initramfs;
+mod inspected;
 mod kernel;
 mod machine;
+mod programs;
 mod results;
 mod run;
 mod table;
@@ -52,6 +56,9 @@ enum Task {
         /// Only on these kernels, by the names of `vm list`.
         #[arg(long, value_name = "KERNEL")]
         kernel: Vec<String>,
+        /// Only on this architecture.
+        #[arg(long, value_enum)]
+        arch: Option<Arch>,
         /// Only these scenarios.
         #[arg(long)]
         scenario: Vec<String>,
@@ -63,6 +70,10 @@ pub(crate) fn vm(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     match &arguments.task {
         Task::List { arch } => run::list(workspace, *arch),
         Task::Run(settings) => run::run(workspace, settings),
-        Task::Test { kernel, scenario } => test(workspace, kernel, scenario),
+        Task::Test {
+            kernel,
+            arch,
+            scenario,
+        } => test(workspace, kernel, *arch, scenario),
     }
 }

@@ -1,5 +1,6 @@
-//! What comes over the second serial line: that the machine is up, the output of a
-//! command, and last its exit code.
+//! What comes over the serial line of results: that the machine is up, the output of a
+//! command, and last its exit code. Where the kernel has no other line, what it says may
+//! come between.
 
 /// A line that says that the command begins.
 pub(crate) const BEGIN: &str = "VM-BEGIN";

@@ -10,14 +10,15 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::{
-    apparmor,
     apt::Apt,
+    contents,
     guest::{End, GuestFolder, Settings, boot},
     initramfs::Files,
     kernel::Line,
     machine::Machine,
+    programs::{programs, within},
 };
-use crate::{arch::Arch, build, fixtures, image, setup, ui::step, workspace::Workspace};
+use crate::{arch::Arch, image, setup, ui::step, workspace::Workspace};
 
 /// Settings of `cargo xtask vm run`.
 #[derive(Debug, Args)]
@@ -57,7 +58,7 @@ pub(crate) struct Run {
 pub(crate) fn list(workspace: &Workspace, arch: Arch) -> Result<()> {
     let apt = Apt::new(workspace, arch);
     let names = step("lists of kernels", |step| apt.names(step))?;
-    for line in Line::all() {
+    for line in Line::all(arch) {
         let found = apt.newest(&line, &names);
         let (package, cached) = match &found {
             Some(package) if apt.image(&package.name).is_file() => {
@@ -71,41 +72,6 @@ pub(crate) fn list(workspace: &Workspace, arch: Arch) -> Result<()> {
     Ok(())
 }
 
-/// What a guest of the tests is given.
-pub(crate) fn files(workspace: &Workspace, arch: Arch) -> Result<Files> {
-    let observer = image::program(workspace, arch)?;
-    let programs = fixtures::build(workspace)?;
-    let names = observer_releases::guest().into_iter();
-    let programs = names.map(|name| programs.join(name));
-    files_of(workspace, arch, &observer, programs)
-}
-
-/// What a guest is given: an observer, Go programs, and the tests' driver.
-fn files_of(
-    workspace: &Workspace,
-    arch: Arch,
-    observer: &Path,
-    programs: impl Iterator<Item = PathBuf>,
-) -> Result<Files> {
-    let driver = build::guest(workspace, arch.rust_target())?;
-    let mut files = Files::new(workspace, Machine::of(arch)?)?;
-    files.add(workspace, "/observer", observer)?;
-    files.add(workspace, "/bin/guest", &driver)?;
-    files.add(workspace, "/apparmor/policy", &apparmor::policy(workspace)?)?;
-    for program in programs {
-        files.add(workspace, &within("/fixtures", &program)?, &program)?;
-    }
-    Ok(files)
-}
-
-/// A file's path in a directory of the guest.
-fn within(directory: &str, file: &Path) -> Result<String> {
-    let name = file
-        .file_name()
-        .with_context(|| format!("{} has no name", file.display()))?;
-    Ok(format!("{directory}/{}", name.to_string_lossy()))
-}
-
 /// What the guest of a person is given.
 fn files_for(workspace: &Workspace, settings: &Run) -> Result<Files> {
     let arch = settings.arch;
@@ -113,7 +79,7 @@ fn files_for(workspace: &Workspace, settings: &Run) -> Result<Files> {
         Some(observer) => std::path::absolute(observer)?,
         None => image::program(workspace, arch)?,
     };
-    let programs: Vec<_> = if let Some(directory) = &settings.fixtures {
+    let given: Vec<_> = if let Some(directory) = &settings.fixtures {
         let directory = std::path::absolute(directory)?;
         let entries = fs::read_dir(&directory)
             .with_context(|| format!("cannot read {}", directory.display()))?;
@@ -121,23 +87,23 @@ fn files_for(workspace: &Workspace, settings: &Run) -> Result<Files> {
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?
     } else {
-        let built = fixtures::build(workspace)?;
-        observer_releases::guest()
-            .iter()
-            .map(|name| built.join(name))
-            .collect()
+        programs(workspace, arch)?
     };
-    let mut files = files_of(workspace, arch, &observer, programs.into_iter())?;
+    let mut files = contents::of(workspace, arch, &observer, &given)?;
     for file in &settings.files {
         let path = within("/files", file)?;
-        files.add(workspace, &path, &std::path::absolute(file)?)?;
+        let file = std::path::absolute(file)?;
+        files.add(&path, &file)?;
+        if arch == Arch::Amd64 {
+            files.add_libraries(workspace, &file);
+        }
     }
     Ok(files)
 }
 
 /// `cargo xtask vm run`: ends with the command's own code where that is not 0.
 pub(crate) fn run(workspace: &Workspace, settings: &Run) -> Result<()> {
-    let machine = Machine::of(settings.arch)?;
+    let machine = Machine::of(settings.arch);
     setup::vm(workspace)?;
     let kernel = image_of(workspace, settings)?;
     let mut files = files_for(workspace, settings)?;

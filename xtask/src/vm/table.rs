@@ -1,11 +1,13 @@
 //! What is tested on which kernel.
 
 use super::kernel::Line;
+use crate::arch::Arch;
 
 /// One boot: a kernel, what it is told, and the scenarios that run there.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) kernel: Line,
+    pub(crate) arch: Arch,
     /// What makes it another than the kernel alone.
     pub(crate) with: &'static str,
     /// More of the kernel's command line.
@@ -23,6 +25,7 @@ impl Row {
     fn new(kernel: Line, bound: u64, scenarios: &[&'static str]) -> Self {
         Self {
             kernel,
+            arch: Arch::Amd64,
             with: "",
             append: "",
             environment: "",
@@ -41,6 +44,16 @@ impl Row {
         Self {
             with,
             append,
+            ..self
+        }
+    }
+
+    /// On arm64, with more programs and so with more memory.
+    fn on_arm64(self) -> Self {
+        Self {
+            arch: Arch::Arm64,
+            with: "arm64",
+            memory: 2048,
             ..self
         }
     }
@@ -68,6 +81,9 @@ impl Row {
 const ALL: &[&str] = &["matrix", "state", "storm 60", "end 2", "cgroups pod"];
 const OLDER: &[&str] = &["matrix", "state", "storm 20", "end 2", "cgroups pod"];
 
+/// What every kernel of arm64 is to stand.
+const ARM64: &[&str] = &["matrix", "state", "storm 20", "end 2"];
+
 /// All of them, those that take longest first. Lines that a machine's packages
 /// do not offer are said, not run.
 pub(crate) fn rows() -> Vec<Row> {
@@ -92,6 +108,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "apparmor=1 security=apparmor lockdown=integrity",
         ),
     ];
+    rows.extend(arm64());
     // Of Ubuntu.
     for line in [Line::of(5, 15), Line::of(6, 6), Line::of(6, 8)] {
         rows.push(Row::new(line, 600, OLDER));
@@ -99,20 +116,37 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
+/// Those of arm64, whose programs are in the guests in all releases and ways of building
+/// that are tested there, since no other test has a kernel for them.
+fn arm64() -> Vec<Row> {
+    let rows = vec![
+        // What a file is said to be does not depend on the kernel: once is enough.
+        Row::new(Line::Newest, 600, ARM64).and(&["inspect"]),
+        Row::new(Line::of(6, 12), 600, ARM64),
+        Row::new(Line::of(6, 1), 600, ARM64),
+        // Addresses have 52 bits there.
+        Row::new(Line::large_pages(6, 12), 300, &["matrix 1/8", "state 1/8"]),
+    ];
+    rows.into_iter().map(Row::on_arm64).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::{Row, rows};
-    use crate::vm::kernel::Line;
+    use crate::{arch::Arch, vm::kernel::Line};
 
     #[test]
     fn every_line_is_run_under_names_of_their_own() {
         let rows = rows();
         let names: BTreeSet<_> = rows.iter().map(super::Row::name).collect();
         assert_eq!(names.len(), rows.len());
-        for line in Line::all() {
-            assert!(rows.iter().any(|row| row.kernel == line), "{line}");
+        for arch in Arch::ALL {
+            for line in Line::all(arch) {
+                let is_run = |row: &Row| row.arch == arch && row.kernel == line;
+                assert!(rows.iter().any(is_run), "{} {line}", arch.name());
+            }
         }
     }
 
@@ -138,6 +172,24 @@ mod tests {
             let guest = observer_releases::guest();
             let builds = guest.iter().filter(|name| name.starts_with(program));
             assert_eq!(builds.count(), 10, "{program}");
+        }
+    }
+
+    /// In every way of building, where a C compiler is at hand.
+    #[test]
+    fn arm64_has_the_releases_that_differ() {
+        for program in ["workload-", "state-"] {
+            let guest = observer_releases::guest_of_arm64();
+            let builds = guest.iter().filter(|name| name.starts_with(program));
+            let minors = builds.map(|name| {
+                assert!(name.ends_with("-*"), "{name}");
+                observer_releases::minor(&name[program.len()..])
+            });
+            assert_eq!(
+                minors.collect::<Vec<_>>(),
+                [17, 18, 20, 21, 22, 24, 26, 27],
+                "{program}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The tests on other kernels.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     fmt::Write as _,
     fs,
     path::PathBuf,
@@ -14,10 +14,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     apt::Apt,
+    complaints::{in_short, runs_more},
+    contents,
     guest::{End, GuestFolder, Settings, boot},
     initramfs::Files,
     machine::Machine,
-    run,
     table::{self, Row},
 };
 use crate::{
@@ -34,7 +35,7 @@ const CPUS: u32 = 3;
 /// Guests at a time.
 const PARALLEL: usize = 2;
 /// What all guests may take: what is over it is stopped.
-const BOUND: Duration = Duration::from_secs(25 * 60);
+const BOUND: Duration = Duration::from_secs(31 * 60);
 /// Memory that this machine keeps beside its guests, in MiB.
 const RESERVE: u64 = 1024;
 
@@ -50,9 +51,15 @@ struct Guest {
 }
 
 /// `cargo xtask vm test`.
-pub(crate) fn test(workspace: &Workspace, kernels: &[String], scenarios: &[String]) -> Result<()> {
+pub(crate) fn test(
+    workspace: &Workspace,
+    kernels: &[String],
+    arch: Option<Arch>,
+    scenarios: &[String],
+) -> Result<()> {
     setup::vm(workspace)?;
     let mut rows = table::rows();
+    rows.retain(|row| arch.is_none_or(|arch| row.arch == arch));
     let known: Vec<_> = rows.iter().map(Row::name).collect();
     for wanted in kernels {
         ensure!(
@@ -100,11 +107,16 @@ fn run_all(workspace: &Workspace, rows: Vec<Row>, again: &Again) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let arch = Arch::Amd64;
-    let files = run::files(workspace, arch)?;
     let guests = ui::step("kernels", |step| fetch(workspace, step, rows))?;
-    let place = GuestFolder::new(workspace, "files")?;
-    files.write(&place.archive())?;
+    let mut places = BTreeMap::new();
+    for arch in Arch::ALL {
+        if guests.iter().any(|guest| guest.row.arch == arch) {
+            let files = contents::of_tests(workspace, arch)?;
+            let place = GuestFolder::new(workspace, &format!("files-{}", arch.name()))?;
+            files.write(&place.archive())?;
+            places.insert(arch, place);
+        }
+    }
     ui::step("tests on other kernels", |step| {
         let queue = Mutex::new(VecDeque::from(guests));
         let failed = Mutex::new(Vec::new());
@@ -112,7 +124,7 @@ fn run_all(workspace: &Workspace, rows: Vec<Row>, again: &Again) -> Result<()> {
         let work = || {
             while let Some(guest) = pop(&queue) {
                 let name = guest.row.name();
-                let run = || one(workspace, step, &place, &guest, deadline);
+                let run = || one(workspace, step, &places[&guest.row.arch], &guest, deadline);
                 let mut tried = run();
                 if let Err(error) = &tried
                     && again.is_allowed()
@@ -146,42 +158,6 @@ fn run_all(workspace: &Workspace, rows: Vec<Row>, again: &Again) -> Result<()> {
     })
 }
 
-/// How many more runs are to tell, all of them good, whether it was chance. Once the
-/// kernel itself complained none makes that good. One complaint is the emulator's: its
-/// threads may run an instruction that the kernel is about to patch on another CPU, and
-/// the kernel does not know that breakpoint any more. The observer has code patched too,
-/// so that two runs must be clean.
-fn runs_more(error: &str) -> u32 {
-    match complaints(error).next() {
-        None => 1,
-        Some(first) if first.contains("Oops: int3") => 2,
-        Some(_) => 0,
-    }
-}
-
-/// The lines in which the kernel complains.
-fn complaints(error: &str) -> impl Iterator<Item = &str> {
-    // The last of them names the kernel's function.
-    const WORDS: [&str; 5] = ["BUG:", "WARNING:", "Oops", "Kernel panic", "RIP: 0010:"];
-    let complains = |line: &&str| WORDS.iter().any(|word| line.contains(word));
-    error.lines().filter(complains)
-}
-
-/// What a failure comes to, for those who see the end of a log alone: the kernel's
-/// complaints, otherwise how the guest ended and where its driver gave up.
-fn in_short(error: &str) -> String {
-    let complained: Vec<_> = complaints(error).map(str::trim).take(6).collect();
-    if !complained.is_empty() {
-        return complained.join("; ");
-    }
-    let first = error.lines().take(1);
-    let gave_up = error
-        .lines()
-        .skip_while(|line| !line.contains("panicked at"));
-    let lines: Vec<_> = first.chain(gave_up.take(3)).map(str::trim).collect();
-    lines.join("; ")
-}
-
 fn pop(queue: &Mutex<VecDeque<Guest>>) -> Option<Guest> {
     lock(queue).pop_front()
 }
@@ -192,12 +168,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The kernels that packages offer. What they do not is said.
 fn fetch(workspace: &Workspace, step: &Step, rows: Vec<Row>) -> Result<Vec<Guest>> {
-    let apt = Apt::new(workspace, Arch::Amd64);
-    let names = apt.names(step)?;
+    let mut names = BTreeMap::new();
     let mut guests = Vec::new();
     let mut missing = Vec::new();
     for row in rows {
-        match apt.newest(&row.kernel, &names) {
+        let apt = Apt::new(workspace, row.arch);
+        let names = match names.entry(row.arch) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(apt.names(step)?),
+        };
+        match apt.newest(&row.kernel, names) {
             Some(package) => guests.push(Guest {
                 image: apt.fetch(step, &package)?,
                 version: package.version,
@@ -249,7 +229,7 @@ fn one(
     script.append(&place.archive())?;
     let begin = Instant::now();
     let settings = Settings {
-        machine: Machine::of(Arch::Amd64)?,
+        machine: Machine::of(row.arch),
         kernel: &guest.image,
         append: row.append,
         cpus: CPUS,
@@ -308,7 +288,7 @@ fn script_of(environment: &str, scenarios: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{available_mib, in_short, is_wanted, name_of, runs_more, script_of};
+    use super::{available_mib, is_wanted, name_of, script_of};
     use crate::vm::table;
 
     #[test]
@@ -329,35 +309,6 @@ mod tests {
         let script = script_of("OBSERVER_LINK=perf", &["end"]);
         assert_eq!(script, "set -e\nexport OBSERVER_LINK=perf\nguest end\n");
         assert_eq!(name_of("storm 60"), "storm");
-    }
-
-    #[test]
-    fn a_complaint_of_the_kernel_is_told_from_a_figure_that_is_off() {
-        assert_eq!(runs_more("BUG: kernel NULL pointer dereference"), 0);
-        assert_eq!(runs_more("WARNING: CPU: 1 PID: 7 at mm/x.c:1"), 0);
-        assert_eq!(
-            runs_more("Oops: int3: 0000 [#1] SMP NOPTI\nKernel panic"),
-            2
-        );
-        let after_another = "BUG: unable to handle page fault\nOops: int3: 0000";
-        assert_eq!(runs_more(after_another), 0);
-        assert_eq!(runs_more("ended with 1, 2 min 03 s\n    3980 of 4000"), 1);
-    }
-
-    #[test]
-    fn a_failure_is_told_in_short() {
-        let of_the_kernel = "the machine went off, 9 s\nconsole:\n[ 1.0] usual\n\
-                             [ 9.1] Oops: int3: 0000\n[ 9.2] Kernel panic - not syncing";
-        assert_eq!(
-            in_short(of_the_kernel),
-            "[ 9.1] Oops: int3: 0000; [ 9.2] Kernel panic - not syncing"
-        );
-        let of_the_driver = "ended with 101, 9 s\n    10 builds exact\n    \
-                             thread 'main' panicked at src/ends.rs:9:1:\n    left: 1\n    x\n    y";
-        assert_eq!(
-            in_short(of_the_driver),
-            "ended with 101, 9 s; thread 'main' panicked at src/ends.rs:9:1:; left: 1; x"
-        );
     }
 
     #[test]

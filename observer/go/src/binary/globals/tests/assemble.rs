@@ -5,7 +5,7 @@ use crate::release::{Arch, GoVersion};
 /// What code does with the variable at an address.
 #[derive(Clone, Copy)]
 pub(super) enum Statement {
-    /// Loads eight bytes.
+    /// Loads eight bytes; on arm64 four, where eight would be loaded out of place.
     Load(u64),
     /// Stores eight bytes.
     Store(u64),
@@ -93,6 +93,8 @@ fn arm64(code: &mut Vec<u8>, start: u64, version: GoVersion, statement: Statemen
     let base = TEMPORARY << 5;
     match statement {
         Statement::Take(_) => {}
+        // The offsets of this form count what is loaded: only four bytes lie between two eights.
+        Statement::Load(_) if offset % 8 != 0 => put(0xb940_0000 | ((offset / 4) << 10) | base),
         Statement::Load(_) => put(0xf940_0000 | ((offset / 8) << 10) | base),
         Statement::Store(_) => put(0xf900_0000 | ((offset / 8) << 10) | base),
         Statement::Set(..) => put(0xb900_0000 | ((offset / 4) << 10) | base | 1),
