@@ -121,7 +121,10 @@ fn run(
         Stage::Lints => lints(workspace),
         Stage::Unit => unit(workspace, filter),
         Stage::Build => image::program(workspace, Arch::Amd64).map(drop),
-        Stage::Fixtures => fixtures().map(drop),
+        Stage::Fixtures => {
+            fixtures()?;
+            fixtures::build(workspace, Arch::Arm64).map(drop)
+        }
         Stage::Fuzz => {
             let fixtures = fixtures()?;
             fuzz::run(workspace, &fixtures, FUZZ_SECONDS, fuzz::Finds::Panics)

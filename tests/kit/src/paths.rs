@@ -1,6 +1,6 @@
 //! Where the programs are that the tests run.
 
-use std::{env, path::PathBuf};
+use std::{env, fs, path::PathBuf};
 
 pub use observer_releases::{GO, NEWEST, OLDEST, VERSIONS, go1, minor};
 
@@ -33,6 +33,19 @@ pub fn fixture(name: &str, version: &str, variant: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The Go programs for arm64 that were built for the tests, in the order of their names.
+/// Those with cgo may be missing.
+pub fn fixtures_of_arm64() -> Vec<PathBuf> {
+    let directory = from_env("OBSERVER_FIXTURES_ARM64");
+    let entries =
+        fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    files
 }
 
 /// The GOROOT of a release.

@@ -9,7 +9,7 @@ use super::as_root::as_root;
 use crate::{
     again::{Again, failed_of_libtest},
     arch::Arch,
-    build, cluster, image,
+    build, cluster, fixtures, image,
     slowest::{ALLOWED, TIMED},
     ui::{Step, step},
     workspace::Workspace,
@@ -27,7 +27,7 @@ const ONE_BY_ONE: &str = "--test-threads=1";
 
 pub(super) fn run(
     workspace: &Workspace,
-    fixtures: &Path,
+    programs: &Path,
     filter: Option<&str>,
     again: &Again,
 ) -> Result<()> {
@@ -37,15 +37,18 @@ pub(super) fn run(
     // Of the manifests' release, not whichever the machine has.
     cluster::prepare(workspace)?;
     let kubectl = cluster::kubectl_binary(workspace);
+    // They are only inspected.
+    let foreign = fixtures::build(workspace, Arch::Arm64)?;
     let (allowed, yes) = ALLOWED;
     let more = [
         ("OBSERVER_BIN", observer.into_os_string()),
         ("OBSERVER_DYNAMIC", dynamic.into_os_string()),
         ("OBSERVER_KUBECTL", kubectl.into_os_string()),
+        ("OBSERVER_FIXTURES_ARM64", foreign.into_os_string()),
         (allowed, yes.into()),
     ];
     let cargo = |args: &[&str]| {
-        as_root(workspace, fixtures, &["test"], &more).map(|mut command| {
+        as_root(workspace, programs, &["test"], &more).map(|mut command| {
             command.args(["--locked", "--package", "observer-tests"]);
             command.args(args);
             command

@@ -1,6 +1,7 @@
 //! What needs no observer: the library on files and on processes, and the files
 //! of `deploy`. None of it minds an observer beside it, nor disturbs one.
 
+mod arm64;
 mod binary;
 mod cli;
 mod dashboards;
