@@ -1,4 +1,5 @@
-//! An image of one program, as an OCI archive.
+//! An image of one program, as an OCI archive: for one architecture, or for several
+//! under one name.
 //!
 //! The same program gives the same bytes: no time of day, no user and no order
 //! of a hash map gets in.
@@ -27,10 +28,10 @@ use crate::arch::Arch;
 pub(crate) struct Image<'a> {
     /// As one writes it in a manifest, for example `go-observer/observer:0.1.0`.
     pub(crate) name: &'a str,
-    pub(crate) arch: Arch,
     /// The program's name, in the root directory.
     pub(crate) program: &'a str,
-    pub(crate) contents: &'a [u8],
+    /// The program for each architecture; whoever runs the image gets the machine's own.
+    pub(crate) builds: &'a [(Arch, &'a [u8])],
     /// Arguments it is started with unless others are given.
     pub(crate) arguments: &'a [&'a str],
     pub(crate) labels: &'a [(&'a str, &'a str)],
@@ -89,17 +90,33 @@ impl Image<'_> {
     }
 
     fn archive(&self) -> Result<Vec<u8>> {
-        let layer = self.layer()?;
-        let diff_id = digest(&layer)?;
-        let layer = Blob::new(compressed(&layer)?)?;
-        let config = self.config(&diff_id)?;
-        let manifest = manifest(&config, &layer)?;
-        let index = self.index(&manifest)?;
-        let docker = json!([{
-            "Config": config.path(),
-            "Layers": [layer.path()],
-            "RepoTags": [self.name],
-        }]);
+        let mut blobs = Vec::new();
+        let mut manifests = Vec::new();
+        let mut docker = Vec::new();
+        for (arch, contents) in self.builds {
+            let layer = self.layer(contents)?;
+            let diff_id = digest(&layer)?;
+            let layer = Blob::new(compressed(&layer)?)?;
+            let config = self.config(*arch, &diff_id)?;
+            let manifest = manifest(&config, &layer)?;
+            manifests.push(of_platform(&manifest, *arch)?);
+            docker.push(json!({
+                "Config": config.path(),
+                "Layers": [layer.path()],
+                "RepoTags": [self.name],
+            }));
+            blobs.extend([layer, config, manifest]);
+        }
+        // One manifest is the image. Of several an index is, since a name stands once.
+        let index = match manifests.as_slice() {
+            [one] => index(&[self.named(one)])?,
+            several => {
+                let both = index(several)?;
+                let named = self.named(&both.descriptor(MediaType::ImageIndex).build()?);
+                blobs.push(both);
+                index(&[named])?
+            }
+        };
         let layout = OciLayoutBuilder::default()
             .image_layout_version("1.0.0")
             .build()?;
@@ -110,27 +127,26 @@ impl Image<'_> {
             0o644,
             layout.to_string()?.as_bytes(),
         )?;
-        for blob in [&layer, &config, &manifest] {
+        for blob in &blobs {
             add(&mut tar, &blob.path(), 0o644, &blob.bytes)?;
         }
-        // For `docker load` before 25, which knows no OCI layout.
-        add(
-            &mut tar,
-            "manifest.json",
-            0o644,
-            docker.to_string().as_bytes(),
-        )?;
+        // For `docker load` before 25, which knows no OCI layout. It has no word for
+        // architectures, and would take the last one.
+        if let [docker] = docker.as_slice() {
+            let docker = json!([docker]).to_string();
+            add(&mut tar, "manifest.json", 0o644, docker.as_bytes())?;
+        }
         add(&mut tar, "index.json", 0o644, &index.bytes)?;
         Ok(tar.into_inner()?)
     }
 
-    fn layer(&self) -> Result<Vec<u8>> {
+    fn layer(&self, contents: &[u8]) -> Result<Vec<u8>> {
         let mut tar = tar::Builder::new(Vec::new());
-        add(&mut tar, self.program, 0o555, self.contents)?;
+        add(&mut tar, self.program, 0o555, contents)?;
         Ok(tar.into_inner()?)
     }
 
-    fn config(&self, diff_id: &Digest) -> Result<Blob> {
+    fn config(&self, arch: Arch, diff_id: &Digest) -> Result<Blob> {
         let labels: HashMap<String, String> = self
             .labels
             .iter()
@@ -156,7 +172,7 @@ impl Image<'_> {
         Blob::json(
             &ImageConfigurationBuilder::default()
                 .created(EPOCH)
-                .architecture(self.arch.in_image())
+                .architecture(arch.in_image())
                 .os(Os::Linux)
                 .config(config.build()?)
                 .rootfs(rootfs)
@@ -166,32 +182,39 @@ impl Image<'_> {
         )
     }
 
-    fn index(&self, manifest: &Blob) -> Result<Blob> {
-        let platform = PlatformBuilder::default()
-            .architecture(self.arch.in_image())
-            .os(Os::Linux)
-            .build()?;
-        // The whole reference: what a kubelet makes of the short name.
+    /// A descriptor under the image's name, which is the whole reference: what a kubelet
+    /// makes of the short name.
+    fn named(&self, descriptor: &Descriptor) -> Descriptor {
         let annotations = [
             (NAME, format!("docker.io/{}", self.name)),
             (REFERENCE, self.name.to_owned()),
         ];
-        let manifest: Descriptor = manifest
-            .descriptor(MediaType::ImageManifest)
-            .platform(platform)
-            .annotations(HashMap::from(
-                annotations.map(|(name, value)| (name.to_owned(), value)),
-            ))
-            .build()?;
-        Blob::json(
-            &ImageIndexBuilder::default()
-                .schema_version(2_u32)
-                .media_type(MediaType::ImageIndex)
-                .manifests([manifest])
-                .build()?
-                .to_string()?,
-        )
+        let annotations = annotations.map(|(name, value)| (name.to_owned(), value));
+        let mut named = descriptor.clone();
+        named.set_annotations(Some(HashMap::from(annotations)));
+        named
     }
+}
+
+/// A manifest's descriptor, with the machines that it is for.
+fn of_platform(manifest: &Blob, arch: Arch) -> Result<Descriptor> {
+    let platform = PlatformBuilder::default()
+        .architecture(arch.in_image())
+        .os(Os::Linux)
+        .build()?;
+    let descriptor = manifest.descriptor(MediaType::ImageManifest);
+    Ok(descriptor.platform(platform).build()?)
+}
+
+fn index(manifests: &[Descriptor]) -> Result<Blob> {
+    Blob::json(
+        &ImageIndexBuilder::default()
+            .schema_version(2_u32)
+            .media_type(MediaType::ImageIndex)
+            .manifests(manifests)
+            .build()?
+            .to_string()?,
+    )
 }
 
 fn manifest(config: &Blob, layer: &Blob) -> Result<Blob> {
@@ -234,11 +257,11 @@ mod tests {
 
     use super::{Arch, Image};
 
+    const CONTENTS: &[u8] = b"\x7fELF and more";
     const IMAGE: Image<'_> = Image {
         name: "go-observer/observer:1.2.3",
-        arch: Arch::Arm64,
         program: "observer",
-        contents: b"\x7fELF and more",
+        builds: &[(Arch::Arm64, CONTENTS)],
         arguments: &[],
         labels: &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")],
     };
@@ -298,7 +321,7 @@ mod tests {
         let mut archive = tar::Archive::new(tar.as_slice());
         let entry = archive.entries().unwrap().next().unwrap().unwrap();
         assert_eq!(entry.header().mode().unwrap(), 0o555);
-        assert_eq!(self::files(&tar)["observer"], IMAGE.contents);
+        assert_eq!(self::files(&tar)["observer"], CONTENTS);
     }
 
     #[test]
@@ -307,5 +330,40 @@ mod tests {
         for _ in 0..8 {
             assert!(first == IMAGE.archive().unwrap(), "archives differ");
         }
+    }
+
+    #[test]
+    fn one_name_stands_for_both_architectures() {
+        let image = Image {
+            builds: &[
+                (Arch::Amd64, b"one".as_slice()),
+                (Arch::Arm64, b"the other".as_slice()),
+            ],
+            ..IMAGE
+        };
+        let files = files(&image.archive().unwrap());
+        let blob = |digest: &oci_spec::image::Digest| {
+            files[&format!("blobs/sha256/{}", digest.digest())].as_slice()
+        };
+        let outer = ImageIndex::from_reader(files["index.json"].as_slice()).unwrap();
+        let [entry] = outer.manifests().as_slice() else {
+            panic!("one index expected: {outer:?}");
+        };
+        let annotations = entry.annotations().as_ref().unwrap();
+        assert_eq!(
+            annotations[super::NAME],
+            "docker.io/go-observer/observer:1.2.3"
+        );
+        let both = ImageIndex::from_reader(blob(entry.digest())).unwrap();
+        let arches = both.manifests().iter().map(|manifest| {
+            let said = manifest.platform().as_ref().unwrap().architecture();
+            let manifest = ImageManifest::from_reader(blob(manifest.digest())).unwrap();
+            let config = blob(manifest.config().digest());
+            let config = ImageConfiguration::from_reader(config).unwrap();
+            assert_eq!(config.architecture(), said);
+            said.to_string()
+        });
+        assert_eq!(arches.collect::<Vec<_>>(), ["amd64", "arm64"]);
+        assert!(!files.contains_key("manifest.json"));
     }
 }

@@ -10,14 +10,19 @@ use observer_releases::{NEWEST, OLDEST, go1};
 
 use super::{
     archive::Image,
-    files::{read, write},
+    files::{builds, end, names, read, write},
 };
-use crate::{arch::Arch, setup::go, ui::step, workspace::Workspace};
+use crate::{
+    arch::Arch,
+    setup::go,
+    ui::{Step, step},
+    workspace::Workspace,
+};
 
 /// What is built unless versions are asked for.
 const VERSIONS: [&str; 3] = [OLDEST, go1(22), NEWEST];
 
-/// One archive for each version and architecture.
+/// One archive for each version, for all these architectures.
 pub(crate) fn images(
     workspace: &Workspace,
     versions: &[String],
@@ -35,57 +40,62 @@ pub(crate) fn images(
     go::toolchains(workspace, &versions)?;
     let mut archives = Vec::new();
     for version in &versions {
-        for arch in arches {
-            archives.push(image(workspace, version, *arch, output)?);
-        }
+        archives.push(image(workspace, version, arches, output)?);
     }
     Ok(archives)
 }
 
-fn image(workspace: &Workspace, version: &str, arch: Arch, output: &Path) -> Result<PathBuf> {
-    let title = format!("image of the demo, Go {version}, {}", arch.name());
+fn image(workspace: &Workspace, version: &str, arches: &[Arch], output: &Path) -> Result<PathBuf> {
+    let title = format!("image of the demo, Go {version}, {}", names(arches));
     step(&title, |step| {
-        let work = workspace.cache.join("demo").join(version);
-        fs::create_dir_all(&work)?;
-        let program = work.join(format!("burst-{}", arch.name()));
-        let module = module(workspace, version, &work)?;
-        let mut command = workspace.command(go::root(workspace, version).join("bin/go"));
-        command
-            .current_dir(source(workspace))
-            .args(["build", "-trimpath", "-ldflags=-s -w"]);
-        if minor(version)? >= 18 {
-            // A checkout without git, or of another user, must build as well.
-            command.arg("-buildvcs=false");
-        }
-        command
-            .arg("-modfile")
-            .arg(module)
-            .arg("-o")
-            .arg(&program)
-            .arg(".")
-            .env_remove("GOROOT")
-            .env("CGO_ENABLED", "0")
-            .env("GOARCH", arch.name())
-            .env("GOCACHE", workspace.cache.go_build())
-            .env("GOENV", "off")
-            .env("GOFLAGS", "")
-            .env("GOOS", "linux")
-            .env("GOTOOLCHAIN", "local");
-        step.run(&mut command)?;
-        let contents = read(&program)?;
+        let built = arches
+            .iter()
+            .map(|arch| read(&program(workspace, step, version, *arch)?));
+        let built = built.collect::<Result<Vec<_>>>()?;
         let image = Image {
             name: &format!("go-observer/burst:go{version}"),
-            arch,
             program: "burst",
-            contents: &contents,
+            builds: &builds(arches, &built),
             arguments: &[],
             labels: &[("org.opencontainers.image.title", "burst")],
         };
-        let archive = output.join(format!("burst-go{version}-{}.tar", arch.name()));
+        let archive = output.join(format!("burst-go{version}{}.tar", end(arches)));
         let size = write(&image, &archive)?;
         step.note(format!("{}, {:.1} MB", image.name, size as f64 / 1e6));
         Ok(archive)
     })
+}
+
+/// Builds the workload.
+fn program(workspace: &Workspace, step: &Step, version: &str, arch: Arch) -> Result<PathBuf> {
+    let work = workspace.cache.join("demo").join(version);
+    fs::create_dir_all(&work)?;
+    let program = work.join(format!("burst-{}", arch.name()));
+    let module = module(workspace, version, &work)?;
+    let mut command = workspace.command(go::root(workspace, version).join("bin/go"));
+    command
+        .current_dir(source(workspace))
+        .args(["build", "-trimpath", "-ldflags=-s -w"]);
+    if minor(version)? >= 18 {
+        // A checkout without git, or of another user, must build as well.
+        command.arg("-buildvcs=false");
+    }
+    command
+        .arg("-modfile")
+        .arg(module)
+        .arg("-o")
+        .arg(&program)
+        .arg(".")
+        .env_remove("GOROOT")
+        .env("CGO_ENABLED", "0")
+        .env("GOARCH", arch.name())
+        .env("GOCACHE", workspace.cache.go_build())
+        .env("GOENV", "off")
+        .env("GOFLAGS", "")
+        .env("GOOS", "linux")
+        .env("GOTOOLCHAIN", "local");
+    step.run(&mut command)?;
+    Ok(program)
 }
 
 fn source(workspace: &Workspace) -> PathBuf {

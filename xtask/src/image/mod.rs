@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use self::{
     archive::Image,
-    files::{read, write},
+    files::{builds, end, names, read, write},
 };
 use crate::{arch::Arch, build, setup, ui::step, workspace::Workspace};
 
@@ -23,7 +23,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Settings of `cargo xtask image`.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// For which architecture.
+    /// For which architecture; `all` makes one image for both.
     #[arg(long, value_enum, default_value_t = Wanted::Amd64)]
     arch: Wanted,
     /// Where the archives go; target/image of the checkout unless given.
@@ -50,7 +50,7 @@ impl Wanted {
         match self {
             Self::Amd64 => &[Arch::Amd64],
             Self::Arm64 => &[Arch::Arm64],
-            Self::All => &[Arch::Amd64, Arch::Arm64],
+            Self::All => &Arch::ALL,
         }
     }
 }
@@ -65,10 +65,7 @@ pub(crate) fn images(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let archives = if settings.demo {
         demo::images(workspace, &settings.go, arches, &output)?
     } else {
-        arches
-            .iter()
-            .map(|arch| observer(workspace, *arch, &output))
-            .collect::<Result<_>>()?
+        vec![observer(workspace, arches, &output)?]
     };
     for archive in archives {
         println!("{}", archive.display());
@@ -92,35 +89,44 @@ pub(crate) fn program(workspace: &Workspace, arch: Arch) -> Result<PathBuf> {
     build::static_observer(workspace, arch.rust_target())
 }
 
-/// Builds the observer and its image.
-pub(crate) fn observer(workspace: &Workspace, arch: Arch, output: &Path) -> Result<PathBuf> {
-    let program = program(workspace, arch)?;
-    step(&format!("image of observer for {}", arch.name()), |step| {
-        let contents = read(&program)?;
-        within_bounds(contents.len() as u64)?;
-        let labels = [
-            ("org.opencontainers.image.title", "go-observer"),
-            ("org.opencontainers.image.version", VERSION),
-            ("org.opencontainers.image.licenses", "MIT OR Apache-2.0"),
-        ];
-        let image = Image {
-            name: &format!("go-observer/observer:{VERSION}"),
-            arch,
-            program: "observer",
-            contents: &contents,
-            arguments: &[],
-            labels: &labels,
-        };
-        let archive = output.join(format!("observer-{VERSION}-{}.tar", arch.name()));
-        let size = write(&image, &archive)?;
-        step.note(format!(
-            "{}, program {:.1} MB, archive {:.1} MB",
-            image.name,
-            contents.len() as f64 / 1e6,
-            size as f64 / 1e6
-        ));
-        Ok(archive)
-    })
+/// Builds the observer for each of these architectures, and one image for all of them.
+pub(crate) fn observer(workspace: &Workspace, arches: &[Arch], output: &Path) -> Result<PathBuf> {
+    let programs = arches.iter().map(|arch| program(workspace, *arch));
+    let programs = programs.collect::<Result<Vec<_>>>()?;
+    step(
+        &format!("image of observer for {}", names(arches)),
+        |step| {
+            let mut contents = Vec::new();
+            for program in &programs {
+                let program = read(program)?;
+                within_bounds(program.len() as u64)?;
+                contents.push(program);
+            }
+            let labels = [
+                ("org.opencontainers.image.title", "go-observer"),
+                ("org.opencontainers.image.version", VERSION),
+                ("org.opencontainers.image.licenses", "MIT OR Apache-2.0"),
+            ];
+            let image = Image {
+                name: &format!("go-observer/observer:{VERSION}"),
+                program: "observer",
+                builds: &builds(arches, &contents),
+                arguments: &[],
+                labels: &labels,
+            };
+            let archive = output.join(format!("observer-{VERSION}{}.tar", end(arches)));
+            let size = write(&image, &archive)?;
+            let sizes = contents.iter().map(|program| program.len() as f64 / 1e6);
+            let sizes: Vec<_> = sizes.map(|size| format!("{size:.1} MB")).collect();
+            step.note(format!(
+                "{}, program {}, archive {:.1} MB",
+                image.name,
+                sizes.join(" and "),
+                size as f64 / 1e6
+            ));
+            Ok(archive)
+        },
+    )
 }
 
 fn within_bounds(size: u64) -> Result<()> {

@@ -69,7 +69,7 @@ pub(crate) fn within(
     cluster::ensure_down(workspace)?;
     let reference = cluster::reference_adapter(workspace)?;
     let images = image::directory(workspace);
-    let mut archives = vec![image::observer(workspace, Arch::Amd64, &images)?];
+    let mut archives = vec![image::observer(workspace, &[Arch::Amd64], &images)?];
     archives.extend(image::workloads(workspace, &images)?);
     let tests = Tests {
         workspace,
