@@ -120,7 +120,9 @@ fn run(
         Stage::Format => format(workspace),
         Stage::Lints => lints(workspace),
         Stage::Unit => unit(workspace, filter),
-        Stage::Build => image::program(workspace, Arch::Amd64).map(drop),
+        Stage::Build => Arch::ALL
+            .into_iter()
+            .try_for_each(|arch| image::program(workspace, arch).map(drop)),
         Stage::Fixtures => {
             fixtures()?;
             fixtures::build(workspace, Arch::Arm64).map(drop)

@@ -13,7 +13,7 @@ pub(crate) enum Stage {
     Lints,
     /// Unit tests.
     Unit,
-    /// Release build of the product, as it is in the image.
+    /// Release build of the product for both architectures, as it is in the image.
     Build,
     /// The Go programs.
     Fixtures,

@@ -7,7 +7,6 @@ use crate::arch::Arch;
 /// An emulated machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    pub(crate) arch: Arch,
     pub(crate) qemu: &'static str,
     /// Besides what all machines are told.
     pub(crate) arguments: &'static [&'static str],
@@ -18,7 +17,6 @@ pub(crate) struct Machine {
 }
 
 const AMD64: Machine = Machine {
-    arch: Arch::Amd64,
     qemu: "qemu-system-x86_64",
     arguments: &["-cpu", "max"],
     console: "ttyS0",
@@ -26,7 +24,6 @@ const AMD64: Machine = Machine {
 };
 
 const ARM64: Machine = Machine {
-    arch: Arch::Arm64,
     qemu: "qemu-system-aarch64",
     // Pointers are signed with a cipher that is cheap to emulate: the kernel signs one at
     // each call.

@@ -119,7 +119,7 @@ pub(crate) fn rows() -> Vec<Row> {
 /// Those of arm64, whose programs are in the guests in all releases and ways of building
 /// that are tested there, since no other test has a kernel for them.
 fn arm64() -> Vec<Row> {
-    let rows = vec![
+    let rows = [
         // What a file is said to be does not depend on the kernel: once is enough.
         Row::new(Line::Newest, 600, ARM64).and(&["inspect"]),
         Row::new(Line::of(6, 12), 600, ARM64),

@@ -14,6 +14,9 @@ use crate::api::{path::WorkloadKind, selector::Labels};
 /// second or so, and its status some more to come here. Clocks may be that much apart.
 const COUNTED: Duration = Duration::from_secs(60);
 
+/// What the label says of the nodes for which there is an observer.
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
 /// What can be learnt of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -125,9 +128,15 @@ impl<'a> Observers<'a> {
     pub(crate) fn reach(&self, node: &str) -> Reach {
         match self.seats.get(node) {
             Some(Seat::At { place, .. }) => Reach::At(*place),
+            // A pod that was made for it would wait for an image that is not there.
+            Some(Seat::Silent) | None if self.is_of_another_architecture(node) => {
+                Reach::Beyond(format!("{}, for which there is no image", self.kind(node)))
+            }
             Some(Seat::Silent) => Reach::Silent,
             Some(Seat::Refused) => Reach::Beyond("no room for its pod".to_owned()),
-            None if self.complete && !self.may_be_uncounted(node) => Reach::Beyond(self.kind(node)),
+            None if self.complete && !self.may_be_uncounted(node) => {
+                Reach::Beyond(format!("{}, left out by their DaemonSet", self.kind(node)))
+            }
             None => Reach::Awaited,
         }
     }
@@ -159,12 +168,21 @@ impl<'a> Observers<'a> {
             .count()
     }
 
+    /// Whether a node says that it is of an architecture without an observer.
+    fn is_of_another_architecture(&self, node: &str) -> bool {
+        let said = self.label(node, "kubernetes.io/arch");
+        said.is_some_and(|said| !ARCHITECTURES.contains(&said))
+    }
+
     /// What kind of machine a node is, as far as it says.
     fn kind(&self, node: &str) -> String {
-        let labels = self.objects.nodes.entry("", node);
-        let label = |name: &str| Some(labels?.1.labels.get(name)?.as_str());
-        let [os, arch] =
-            ["kubernetes.io/os", "kubernetes.io/arch"].map(|name| label(name).unwrap_or("unknown"));
-        format!("{os}/{arch}, left out by their DaemonSet")
+        let [os, arch] = ["kubernetes.io/os", "kubernetes.io/arch"]
+            .map(|name| self.label(node, name).unwrap_or("unknown"));
+        format!("{os}/{arch}")
+    }
+
+    fn label(&self, node: &str, name: &str) -> Option<&str> {
+        let (_, node) = self.objects.nodes.entry("", node)?;
+        Some(node.labels.get(name)?.as_str())
     }
 }

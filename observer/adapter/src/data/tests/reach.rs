@@ -135,6 +135,33 @@ fn a_node_that_no_daemon_set_can_have_counted_yet_is_awaited() {
     assert_eq!(reach(&amd64, now - minutes(2)), Reach::Awaited);
 }
 
+/// Also where a DaemonSet makes a pod for it.
+#[test]
+fn a_node_of_an_architecture_without_an_image_is_left_out_and_said() {
+    let world = World::new(limits()).listed(&["a"]);
+    // It wants one more than there are.
+    world.daemon_set(Some(2));
+    let reach = |arch: &str| {
+        world.node(
+            "b",
+            &[("kubernetes.io/os", "linux"), ("kubernetes.io/arch", arch)],
+        );
+        let objects = world.objects.read();
+        objects.observers(NAMESPACE).reach("b")
+    };
+    for arch in ["amd64", "arm64"] {
+        assert_eq!(reach(arch), Reach::Awaited, "{arch}");
+    }
+    let said = "linux/s390x, for which there is no image";
+    assert_eq!(reach("s390x"), Reach::Beyond(said.to_owned()));
+    let mut pod = shop("observer-b", "b", "observer");
+    pod.namespace = NAMESPACE.to_owned();
+    pod.observer = Some(Observer::default());
+    world.pod(pod);
+    assert_eq!(reach("s390x"), Reach::Beyond(said.to_owned()));
+    assert_eq!(reach("arm64"), Reach::Silent);
+}
+
 #[tokio::test]
 async fn what_is_left_out_is_said_beside_what_else_lacks() {
     let (world, _node, jane) = two_nodes().await;
