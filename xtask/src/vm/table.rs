@@ -84,7 +84,7 @@ const OLDER: &[&str] = &["matrix", "state", "storm 20", "end 2", "cgroups pod"];
 /// What every kernel of arm64 is to stand. How memory is read hardly depends on one.
 const ARM64: &[&str] = &["matrix", "state 1/4", "storm 20", "end 2"];
 
-/// All of them, those that take longest first. Lines that a machine's packages
+/// All of them. Those that may take longest are run first. Lines that a machine's packages
 /// do not offer are said, not run.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = vec![

@@ -1,6 +1,7 @@
 //! The tests on other kernels.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque, btree_map::Entry},
     fmt::Write as _,
     fs,
@@ -107,7 +108,9 @@ fn run_all(workspace: &Workspace, rows: Vec<Row>, again: &Again) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let guests = ui::step("kernels", |step| fetch(workspace, step, rows))?;
+    let mut guests = ui::step("kernels", |step| fetch(workspace, step, rows))?;
+    // Lest a long one is the last, with nothing beside it.
+    guests.sort_by_key(|guest| Reverse(guest.row.bound));
     let mut places = BTreeMap::new();
     for arch in Arch::ALL {
         if guests.iter().any(|guest| guest.row.arch == arch) {
