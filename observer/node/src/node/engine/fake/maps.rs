@@ -194,6 +194,9 @@ impl Memory for Task<'_> {
 }
 
 impl Ground for Task<'_> {
+    // The programs of this kernel are those of x86-64.
+    const STACK_ARGUMENTS: bool = false;
+
     fn now(self) -> u64 {
         self.0.borrow_mut().now()
     }
