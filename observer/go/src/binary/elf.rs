@@ -315,13 +315,20 @@ impl<'s> ElfFile<'s> {
         Ok(bytes)
     }
 
-    /// The word at an address, as the loader leaves it. Go's linker and GNU ld
-    /// store the value in place too; lld leaves zero there.
+    /// The word at an address, as the loader leaves it.
     pub(super) fn word(&self, what: &'static str, address: u64) -> Result<u64, InspectError> {
-        match u64_at(&self.bytes(what, address, 8, 8)?, 0) {
-            0 => Ok(u64_at(&self.relocated(what, address, 8, 8)?, 0)),
-            word => Ok(word),
+        let word = u64_at(&self.bytes(what, address, 8, 8)?, 0);
+        if self.may_be_relocated(word) {
+            return Ok(u64_at(&self.relocated(what, address, 8, 8)?, 0));
         }
+        Ok(word)
+    }
+
+    /// Whether the loader may put another pointer where the file has this word. Go's
+    /// linker stores the value in place too, and so does GNU ld on x86-64. On arm64 GNU
+    /// ld leaves what the object files had there. lld leaves zero.
+    pub(super) fn may_be_relocated(&self, word: u64) -> bool {
+        word == 0 || self.arch == Arch::Arm64
     }
 
     /// Calls `visit` with the place and value of each relative relocation.

@@ -187,7 +187,8 @@ fn check(
     if !candidates.iter().any(|header| fits(&header)) {
         return Ok(None);
     }
-    if u64_at(&bytes, TEXT) == 0 || u64_at(&bytes, PC_HEADER) == 0 {
+    let pointers = [TEXT, PC_HEADER].map(|at| u64_at(&bytes, at));
+    if pointers.iter().any(|word| image.may_be_relocated(*word)) {
         match read(true)? {
             Some(relocated) => bytes = relocated,
             None => return Ok(None),

@@ -84,11 +84,8 @@ impl Header {
         }
         let text_start = match magic {
             MAGIC_116 => 0,
-            _ => match u64_at(&bytes, 24) {
-                // Not relocated in place, or 1.26+: then nothing is relocated here.
-                0 => image.word(what, range.address + 24)?,
-                start => start,
-            },
+            // From 1.26 on it is zero, and nothing is relocated here.
+            _ => image.word(what, range.address + 24)?,
         };
         let header = Self {
             magic,
@@ -192,7 +189,7 @@ impl Header {
         let mut bytes = image
             .reader
             .bytes(what, self.range.offset + self.pcln, size, size)?;
-        if self.magic == MAGIC_116 && u64_at(&bytes, 0) == 0 {
+        if self.magic == MAGIC_116 && image.may_be_relocated(u64_at(&bytes, 0)) {
             bytes = image.relocated(what, address, size, size)?;
         }
         let mut last = None;
