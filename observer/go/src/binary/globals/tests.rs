@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod assemble;
+mod cpu_stats;
 
 use self::assemble::{Statement, function};
 use super::{Global, Globals, find, find_by};
@@ -65,8 +66,8 @@ impl Runtime {
         collector.push(Take(at(CONTROLLER)));
         if self.layout().cpu_stats.is_some() {
             let stats = at(CPU_STATS);
-            collector.extend([Take(stats), Pair(stats), Pair(stats + 16)]);
-            collector.extend([Load(stats + 32), Load(stats + 80)]);
+            collector.extend([Store(stats + 24), Store(stats + 32), Take(stats)]);
+            collector.extend([Load(stats + 32), Load(stats + 16), Load(stats + 80)]);
         }
         let pacer = self.loads(
             CONTROLLER,

@@ -11,6 +11,8 @@ pub(super) enum Statement {
     Store(u64),
     /// Takes its address.
     Take(u64),
+    /// Stores eight bytes of an atomic variable: arm64 can do so only at an address that it took.
+    Atomic(u64),
     /// Stores this number of four bytes.
     Set(u64, u32),
     /// Loads it and the one behind it, of eight bytes each.
@@ -50,6 +52,8 @@ fn x86_64(code: &mut Vec<u8>, start: u64, statement: Statement) {
         Statement::Load(at) => names(&[0x48, 0x8b, 0x05], at, &[]),
         Statement::Store(at) => names(&[0x48, 0x89, 0x05], at, &[]),
         Statement::Take(at) => names(&[0x48, 0x8d, 0x05], at, &[]),
+        // xchg [at], rax
+        Statement::Atomic(at) => names(&[0x48, 0x87, 0x05], at, &[]),
         Statement::Set(at, number) => names(&[0xc7, 0x05], at, &number.to_le_bytes()),
         Statement::Pair(at) => {
             names(&[0x48, 0x8b, 0x05], at, &[]);
@@ -70,7 +74,7 @@ fn arm64(code: &mut Vec<u8>, start: u64, version: GoVersion, statement: Statemen
         put(0xd280_0001 | (number << 5));
     }
     let (at, into) = match statement {
-        Statement::Take(at) => (at, 0),
+        Statement::Take(at) | Statement::Atomic(at) => (at, 0),
         Statement::Load(at)
         | Statement::Store(at)
         | Statement::Set(at, _)
@@ -93,6 +97,8 @@ fn arm64(code: &mut Vec<u8>, start: u64, version: GoVersion, statement: Statemen
     let base = TEMPORARY << 5;
     match statement {
         Statement::Take(_) => {}
+        // stlr x1, [x0]
+        Statement::Atomic(_) => put(0xc89f_fc01),
         // The offsets of this form count what is loaded: only four bytes lie between two eights.
         Statement::Load(_) if offset % 8 != 0 => put(0xb940_0000 | ((offset / 4) << 10) | base),
         Statement::Load(_) => put(0xf940_0000 | ((offset / 8) << 10) | base),
