@@ -2,8 +2,8 @@
 
 use std::{env, fs, path::PathBuf};
 
-/// Every build of a fixture, in the order of their names; at least `least`, so
-/// that a guest without programs proves nothing.
+/// Every build of a fixture that this processor runs, in the order of their names; at least
+/// `least`, so that a guest without programs proves nothing.
 pub(crate) fn of(fixture: &str, least: usize) -> Vec<PathBuf> {
     let directory = env::var("OBSERVER_FIXTURES").expect("OBSERVER_FIXTURES is not set");
     let prefix = format!("{fixture}-");
@@ -11,6 +11,7 @@ pub(crate) fn of(fixture: &str, least: usize) -> Vec<PathBuf> {
     let mut found: Vec<_> = entries
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| name(path).starts_with(&prefix))
+        .filter(|path| !name(path).ends_with("-v81") || has_atomics())
         .collect();
     found.sort();
     assert!(
@@ -19,6 +20,14 @@ pub(crate) fn of(fixture: &str, least: usize) -> Vec<PathBuf> {
         found.len()
     );
     found
+}
+
+/// Whether this processor has the atomic instructions without which a program built with
+/// `GOARM64=v8.1` ends at its start.
+fn has_atomics() -> bool {
+    let cpus = fs::read_to_string("/proc/cpuinfo").expect("/proc/cpuinfo");
+    let features = cpus.lines().find(|line| line.starts_with("Features"));
+    features.is_some_and(|features| features.split_whitespace().any(|it| it == "atomics"))
 }
 
 /// A share of the builds, such as `1/8`: the first of eight, one of all that stand

@@ -27,6 +27,8 @@ const OFF: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
     pub(crate) machine: &'static Machine,
+    /// Another processor than the machine's.
+    pub(crate) cpu: Option<&'a str>,
     pub(crate) kernel: &'a Path,
     pub(crate) append: &'a str,
     pub(crate) cpus: u32,
@@ -101,6 +103,7 @@ pub(crate) fn boot(
         // Nested virtualization is seldom there, and emulation everywhere.
         .args(["-accel", "tcg,thread=multi"])
         .args(machine.arguments)
+        .args(["-cpu", settings.cpu.unwrap_or(machine.cpu)])
         .args(["-m", &settings.memory.to_string()])
         .args(["-smp", &settings.cpus.to_string()])
         .args(["-nodefaults", "-display", "none", "-no-reboot"])

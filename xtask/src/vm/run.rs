@@ -37,6 +37,9 @@ pub(crate) struct Run {
     /// More of the kernel's command line, for example preempt=full.
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     append: String,
+    /// Another processor, by its name in QEMU, such as cortex-a72.
+    #[arg(long, value_name = "NAME")]
+    cpu: Option<String>,
     /// This observer instead of the checkout's.
     #[arg(long, value_name = "FILE")]
     observer: Option<PathBuf>,
@@ -117,6 +120,7 @@ pub(crate) fn run(workspace: &Workspace, settings: &Run) -> Result<()> {
         &place,
         &Settings {
             machine,
+            cpu: settings.cpu.as_deref(),
             kernel: &kernel,
             append: &settings.append,
             cpus: settings.cpus,

@@ -8,6 +8,8 @@ use crate::arch::Arch;
 pub(crate) struct Row {
     pub(crate) kernel: Line,
     pub(crate) arch: Arch,
+    /// Another processor than the one of the newest features.
+    pub(crate) cpu: Option<&'static str>,
     /// What makes it another than the kernel alone.
     pub(crate) with: &'static str,
     /// More of the kernel's command line.
@@ -26,6 +28,7 @@ impl Row {
         Self {
             kernel,
             arch: Arch::Amd64,
+            cpu: None,
             with: "",
             append: "",
             environment: "",
@@ -55,6 +58,16 @@ impl Row {
             with: "arm64",
             memory: 2048,
             ..self
+        }
+    }
+
+    /// On a processor of arm64 without atomic instructions (v8.0), as the first Graviton is:
+    /// Go's atomics are loops there.
+    fn without_atomics(self) -> Self {
+        Self {
+            with: "arm64 cortex-a72",
+            cpu: Some("cortex-a72"),
+            ..self.on_arm64()
         }
     }
 
@@ -125,13 +138,14 @@ fn arm64() -> Vec<Row> {
             Line::Newest,
             720,
             &["matrix", "state", "storm 20", "end 2", "inspect"],
-        ),
-        Row::new(Line::of(6, 12), 600, ARM64),
-        Row::new(Line::of(6, 1), 600, ARM64),
+        )
+        .on_arm64(),
+        Row::new(Line::of(6, 12), 600, ARM64).on_arm64(),
+        Row::new(Line::of(6, 1), 600, ARM64).without_atomics(),
         // Addresses have 52 bits there.
-        Row::new(Line::large_pages(6, 12), 300, &["matrix 1/8", "state 1/8"]),
+        Row::new(Line::large_pages(6, 12), 300, &["matrix 1/8", "state 1/8"]).on_arm64(),
     ];
-    rows.into_iter().map(Row::on_arm64).collect()
+    rows.into()
 }
 
 #[cfg(test)]

@@ -233,6 +233,7 @@ fn one(
     let begin = Instant::now();
     let settings = Settings {
         machine: Machine::of(row.arch),
+        cpu: row.cpu,
         kernel: &guest.image,
         append: row.append,
         cpus: CPUS,
