@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::{COUNT, GO, NEWEST, OLDEST, minor};
+use crate::{COUNT, GO, NEWEST, OLDEST, guest_of_arm64, minor};
 
 /// Ways of building (`tests/fixtures/README.md`).
 const VARIANTS: usize = 6;
@@ -62,7 +62,8 @@ fn pages_name_the_number_of_builds() {
     }
 }
 
-/// The table of coverage has each minor release in one row.
+/// The table of coverage has each minor release in one row, and says of each whether programs
+/// for arm64 are run.
 #[test]
 fn the_table_of_coverage_has_every_release() {
     let text = read("docs/metrics.md");
@@ -74,10 +75,20 @@ fn the_table_of_coverage_has_every_release() {
         if !cell.starts_with("1.") {
             continue;
         }
-        match cell.split_once(" to ") {
-            Some((first, last)) => covered.extend(minor(first)..=minor(last)),
-            None => covered.extend(cell.split(", ").map(minor)),
+        let minors: Vec<_> = match cell.split_once(" to ") {
+            Some((first, last)) => (minor(first)..=minor(last)).collect(),
+            None => cell.split(", ").map(minor).collect(),
+        };
+        let said = row.split('|').nth(8).unwrap_or_default().trim();
+        for minor in &minors {
+            let programs = format!("state-1.{minor}.");
+            let is_run = guest_of_arm64()
+                .iter()
+                .any(|name| name.starts_with(&programs));
+            let expected = if is_run { "exact" } else { "inspected only" };
+            assert_eq!(said, expected, "1.{minor} on arm64");
         }
+        covered.extend(minors);
     }
     let all: Vec<_> = (minor(OLDEST)..=minor(NEWEST)).collect();
     assert_eq!(
