@@ -1,12 +1,11 @@
-//! The ELF file: segments, sections, addresses, relocations.
+//! The ELF file: segments, sections, addresses.
 
 use object::{
     LittleEndian as LE,
     elf::{
         DF_1_PIE, DT_FLAGS_1, DT_RELA, DT_RELASZ, Dyn64, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC,
         FileHeader64, PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, ProgramHeader64,
-        R_AARCH64_RELATIVE, R_X86_64_RELATIVE, Rela64, SHF_COMPRESSED, SHT_NOBITS, SHT_SYMTAB,
-        SectionHeader64,
+        SHF_COMPRESSED, SHT_NOBITS, SHT_SYMTAB, SectionHeader64,
     },
     pod,
 };
@@ -14,7 +13,8 @@ use object::{
 pub(super) use super::elf_parts::{Range, Section, Segment};
 use super::{
     error::{InspectError, NotGoReason},
-    file_reader::{CHUNK, FileReader, u64_at},
+    file_reader::{FileReader, u64_at},
+    relocations::Relocations,
 };
 use crate::release::Arch;
 
@@ -42,7 +42,7 @@ pub(super) struct ElfFile<'s> {
     /// The symbols and their names, in the file.
     pub(super) symbols: Option<(Range, Range)>,
     pub(super) entry: u64,
-    relocations: Option<Range>,
+    relocations: Option<Relocations>,
 }
 
 impl<'s> ElfFile<'s> {
@@ -196,7 +196,8 @@ impl<'s> ElfFile<'s> {
             .map(|range| Range {
                 size: range.size.min(rela_size),
                 ..range
-            });
+            })
+            .map(|range| Relocations::new(range, self.arch));
         Ok(())
     }
 
@@ -305,13 +306,14 @@ impl<'s> ElfFile<'s> {
         limit: u64,
     ) -> Result<Vec<u8>, InspectError> {
         let mut bytes = self.bytes(what, address, size, limit)?;
-        self.each_relocation(&mut |place, value| {
-            if let Some(at) = place.checked_sub(address)
-                && at.checked_add(8).is_some_and(|end| end <= size)
-            {
-                bytes[at as usize..at as usize + 8].copy_from_slice(&value.to_le_bytes());
-            }
-        })?;
+        if let Some(relocations) = &self.relocations {
+            relocations.within(&self.reader, address, size, &mut |place, value| {
+                let at = (place - address) as usize;
+                if let Some(word) = bytes.get_mut(at..at.saturating_add(8)) {
+                    word.copy_from_slice(&value.to_le_bytes());
+                }
+            })?;
+        }
         Ok(bytes)
     }
 
@@ -336,27 +338,10 @@ impl<'s> ElfFile<'s> {
         &self,
         visit: &mut dyn FnMut(u64, u64),
     ) -> Result<(), InspectError> {
-        let what = "the relocations";
-        let Some(mut range) = self.relocations else {
-            return Ok(());
-        };
-        let relative = match self.arch {
-            Arch::Amd64 => u64::from(R_X86_64_RELATIVE.0),
-            Arch::Arm64 => u64::from(R_AARCH64_RELATIVE.0),
-        };
-        let record = size_of::<Rela64<LE>>() as u64;
-        while range.size >= record {
-            let size = (CHUNK as u64).min(range.size) / record * record;
-            let bytes = self.reader.bytes(what, range.offset, size, size)?;
-            for rela in records::<Rela64<LE>>(what, &bytes)? {
-                if rela.r_info.get(LE) == relative {
-                    visit(rela.r_offset.get(LE), rela.r_addend.get(LE) as u64);
-                }
-            }
-            range.offset += size;
-            range.size -= size;
+        match &self.relocations {
+            Some(relocations) => relocations.each(&self.reader, visit),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ mod lines;
 mod locate_pclntab;
 mod pclntab;
 mod release_check;
+mod relocations;
 mod scan;
 mod sections;
 mod site;
