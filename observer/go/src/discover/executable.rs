@@ -5,7 +5,7 @@ use std::{
     fs::{File, Metadata},
     io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd as _, OwnedFd},
         unix::{ffi::OsStringExt, fs::MetadataExt},
     },
     path::{Path, PathBuf},
@@ -132,7 +132,7 @@ impl Executable {
     }
 }
 
-/// The file that process `pid` runs: the cheap first step of a look, two
+/// The file that process `pid` runs: the cheap first step of a look, a few
 /// system calls, so that a file known not to be Go is dismissed by its
 /// [`FileId`].
 pub fn executable(pid: u32) -> Result<Executable, DiscoverError> {
@@ -208,13 +208,9 @@ pub(super) fn file(pid: u32) -> Option<FileId> {
 pub fn pin_executable(pid: u32) -> Result<OwnedFd, DiscoverError> {
     let entry = ProcDir::open(pid)?;
     let error = |errno| DiscoverError::of(pid, "exe", errno);
-    let pin = |entry: &ProcDir| {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        rustix::fs::openat(entry, "exe", flags, Mode::empty())
-    };
-    let file = match pin(&entry) {
-        Err(Errno::NOENT) => pin(&why_none(&entry, pid)?),
-        pinned => pinned,
+    let file = match held(&entry) {
+        Err(Errno::NOENT) => held(&why_none(&entry, pid)?),
+        held => held,
     };
     let file = file.map_err(error)?;
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
@@ -225,6 +221,12 @@ pub fn pin_executable(pid: u32) -> Result<OwnedFd, DiscoverError> {
         return Err(DiscoverError::Read { path, source });
     }
     Ok(file)
+}
+
+/// Its file system is not asked.
+fn held(entry: &ProcDir) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::openat(entry, "exe", flags, Mode::empty())
 }
 
 fn open(entry: &ProcDir) -> Result<OwnedFd, Errno> {
@@ -256,13 +258,16 @@ fn id(entry: &ProcDir) -> Result<FileId, Errno> {
 
 /// The program of one task. NOENT where it has none.
 pub(super) fn of_entry(entry: &ProcDir) -> Result<Executable, Errno> {
-    let link = match rustix::fs::readlinkat(entry, "exe", Vec::with_capacity(256)) {
+    // Held meanwhile, since two looks by the process's id may be at two programs.
+    let held = held(entry)?;
+    let link = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let link = match rustix::fs::readlink(link, Vec::with_capacity(256)) {
         Ok(link) => link.into_bytes(),
         // Deeper than a page; the file can be read all the same.
         Err(Errno::NAMETOOLONG) => Vec::new(),
         Err(errno) => return Err(errno),
     };
-    let file = statx(entry, "exe", AtFlags::empty())?;
+    let file = statx(&held, "", AtFlags::EMPTY_PATH)?;
     let id = FileId::of_statx(&file);
     let Some(path) = link.strip_suffix(DELETED) else {
         return Ok(Executable {
@@ -314,11 +319,11 @@ fn leads_to(entry: &ProcDir, path: &[u8], id: FileId) -> bool {
     (0..TRIES).any(|_| leads())
 }
 
-fn statx(entry: &ProcDir, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Statx, Errno> {
+fn statx(entry: impl AsFd, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Statx, Errno> {
     // DONT_SYNC: a network file system whose server is away must not hold the
     // observer up, and what the kernel remembers identifies the file.
     let flags = flags | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    rustix::fs::statx(entry.as_fd(), path, flags, StatxFlags::BASIC_STATS)
+    rustix::fs::statx(entry, path, flags, StatxFlags::BASIC_STATS)
 }
 
 fn path(bytes: &[u8]) -> PathBuf {
