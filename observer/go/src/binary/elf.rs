@@ -320,17 +320,27 @@ impl<'s> ElfFile<'s> {
     /// The word at an address, as the loader leaves it.
     pub(super) fn word(&self, what: &'static str, address: u64) -> Result<u64, InspectError> {
         let word = u64_at(&self.bytes(what, address, 8, 8)?, 0);
-        if self.may_be_relocated(word) {
+        if self.may_be_relocated(word)? {
             return Ok(u64_at(&self.relocated(what, address, 8, 8)?, 0));
         }
         Ok(word)
     }
 
-    /// Whether the loader may put another pointer where the file has this word. Go's
-    /// linker stores the value in place too, and so does GNU ld on x86-64. On arm64 GNU
-    /// ld leaves what the object files had there. lld leaves zero.
-    pub(super) fn may_be_relocated(&self, word: u64) -> bool {
-        word == 0 || self.arch == Arch::Arm64
+    /// Whether the loader may put another pointer where the file has this word. Go's linker
+    /// stores the value in place too, and so does GNU ld on x86-64. On arm64 GNU ld leaves
+    /// what the object files had there. lld leaves zero.
+    pub(super) fn may_be_relocated(&self, word: u64) -> Result<bool, InspectError> {
+        let Some(relocations) = &self.relocations else {
+            return Ok(false);
+        };
+        if word == 0 {
+            return Ok(true);
+        }
+        let word_at = |place| {
+            let bytes = self.bytes("a pointer", place, 8, 8);
+            bytes.map(|bytes| u64_at(&bytes, 0)).ok()
+        };
+        Ok(!relocations.are_in_place(&self.reader, &word_at)?)
     }
 
     /// Calls `visit` with the place and value of each relative relocation.

@@ -148,7 +148,7 @@ fn table_bytes(
     let bytes = image
         .reader
         .bytes(what, header.range.offset + at, size, size)?;
-    if header.magic == MAGIC_116 && size >= 8 && image.may_be_relocated(u64_at(&bytes, 0)) {
+    if header.magic == MAGIC_116 && size >= 8 && image.may_be_relocated(u64_at(&bytes, 0))? {
         return image.relocated(what, header.range.address + at, size, size);
     }
     Ok(bytes)

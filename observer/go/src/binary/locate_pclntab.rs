@@ -187,8 +187,8 @@ fn check(
     if !candidates.iter().any(|header| fits(&header)) {
         return Ok(None);
     }
-    let pointers = [TEXT, PC_HEADER].map(|at| u64_at(&bytes, at));
-    if pointers.iter().any(|word| image.may_be_relocated(*word)) {
+    let zero = [TEXT, PC_HEADER].iter().any(|at| u64_at(&bytes, *at) == 0);
+    if zero || image.may_be_relocated(u64_at(&bytes, TEXT))? {
         match read(true)? {
             Some(relocated) => bytes = relocated,
             None => return Ok(None),

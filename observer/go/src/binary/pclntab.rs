@@ -189,7 +189,7 @@ impl Header {
         let mut bytes = image
             .reader
             .bytes(what, self.range.offset + self.pcln, size, size)?;
-        if self.magic == MAGIC_116 && image.may_be_relocated(u64_at(&bytes, 0)) {
+        if self.magic == MAGIC_116 && image.may_be_relocated(u64_at(&bytes, 0))? {
             bytes = image.relocated(what, address, size, size)?;
         }
         let mut last = None;

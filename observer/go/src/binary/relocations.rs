@@ -14,6 +14,9 @@ use crate::release::Arch;
 const WHAT: &str = "the relocations";
 /// Bytes of one: its place, its type and its value.
 const RECORD: u64 = 24;
+/// So many from all of the file tell whether values are in place too. Where they need not be,
+/// they are in some parts by chance, up to a third of the file.
+const SAMPLE: u64 = 64;
 
 /// The relocations that a file's dynamic table tells of.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub(super) struct Relocations {
     /// How many are relative, where those come first and in the order of their places, as
     /// GNU ld and lld write them. Go's linker does not.
     ordered: OnceCell<Option<u64>>,
+    in_place: OnceCell<bool>,
 }
 
 impl Relocations {
@@ -35,6 +39,7 @@ impl Relocations {
             range,
             relative: relative.into(),
             ordered: OnceCell::new(),
+            in_place: OnceCell::new(),
         }
     }
 
@@ -69,14 +74,15 @@ impl Relocations {
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low.midpoint(high);
-            if self.record(reader, middle)?.0 < address {
+            let (_, place, _) = self.record(reader, middle)?;
+            if place < address {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
         for index in low..count {
-            let (place, value) = self.record(reader, index)?;
+            let (_, place, value) = self.record(reader, index)?;
             // Also where the file has changed meanwhile.
             match place.checked_sub(address) {
                 Some(at) if at < size => visit(place, value),
@@ -84,6 +90,24 @@ impl Relocations {
             }
         }
         Ok(())
+    }
+
+    /// Whether the file has the values in place, too.
+    pub(super) fn are_in_place(
+        &self,
+        reader: &FileReader<'_>,
+        word_at: &dyn Fn(u64) -> Option<u64>,
+    ) -> Result<bool, InspectError> {
+        if let Some(known) = self.in_place.get() {
+            return Ok(*known);
+        }
+        let count = self.range.size / RECORD;
+        let mut in_place = true;
+        for index in (0..count).step_by(count.div_ceil(SAMPLE).max(1) as usize) {
+            let (info, place, value) = self.record(reader, index)?;
+            in_place &= info != self.relative || word_at(place) == Some(value);
+        }
+        Ok(*self.in_place.get_or_init(|| in_place))
     }
 
     fn ordered(&self, reader: &FileReader<'_>) -> Result<Option<u64>, InspectError> {
@@ -103,10 +127,11 @@ impl Relocations {
         Ok(*self.ordered.get_or_init(|| in_order.then_some(first)))
     }
 
-    fn record(&self, reader: &FileReader<'_>, index: u64) -> Result<(u64, u64), InspectError> {
+    /// The type, the place and the value of one.
+    fn record(&self, reader: &FileReader<'_>, index: u64) -> Result<(u64, u64, u64), InspectError> {
         let mut bytes = [0; RECORD as usize];
         reader.read(WHAT, self.range.offset + index * RECORD, &mut bytes)?;
-        Ok((u64_at(&bytes, 0), u64_at(&bytes, 16)))
+        Ok((u64_at(&bytes, 8), u64_at(&bytes, 0), u64_at(&bytes, 16)))
     }
 
     fn records(
@@ -173,6 +198,27 @@ mod tests {
         records.swap(3, 70);
         records.swap(0, 100);
         assert_eq!(found(&records, 0x1010, 16), (false, expected));
+    }
+
+    #[test]
+    fn values_are_in_place_where_all_of_a_sample_are() {
+        let words = [0x10, RELATIVE, 7, 0x18, OTHER, 1, 0x20, RELATIVE, 9];
+        let file: Vec<u8> = words
+            .iter()
+            .flat_map(|word: &u64| word.to_le_bytes())
+            .collect();
+        let reader = FileReader::memory(&file);
+        let range = Range {
+            address: 0,
+            offset: 0,
+            size: 3 * RECORD,
+        };
+        for (second, expected) in [(Some(9), true), (Some(8), false), (None, false)] {
+            let word_at = |place| if place == 0x10 { Some(7) } else { second };
+            let relocations = Relocations::new(range, Arch::Arm64);
+            let told = relocations.are_in_place(&reader, &word_at).unwrap();
+            assert_eq!(told, expected, "{second:?}");
+        }
     }
 
     #[test]
