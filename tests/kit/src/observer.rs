@@ -224,6 +224,20 @@ impl Observer {
         (status, begin.elapsed())
     }
 
+    /// Asks it to end, and waits until its first thread has: its probes are gone by then,
+    /// and another thread may still wait for a file system.
+    pub fn end_all_but_waiting_threads(&self) -> Duration {
+        let begin = Instant::now();
+        self.signal(Signal::TERM);
+        let path = format!("/proc/{}/stat", self.child.id());
+        wait::until("its first thread's end", Duration::from_secs(30), || {
+            let stat = fs::read_to_string(&path).expect("nobody has waited for it");
+            let (_, behind_name) = stat.rsplit_once(") ").expect("a stat");
+            behind_name.starts_with('Z').then_some(())
+        });
+        begin.elapsed()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.end();
