@@ -185,7 +185,7 @@ fn format(workspace: &Workspace) -> Result<()> {
 fn lints(workspace: &Workspace) -> Result<()> {
     graph::check(workspace)?;
     dependencies::check(workspace)?;
-    let clippy = |title: &str, args: &[&str], configure: fn(&mut Command)| {
+    let clippy = |title: &str, args: &[&str], configure: &dyn Fn(&mut Command)| {
         step(title, |step| {
             let mut command = workspace.cargo(["clippy", "--locked"]);
             command.args(args);
@@ -198,26 +198,31 @@ fn lints(workspace: &Workspace) -> Result<()> {
                 --package observer-node --package observer-probe --package observer-tests \
                 --package observer-testkit --package observer-guest --package xtask --all-targets";
     let host: Vec<_> = host.split(' ').collect();
-    clippy("clippy: observer, tests, xtask", &host, |_| ())?;
+    clippy("clippy: observer, tests, xtask", &host, &|_| ())?;
     let cluster = "--package observer-tests --test cluster --test adapter";
     let cluster: Vec<_> = cluster.split(' ').collect();
-    clippy("clippy: tests in a cluster", &cluster, |_| ())?;
+    clippy("clippy: tests in a cluster", &cluster, &|_| ())?;
     let shared = "--package observer-ebpf --lib --tests --features user";
     let shared: Vec<_> = shared.split(' ').collect();
-    clippy("clippy: what the eBPF programs share", &shared, |_| ())?;
+    clippy("clippy: what the eBPF programs share", &shared, &|_| ())?;
     let bpf = "--package observer-ebpf --bin observer-ebpf --features ebpf --target \
                bpfel-unknown-none -Z build-std=core";
     let bpf: Vec<_> = bpf.split(' ').collect();
-    clippy("clippy: eBPF programs", &bpf, |command| {
-        command
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_ENCODED_RUSTFLAGS", bpf_flags());
-    })
+    for arch in Arch::ALL {
+        let title = format!("clippy: eBPF programs of {}", arch.name());
+        clippy(&title, &bpf, &|command| {
+            command
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_ENCODED_RUSTFLAGS", bpf_flags(arch));
+        })?;
+    }
+    Ok(())
 }
 
 /// As observer-probe's build script sets them.
-fn bpf_flags() -> String {
-    format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH)
+fn bpf_flags(arch: Arch) -> String {
+    let (processor, _) = arch.rust_target().split_once('-').unwrap_or_default();
+    format!("--cfg=bpf_target_arch=\"{processor}\"")
 }
 
 fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
