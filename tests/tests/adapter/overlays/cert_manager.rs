@@ -102,7 +102,11 @@ impl<'a> Definitions<'a> {
             cluster.kubectl(&["create", "--filename", &path]);
             let name = format!("crd/{name}.cert-manager.io");
             let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
-            cluster.kubectl(&[wait.as_slice(), &[&name]].concat());
+            let wait = [wait.as_slice(), &[&name]].concat();
+            // kubectl gives up on an object that has no conditions yet.
+            wait::until("the definition", Duration::from_secs(60), || {
+                cluster.try_kubectl(&wait).ok()
+            });
         }
         this
     }

@@ -108,8 +108,9 @@ impl Stage {
         ));
         let equal = joined.iter().filter(|(at, it)| own.get(at) == Some(it));
         let equal = equal.count();
-        // Pods that came since its last scrape are not kube-state-metrics' yet.
-        assert!(equal * 2 > joined.len(), "{own:?} {joined:?}");
+        // Pods that came since its last scrape are not kube-state-metrics' yet: that is so for
+        // some points after each change of the replicas.
+        assert!(equal * 3 >= joined.len(), "{own:?} {joined:?}");
         let limit = 256.0 * 1024.0 * 1024.0;
         let limits = prometheus.range(
             &format!(
