@@ -173,9 +173,7 @@ fn pointed(image: &ElfFile<'_>, place: u64, limit: u64) -> Result<Vec<u8>, Inspe
     if u64_at(&words, 8) == 0 {
         return Ok(Vec::new());
     }
-    if image.may_be_relocated(u64_at(&words, 0))? {
-        words = image.relocated(what, header, 16, 16)?;
-    }
+    image.load_pointers(header, &mut words, &[0])?;
     image.bytes(what, u64_at(&words, 0), u64_at(&words, 8), limit)
 }
 

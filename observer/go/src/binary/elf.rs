@@ -191,13 +191,10 @@ impl<'s> ElfFile<'s> {
                 self.runnable = true;
             }
         }
-        self.relocations = rela
-            .and_then(|address| self.loaded(address))
-            .map(|range| Range {
-                size: range.size.min(rela_size),
-                ..range
-            })
-            .map(|range| Relocations::new(range, self.arch));
+        self.relocations = rela.and_then(|address| self.loaded(address)).map(|range| {
+            let size = range.size.min(rela_size);
+            Relocations::new(Range { size, ..range }, self.arch)
+        });
         Ok(())
     }
 
@@ -306,30 +303,51 @@ impl<'s> ElfFile<'s> {
         limit: u64,
     ) -> Result<Vec<u8>, InspectError> {
         let mut bytes = self.bytes(what, address, size, limit)?;
-        if let Some(relocations) = &self.relocations {
-            relocations.within(&self.reader, address, size, &mut |place, value| {
-                let at = (place - address) as usize;
-                if let Some(word) = bytes.get_mut(at..at.saturating_add(8)) {
-                    word.copy_from_slice(&value.to_le_bytes());
-                }
-            })?;
-        }
+        self.relocate(address, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Puts into bytes of the file what the loader would put there.
+    fn relocate(&self, address: u64, bytes: &mut [u8]) -> Result<(), InspectError> {
+        let Some(relocations) = &self.relocations else {
+            return Ok(());
+        };
+        let size = bytes.len() as u64;
+        relocations.within(&self.reader, address, size, &mut |place, value| {
+            let at = (place - address) as usize;
+            if let Some(word) = bytes.get_mut(at..at.saturating_add(8)) {
+                word.copy_from_slice(&value.to_le_bytes());
+            }
+        })
+    }
+
+    /// The same, where it is not in the file already. The bytes have pointers at each of
+    /// these places.
+    pub(super) fn load_pointers(
+        &self,
+        address: u64,
+        bytes: &mut [u8],
+        at: &[usize],
+    ) -> Result<(), InspectError> {
+        for &at in at {
+            if self.may_be_relocated(u64_at(bytes, at))? {
+                return self.relocate(address, bytes);
+            }
+        }
+        Ok(())
     }
 
     /// The word at an address, as the loader leaves it.
     pub(super) fn word(&self, what: &'static str, address: u64) -> Result<u64, InspectError> {
-        let word = u64_at(&self.bytes(what, address, 8, 8)?, 0);
-        if self.may_be_relocated(word)? {
-            return Ok(u64_at(&self.relocated(what, address, 8, 8)?, 0));
-        }
-        Ok(word)
+        let mut bytes = self.bytes(what, address, 8, 8)?;
+        self.load_pointers(address, &mut bytes, &[0])?;
+        Ok(u64_at(&bytes, 0))
     }
 
     /// Whether the loader may put another pointer where the file has this word. Go's linker
     /// stores the value in place too, and so does GNU ld on x86-64. On arm64 GNU ld leaves
     /// what the object files had there. lld leaves zero.
-    pub(super) fn may_be_relocated(&self, word: u64) -> Result<bool, InspectError> {
+    fn may_be_relocated(&self, word: u64) -> Result<bool, InspectError> {
         let Some(relocations) = &self.relocations else {
             return Ok(false);
         };

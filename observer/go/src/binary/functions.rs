@@ -6,7 +6,7 @@ use super::{
     FunctionCode, FunctionTable,
     elf::ElfFile,
     error::InspectError,
-    file_reader::{CHUNK, FileReader, Window, u64_at},
+    file_reader::{CHUNK, FileReader, Window},
     lines, locate_pclntab,
     pclntab::{Header, MAGIC_116, MAX_NAME_BYTES},
 };
@@ -145,11 +145,11 @@ fn table_bytes(
             need: size,
         });
     }
-    let bytes = image
+    let mut bytes = image
         .reader
         .bytes(what, header.range.offset + at, size, size)?;
-    if header.magic == MAGIC_116 && size >= 8 && image.may_be_relocated(u64_at(&bytes, 0))? {
-        return image.relocated(what, header.range.address + at, size, size);
+    if header.magic == MAGIC_116 && size >= 8 {
+        image.load_pointers(header.range.address + at, &mut bytes, &[0])?;
     }
     Ok(bytes)
 }

@@ -163,21 +163,10 @@ fn check(
     place: u64,
     candidates: &[Header],
 ) -> Result<Option<Header>, InspectError> {
-    let read = |relocated: bool| {
-        let what = "the module data";
-        let bytes = if relocated {
-            image.relocated(what, place, MODULEDATA, MODULEDATA)
-        } else {
-            image.bytes(what, place, MODULEDATA, MODULEDATA)
-        };
-        match bytes {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if is_fatal(&error) => Err(error),
-            Err(_) => Ok(None),
-        }
-    };
-    let Some(mut bytes) = read(false)? else {
-        return Ok(None);
+    let mut bytes = match image.bytes("the module data", place, MODULEDATA, MODULEDATA) {
+        Ok(bytes) => bytes,
+        Err(error) if is_fatal(&error) => return Err(error),
+        Err(_) => return Ok(None),
     };
     // Lengths are never relocated: they tell whether the pointers are worth it.
     let length = u64_at(&bytes, FTAB + 8);
@@ -187,12 +176,10 @@ fn check(
     if !candidates.iter().any(|header| fits(&header)) {
         return Ok(None);
     }
-    let zero = [TEXT, PC_HEADER].iter().any(|at| u64_at(&bytes, *at) == 0);
-    if zero || image.may_be_relocated(u64_at(&bytes, TEXT))? {
-        match read(true)? {
-            Some(relocated) => bytes = relocated,
-            None => return Ok(None),
-        }
+    match image.load_pointers(place, &mut bytes, &[TEXT, PC_HEADER]) {
+        Err(error) if is_fatal(&error) => return Err(error),
+        Err(_) => return Ok(None),
+        Ok(()) => {}
     }
     let word = |at| u64_at(&bytes, at);
     let matches = |header: &&Header| {

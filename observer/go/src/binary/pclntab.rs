@@ -189,8 +189,8 @@ impl Header {
         let mut bytes = image
             .reader
             .bytes(what, self.range.offset + self.pcln, size, size)?;
-        if self.magic == MAGIC_116 && image.may_be_relocated(u64_at(&bytes, 0))? {
-            bytes = image.relocated(what, address, size, size)?;
+        if self.magic == MAGIC_116 {
+            image.load_pointers(address, &mut bytes, &[0])?;
         }
         let mut last = None;
         for entry in bytes.chunks_exact(self.entry_size() as usize) {
