@@ -93,24 +93,27 @@ impl Stage {
     /// What is joined with the metrics of kube-state-metrics is what the
     /// observer itself knows.
     fn rules(&self, prometheus: &Prometheus, namespace: &str, name: &str) {
-        let times = (self.began, now());
         let one = |query: String| -> BTreeMap<u64, f64> {
-            let curves = prometheus.range(&query, times);
+            let curves = prometheus.range(&query, (self.began, now()));
             assert_eq!(curves.len(), 1, "{query}: {curves:?}");
             let points = curves[0].points.iter();
             points.map(|(at, value)| (*at as u64, *value)).collect()
         };
-        let own = one(format!(
-            "namespace_workload:go_goroutines:sum{{namespace=\"{namespace}\", workload=\"{name}\"}}"
-        ));
-        let joined = one(format!(
-            "namespace_deployment:go_goroutines:sum{{namespace=\"{namespace}\", deployment=\"{name}\"}}"
-        ));
-        let equal = joined.iter().filter(|(at, it)| own.get(at) == Some(it));
-        let equal = equal.count();
-        // Pods that came since its last scrape are not kube-state-metrics' yet: that is so for
-        // some points after each change of the replicas.
-        assert!(equal * 3 >= joined.len(), "{own:?} {joined:?}");
+        let (mut own, mut joined) = (BTreeMap::new(), BTreeMap::new());
+        // Pods that came since its last scrape are not kube-state-metrics' yet: where replicas
+        // have just changed, as many points may be of those moments as of all others.
+        let alike = wait::comes_true(2 * SCRAPED, || {
+            own = one(format!(
+                "namespace_workload:go_goroutines:sum{{namespace=\"{namespace}\", workload=\"{name}\"}}"
+            ));
+            joined = one(format!(
+                "namespace_deployment:go_goroutines:sum{{namespace=\"{namespace}\", deployment=\"{name}\"}}"
+            ));
+            let equal = joined.iter().filter(|(at, it)| own.get(at) == Some(it));
+            equal.count() * 2 > joined.len()
+        });
+        assert!(alike, "{own:?} {joined:?}");
+        let times = (self.began, now());
         let limit = 256.0 * 1024.0 * 1024.0;
         let limits = prometheus.range(
             &format!(
